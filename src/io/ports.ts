@@ -1,0 +1,184 @@
+/**
+ * What the rest of sluice asks of the world. Each operating system implements
+ * these under `os/`; `platform.ts` is the one place that chooses.
+ *
+ * Data-plane ports (TunDevice, TunnelSocket, OutsidePort, Poller) are used by a
+ * worker's packet loop: they neither allocate nor throw once opened, report by
+ * return values, and take bytes by offset in the worker's arena. Control-plane
+ * ports (HostNetwork) throw with the name and code of the call that failed.
+ */
+import type { Batch } from "../core/columns/batch.ts";
+import type { OutsideSockets } from "../core/flow/nat.ts";
+
+/** Why a wait ended: bits of {@linkcode Poller.wait}'s result. */
+export const Ready = {
+  /** The wake descriptor was signalled: look at the shared tables, maybe stop. */
+  Wake: 1,
+  Tun: 2,
+  Tunnel: 4,
+  /** At least one outside socket; {@linkcode Poller.outsideRow} names them. */
+  Outside: 8,
+} as const;
+
+/** Waits for any of a pump's descriptors. */
+export interface Poller extends Disposable {
+  /**
+   * Blocks until something is ready or the time is over.
+   * @param timeoutMs -1 waits without end.
+   * @returns bits of {@linkcode Ready}; 0 when the time was over.
+   */
+  wait(timeoutMs: number): number;
+  /** How many outside sockets the last wait reported. */
+  readonly outsideCount: number;
+  /** The NAT row of the i-th of them; -1 for the raw echo sockets. */
+  outsideRow(i: number): number;
+  /** Whether the i-th has an error waiting (its error queue should be read). */
+  outsideError(i: number): boolean;
+}
+
+/** Wakes a worker that blocks in {@linkcode Poller.wait}; usable from any thread. */
+export interface Wake extends Disposable {
+  readonly descriptor: number;
+  signal(): void;
+}
+
+/** A layer-3 device. Packets are bare IP packets, without any device header. */
+export interface TunDevice extends Disposable {
+  readonly name: string;
+  readonly descriptor: number;
+  readonly mtu: number;
+  /**
+   * Reads what is there into rows of the batch (peer -1), each with the batch's
+   * head- and tailroom; a super-packet is split into its segments. Stops when
+   * the batch or the device's part of the arena is full.
+   * @returns rows added; 0 where nothing waits.
+   */
+  read(batch: Batch): number;
+  /**
+   * Writes all rows whose verdict is ToHost, in order, joined where the device
+   * takes super-packets.
+   * @returns rows that the device refused.
+   */
+  write(batch: Batch): number;
+}
+
+/** The UDP socket that carries tunnel messages; IPv4 and IPv6 by one socket. */
+export interface TunnelSocket extends Disposable {
+  readonly descriptor: number;
+  /** The local port. */
+  readonly port: number;
+  /**
+   * Reads what is there: one row per datagram (peer -1), with `remote` and
+   * `remotePort`. Never blocks.
+   * @returns rows added; 0 where nothing waits.
+   */
+  receive(batch: Batch): number;
+  /**
+   * Queues one message that lies in the arena; messages of equal size to the
+   * same destination that lie back to back leave as one train.
+   * @param words address words, from index `i`
+   */
+  queue(
+    at: number,
+    length: number,
+    words: Int32Array,
+    i: number,
+    port: number,
+  ): void;
+  /**
+   * Sends what is queued.
+   * @returns messages that could not be sent.
+   */
+  flush(): number;
+}
+
+/** What the system said about a datagram sent earlier from an outside socket. */
+export interface OutsideErrorReport {
+  /** ICMP or ICMPv6 type and code as received, or as the system's errno means. */
+  type: number;
+  code: number;
+  /** MTU for «too big», else 0. */
+  extra: number;
+  /** 4 or 6: the family of type, code and addresses. */
+  family: number;
+  /** Who reported: address words. */
+  readonly offender: Int32Array;
+  /** Where the datagram was going. */
+  readonly destination: Int32Array;
+  destinationPort: number;
+  /** The start of the datagram's payload, in the batch's arena. */
+  payloadAt: number;
+  payloadLength: number;
+}
+
+/**
+ * Sockets towards the outside: one per NAT row for UDP, raw or ping sockets for
+ * echo. Opening belongs to the worker that owns the NAT rows, receiving to the
+ * other one; `retire` hands a socket from the first to the second for closing.
+ */
+export interface OutsidePort extends OutsideSockets, Disposable {
+  /**
+   * Queues a ToUdp or ToEcho row of the batch.
+   * @returns 0, or the system's errno where the send failed at once.
+   */
+  send(handle: number, batch: Batch, row: number): number;
+  /** The path MTU that the system knows towards the row's destination; 0 unknown. */
+  pathMtu(handle: number, batch: Batch, row: number): number;
+  /**
+   * Reads what waits at the socket of a NAT row (-1: the raw echo sockets) into
+   * rows with `target` = that NAT row, `remote`, `remotePort`, `hopLimit`. Raw
+   * echo rows have target -1 and hold the ICMP message.
+   * @returns rows added.
+   */
+  receive(natRow: number, handle: number, batch: Batch): number;
+  /**
+   * Takes one report from the socket's error queue.
+   * @returns false where the queue is empty.
+   */
+  receiveError(
+    handle: number,
+    batch: Batch,
+    report: OutsideErrorReport,
+  ): boolean;
+  /** Closes what was retired; called by the receiving worker. */
+  closeRetired(onClosed: (natRow: number) => void): void;
+}
+
+/** An address on an interface. */
+export interface InterfaceAddress {
+  /** Address words. */
+  readonly words: Int32Array;
+  /** Prefix length within the family (0-32 or 0-128). */
+  readonly prefixLength: number;
+  readonly family: 4 | 6;
+}
+
+/** A route through the interface. */
+export interface InterfaceRoute {
+  readonly words: Int32Array;
+  readonly prefixLength: number;
+  readonly family: 4 | 6;
+  /** Lower wins; undefined leaves it to the system. */
+  readonly metric?: number;
+}
+
+/** What the host's network should look like for one of our interfaces. */
+export interface InterfaceConfig {
+  readonly name: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  readonly addresses: readonly InterfaceAddress[];
+  readonly routes: readonly InterfaceRoute[];
+}
+
+/** Addresses, links and routes of the host, applied declaratively. */
+export interface HostNetwork extends Disposable {
+  /** Makes it so: what is missing is added, what we added before and is no longer wanted is removed. */
+  apply(config: InterfaceConfig): void;
+  /** Undoes all that `apply` did. */
+  reset(): void;
+  /** Undoes what an earlier process of ours left behind when it died. */
+  recover(): readonly string[];
+  /** The host's address that would be used towards a destination, or undefined. */
+  sourceFor(words: Int32Array): Int32Array | undefined;
+}
