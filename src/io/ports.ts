@@ -62,6 +62,97 @@ export interface TunDevice extends Disposable {
   write(batch: Batch): number;
 }
 
+/** What a TUN device can do beyond single packets. */
+export interface TunOffload {
+  /** Whether a vnet header stands before each packet; without it the rest is false. */
+  readonly vnetHeader: boolean;
+  /** Whether the device may hand over TCP over IPv4 as super-packets. */
+  readonly tso4: boolean;
+  /** Whether the device may hand over TCP over IPv6 as super-packets. */
+  readonly tso6: boolean;
+  /** Whether the device takes and gives UDP super-packets, both families. */
+  readonly uso: boolean;
+}
+
+/** A TUN interface as the thread that made it holds it; closing ends it. */
+export interface CreatedTun extends Disposable {
+  /** Usable from any thread of the process until this is disposed of. */
+  readonly descriptor: number;
+  readonly name: string;
+  readonly offload: TunOffload;
+  /** The interface was there before and outlives the process. */
+  readonly persistent: boolean;
+}
+
+/** A part of an arena: [start, end), in bytes. */
+export interface Area {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** How a worker gets at a TUN interface. */
+export interface TunAttachment {
+  readonly descriptor: number;
+  readonly name: string;
+  readonly mtu: number;
+  readonly offload: TunOffload;
+  /** Needed where `offload.vnetHeader` is set. */
+  readonly kernels?: PacketOffload;
+  /** The worker's arena; batches given to the device lie in the same one. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Where packets that are read go; empty for a worker that only writes. */
+  readonly readArea: Area;
+  /** Where joined packets are built; empty for a worker that only reads. */
+  readonly writeArea: Area;
+  /** What stands before each packet: the message header of the tunnel. */
+  readonly headroom: number;
+  /** What follows each packet and its padding: the tag. */
+  readonly tailroom: number;
+  /** Packets are padded to 16 bytes, but not beyond this length. */
+  readonly padLimit: number;
+}
+
+/**
+ * Splits and joins packets at devices with vnet headers, over a worker's arena.
+ * A table is an array of (offset, length) pairs of i32 in the arena.
+ */
+export interface PacketOffload {
+  /**
+   * Splits what the device gave ([vnet header][packet]) into whole packets with
+   * true checksums. They lie back to back from `outAt`: `headroom` free bytes,
+   * the packet, zeros to a multiple of 16 (not beyond `padLimit`), `tailroom`
+   * free bytes. Their places are written to the table.
+   * @param skip segments to leave out, because an earlier call made them
+   * @param limit segments to make at most
+   * @returns segments made; 0 where the bytes are malformed or `outEnd` is near.
+   */
+  segment(
+    sourceAt: number,
+    sourceLength: number,
+    outAt: number,
+    outEnd: number,
+    headroom: number,
+    tailroom: number,
+    padLimit: number,
+    tableAt: number,
+    skip: number,
+    limit: number,
+  ): number;
+  /**
+   * Joins neighbouring packets of one flow. Each packet of the table has 10
+   * free bytes before it. The table is rewritten in place: each entry is then
+   * what one write takes, [vnet header][packet], either where the packet was
+   * or in [outAt, outEnd).
+   * @returns entries left in the table.
+   */
+  coalesce(
+    tableAt: number,
+    count: number,
+    outAt: number,
+    outEnd: number,
+  ): number;
+}
+
 /** The UDP socket that carries tunnel messages; IPv4 and IPv6 by one socket. */
 export interface TunnelSocket extends Disposable {
   readonly descriptor: number;
@@ -181,4 +272,21 @@ export interface HostNetwork extends Disposable {
   recover(): readonly string[];
   /** The host's address that would be used towards a destination, or undefined. */
   sourceFor(words: Int32Array): Int32Array | undefined;
+}
+
+/** Whether /dev/net/tun can be opened, and if not, the system's reason. */
+export type TunAccess =
+  | { readonly kind: "usable" }
+  | { readonly kind: "absent"; readonly path: string; readonly reason: string }
+  | { readonly kind: "denied"; readonly path: string; readonly reason: string };
+
+/** What this process may do. */
+export interface Privileges {
+  /** The effective user; 0 is root. */
+  readonly userId: number;
+  /** May change interfaces, addresses and routes. */
+  readonly netAdmin: boolean;
+  /** May open raw sockets. */
+  readonly netRaw: boolean;
+  readonly tun: TunAccess;
 }
