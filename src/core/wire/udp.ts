@@ -1,0 +1,127 @@
+/**
+ * The UDP header (RFC 768).
+ *
+ * ```
+ * |          Source Port          |       Destination Port        |
+ * |            Length             |           Checksum            |
+ * ```
+ *
+ * A checksum of 0 means none; it stays none whatever is changed. One that
+ * comes out as 0 is sent as 0xffff.
+ */
+import { DropReason } from "../columns/drop_reason.ts";
+import { readU16be, writeU16be } from "./bytes.ts";
+import { adjust16, adjust32, checksum } from "./checksum.ts";
+
+/** Bytes of the header. */
+export const HEADER_LENGTH = 8;
+export const SOURCE_PORT_AT = 0;
+export const DESTINATION_PORT_AT = 2;
+export const LENGTH_AT = 4;
+export const CHECKSUM_AT = 6;
+
+/**
+ * Checks the header against the bytes at hand.
+ * @param length bytes from `at` to the end of the IP packet
+ */
+export function validate(
+  b: Uint8Array,
+  at: number,
+  length: number,
+): DropReason {
+  if (length < HEADER_LENGTH) return DropReason.TooShort;
+  const own = datagramLength(b, at);
+  if (own < HEADER_LENGTH) return DropReason.BadHeaderLength;
+  if (own > length) return DropReason.BadTotalLength;
+  return DropReason.None;
+}
+
+/** The source port. */
+export function sourcePort(b: Uint8Array, at: number): number {
+  return readU16be(b, at + SOURCE_PORT_AT);
+}
+
+/** The destination port. */
+export function destinationPort(b: Uint8Array, at: number): number {
+  return readU16be(b, at + DESTINATION_PORT_AT);
+}
+
+/** Bytes of header and payload. */
+export function datagramLength(b: Uint8Array, at: number): number {
+  return readU16be(b, at + LENGTH_AT);
+}
+
+/** The checksum that the header carries; 0 is none. */
+export function headerChecksum(b: Uint8Array, at: number): number {
+  return readU16be(b, at + CHECKSUM_AT);
+}
+
+/** Changes the source port and keeps the checksum right. */
+export function setSourcePort(b: Uint8Array, at: number, port: number): void {
+  adjustChecksum16(b, at, sourcePort(b, at), port);
+  writeU16be(b, at + SOURCE_PORT_AT, port);
+}
+
+/** Changes the destination port and keeps the checksum right. */
+export function setDestinationPort(
+  b: Uint8Array,
+  at: number,
+  port: number,
+): void {
+  adjustChecksum16(b, at, destinationPort(b, at), port);
+  writeU16be(b, at + DESTINATION_PORT_AT, port);
+}
+
+/** Brings the checksum up to date after a covered 16-bit word has changed. */
+export function adjustChecksum16(
+  b: Uint8Array,
+  at: number,
+  old16: number,
+  new16: number,
+): void {
+  const old = headerChecksum(b, at);
+  if (old !== 0) {
+    writeU16be(b, at + CHECKSUM_AT, adjust16(old, old16, new16) || 0xffff);
+  }
+}
+
+/** The same for a 32-bit word, such as an address of the pseudo-header. */
+export function adjustChecksum32(
+  b: Uint8Array,
+  at: number,
+  old32: number,
+  new32: number,
+): void {
+  const old = headerChecksum(b, at);
+  if (old !== 0) {
+    writeU16be(b, at + CHECKSUM_AT, adjust32(old, old32, new32) || 0xffff);
+  }
+}
+
+/** Computes the checksum anew over the datagram; `pseudo` is the pseudo-header's sum. */
+export function updateChecksum(
+  b: Uint8Array,
+  at: number,
+  pseudo: number,
+): void {
+  writeU16be(b, at + CHECKSUM_AT, 0);
+  const value = checksum(b, at, datagramLength(b, at), pseudo);
+  writeU16be(b, at + CHECKSUM_AT, value || 0xffff);
+}
+
+/**
+ * Writes a header without checksum; {@linkcode updateChecksum} adds one.
+ * @param length bytes of header and payload
+ */
+export function emit(
+  b: Uint8Array,
+  at: number,
+  sourcePort: number,
+  destinationPort: number,
+  length: number,
+): void {
+  writeU16be(b, at + SOURCE_PORT_AT, sourcePort);
+  writeU16be(b, at + DESTINATION_PORT_AT, destinationPort);
+  writeU16be(b, at + LENGTH_AT, length);
+  writeU16be(b, at + CHECKSUM_AT, 0);
+}
