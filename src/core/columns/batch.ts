@@ -115,6 +115,12 @@ export class Batch {
     return row;
   }
 
+  /** Whether the row lies in the spare area, with head- and tailroom around it. */
+  hasRoom(row: number): boolean {
+    const offset = this.offset[row];
+    return offset >= this.#spareStart && offset < this.#spareEnd;
+  }
+
   /** Decides a row. */
   decide(row: number, verdict: Verdict, target: number): void {
     this.verdict[row] = verdict;

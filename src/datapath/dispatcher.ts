@@ -1,0 +1,139 @@
+/**
+ * Carries out verdicts: seals for peers, writes to the host, sends outside,
+ * hands to the control thread, counts drops. Both workers use it.
+ */
+import type { Batch } from "../core/columns/batch.ts";
+import type { Counters } from "../core/columns/counters.ts";
+import { DropReason } from "../core/columns/drop_reason.ts";
+import { Verdict } from "../core/columns/verdict.ts";
+import type { NatTable } from "../core/flow/nat.ts";
+import type { OutsidePort, TunDevice, TunnelSocket } from "../io/ports.ts";
+import type { ControlLink } from "./control_link.ts";
+import type { Sealer } from "./sealer.ts";
+
+/** What a Dispatcher works with. */
+export interface DispatcherOptions {
+  readonly sealer: Sealer;
+  readonly socket: TunnelSocket;
+  readonly link: ControlLink;
+  readonly counters: Counters;
+  /** Absent where the tunnel has no device on the host. */
+  readonly tun: TunDevice | undefined;
+  /** Absent where nothing is translated. */
+  readonly outside: OutsideSender | undefined;
+  /**
+   * Rows of a received train have no room for a tag behind them: those that go
+   * back into a tunnel are copied to where there is room.
+   */
+  readonly rows: "roomy" | "packed";
+}
+
+/** The way out through the translator's sockets. */
+export interface OutsideSender {
+  readonly port: OutsidePort;
+  readonly nat: NatTable;
+  /** Told of each row that could not be sent; may append rows to the batch. */
+  failed(batch: Batch, row: number, errno: number, now: number): void;
+}
+
+/** Executes the verdicts of a batch. */
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+  }
+
+  /** Does what the batch's rows say, then flushes every way out. */
+  dispatch(batch: Batch, now: number): void {
+    const { outside, tun, socket, counters } = this.#options;
+    const decided = batch.count;
+    this.#dispatchRows(batch, 0, now);
+    if (outside !== undefined) {
+      this.#flushOutside(batch, outside, now);
+      // Failures may have appended answers to clients.
+      this.#dispatchRows(batch, decided, now);
+    }
+    if (tun !== undefined) {
+      const refused = tun.write(batch);
+      if (refused > 0) counters.addDrops(DropReason.HostDeviceFull, refused);
+    }
+    const unsent = socket.flush();
+    if (unsent > 0) counters.addDrops(DropReason.SendFailed, unsent);
+  }
+
+  #dispatchRows(batch: Batch, from: number, now: number): void {
+    const { link, counters, outside, rows } = this.#options;
+    // Copies that #toPeer appends are queued by it: they are not looked at again.
+    const count = batch.count;
+    for (let row = from; row < count; row++) {
+      switch (batch.verdict[row]) {
+        case Verdict.ToPeer:
+          this.#toPeer(batch, row, rows === "packed", now);
+          break;
+        case Verdict.ToHost:
+          counters.addToHost(batch.length[row]);
+          break;
+        case Verdict.ToUdp:
+        case Verdict.ToEcho:
+          if (outside === undefined) {
+            this.#drop(batch, row, DropReason.NoMapping, now);
+          } else {
+            counters.addToOutside(batch.length[row]);
+            const handle = outside.nat.handle[batch.target[row]];
+            outside.port.send(handle, batch, row);
+          }
+          break;
+        case Verdict.ToControl:
+          if (!link.packet(batch, row)) {
+            this.#drop(batch, row, DropReason.ControlQueueFull, now);
+          }
+          break;
+        case Verdict.Held:
+          break;
+        case Verdict.Drop:
+          this.#drop(batch, row, batch.target[row], now);
+          break;
+        default:
+          this.#drop(batch, row, DropReason.NoPeer, now);
+      }
+    }
+  }
+
+  #flushOutside(batch: Batch, outside: OutsideSender, now: number): void {
+    const port = outside.port;
+    port.flush();
+    for (let i = 0; i < port.failedCount; i++) {
+      this.#options.counters.addDrops(DropReason.SendFailed, 1);
+      outside.failed(batch, port.failedRow[i], port.failedErrno[i], now);
+    }
+  }
+
+  #toPeer(batch: Batch, row: number, packed: boolean, now: number): void {
+    const { sealer, link, counters } = this.#options;
+    const peer = batch.target[row];
+    let at = batch.offset[row];
+    const length = batch.length[row];
+    if (packed && !batch.hasRoom(row)) {
+      const copy = batch.append(length, batch.peer[row]);
+      if (copy < 0) return this.#drop(batch, row, DropReason.BatchFull, now);
+      batch.verdict[copy] = Verdict.Held;
+      const from = at;
+      at = batch.offset[copy];
+      batch.bytes.copyWithin(at, from, from + length);
+    }
+    const reason = sealer.seal(at, length, peer, now, link);
+    if (reason === DropReason.None) {
+      counters.addToPeer(length);
+    } else if (reason === DropReason.NoSession) {
+      if (!link.stage(batch, row, peer)) {
+        this.#drop(batch, row, DropReason.ControlQueueFull, now);
+      }
+    } else this.#drop(batch, row, reason, now);
+  }
+
+  #drop(batch: Batch, row: number, reason: DropReason, now: number): void {
+    this.#options.counters.addDrops(reason, 1);
+    this.#options.link.dropped(batch, row, reason, now);
+  }
+}

@@ -1,0 +1,8 @@
+/** What the kernels give to TypeScript. */
+export { chacha20, open, poly1305, seal } from "./aead";
+export { checksumSum } from "./checksum";
+
+/** The first byte of memory that the kernels don't use. */
+export function firstFree(): usize {
+  return __heap_base;
+}
