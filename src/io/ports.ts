@@ -32,6 +32,11 @@ export interface Poller extends Disposable {
   readonly outsideCount: number;
   /** The NAT row of the i-th of them; -1 for the raw echo sockets. */
   outsideRow(i: number): number;
+  /**
+   * The socket of the i-th of them, as {@linkcode OutsidePort.receive} takes it.
+   * Unlike the NAT row's own column it is right from the moment of `open`.
+   */
+  outsideHandle(i: number): number;
   /** Whether the i-th has an error waiting (its error queue should be read). */
   outsideError(i: number): boolean;
 }
@@ -39,7 +44,10 @@ export interface Poller extends Disposable {
 /** Wakes a worker that blocks in {@linkcode Poller.wait}; usable from any thread. */
 export interface Wake extends Disposable {
   readonly descriptor: number;
+  /** Wakes the worker, or keeps it from blocking the next time. */
   signal(): void;
+  /** Takes all signals back; {@linkcode Poller.wait} does that by itself. */
+  drain(): void;
 }
 
 /** A layer-3 device. Packets are bare IP packets, without any device header. */
@@ -153,6 +161,38 @@ export interface PacketOffload {
   ): number;
 }
 
+/** The port that a socket was to have is taken; the command line says by whom to ask. */
+export class PortInUseError extends Error {
+  override readonly name = "PortInUseError";
+  constructor(readonly port: number, options?: ErrorOptions) {
+    super(`UDP port ${port} is in use by another program`, options);
+  }
+}
+
+/** The tunnel's socket as the thread that opened it holds it; closing ends it. */
+export interface OpenedTunnelSocket extends Disposable {
+  /** Usable from any thread of the process until this is disposed of. */
+  readonly descriptor: number;
+  /** The local port. */
+  readonly port: number;
+  /** 6 carries both families, 4 where the system has no IPv6. */
+  readonly family: 4 | 6;
+  /**
+   * The local address that each remote last wrote to, shared by the workers, so
+   * that answers leave from it; undefined leaves the choice to the system.
+   */
+  readonly sources: SharedArrayBuffer | undefined;
+}
+
+/** How a worker gets at the tunnel's socket. */
+export interface TunnelSocketAttachment
+  extends Omit<OpenedTunnelSocket, typeof Symbol.dispose> {
+  /** The worker's arena; batches and messages lie in it. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Where datagrams go, 64 KiB and a bit for each; empty for a worker that only sends. */
+  readonly receiveArea: Area;
+}
+
 /** The UDP socket that carries tunnel messages; IPv4 and IPv6 by one socket. */
 export interface TunnelSocket extends Disposable {
   readonly descriptor: number;
@@ -160,13 +200,17 @@ export interface TunnelSocket extends Disposable {
   readonly port: number;
   /**
    * Reads what is there: one row per datagram (peer -1), with `remote` and
-   * `remotePort`. Never blocks.
+   * `remotePort`. Never blocks. Rows lie packed, without head- or tailroom;
+   * call it once for a batch, since the next call uses the same bytes again.
+   * An eighth of the batch's rows stays free for appended ones, and a train is
+   * read only where 128 rows are left: give it batches of 256 or more.
    * @returns rows added; 0 where nothing waits.
    */
   receive(batch: Batch): number;
   /**
    * Queues one message that lies in the arena; messages of equal size to the
-   * same destination that lie back to back leave as one train.
+   * same destination leave as one train (the last may be shorter), wherever
+   * they lie. Bytes must stay until {@linkcode flush}.
    * @param words address words, from index `i`
    */
   queue(
@@ -178,52 +222,105 @@ export interface TunnelSocket extends Disposable {
   ): void;
   /**
    * Sends what is queued.
-   * @returns messages that could not be sent.
+   * @returns messages that could not be sent since the last flush.
    */
   flush(): number;
 }
 
 /** What the system said about a datagram sent earlier from an outside socket. */
 export interface OutsideErrorReport {
-  /** ICMP or ICMPv6 type and code as received, or as the system's errno means. */
+  /** ICMP type and code, or ICMPv6's where `family` is 6. */
   type: number;
   code: number;
   /** MTU for «too big», else 0. */
   extra: number;
   /** 4 or 6: the family of type, code and addresses. */
   family: number;
-  /** Who reported: address words. */
+  /** Who reported: address words; all zero where the system does not say. */
   readonly offender: Int32Array;
-  /** Where the datagram was going. */
+  /** Where the datagram was going: address words. */
   readonly destination: Int32Array;
   destinationPort: number;
-  /** The start of the datagram's payload, in the batch's arena. */
+  /**
+   * The start of the UDP payload, or of the ICMP message as it went out, in the
+   * batch's arena with at least 128 writable bytes before it; often empty,
+   * since a router need not quote more than 8 bytes behind the IP header.
+   */
   payloadAt: number;
   payloadLength: number;
 }
 
+/** The gateway's outside as the thread that opened it holds it. */
+export interface OpenedOutside extends Disposable {
+  /** How echo goes out: one raw socket for all, a ping socket each, or not at all. */
+  readonly echo: "raw" | "ping" | "none";
+  /** What workers need to attach: plain data, so that it can be posted. */
+  readonly shared: OutsideShared;
+}
+
+/** What the workers share of the outside. */
+export interface OutsideShared {
+  /** The poll set of the receiving worker. */
+  readonly poller: number;
+  /** The descriptor that wakes the receiving worker. */
+  readonly wake: number;
+  readonly echo: "raw" | "ping" | "none";
+  /** Raw echo sockets; -1 where there are none. */
+  readonly raw4: number;
+  readonly raw6: number;
+  /** NAT rows: each can be retired once before it is freed. */
+  readonly capacity: number;
+  /** Sockets on their way from the sending to the receiving worker. */
+  readonly retired: SharedArrayBuffer;
+}
+
+/** How a worker gets at the outside. */
+export interface OutsideAttachment {
+  readonly shared: OutsideShared;
+  /** The worker's arena; batches lie in it. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Where datagrams go, 64 KiB and a bit for each; empty for a worker that only sends. */
+  readonly receiveArea: Area;
+}
+
 /**
  * Sockets towards the outside: one per NAT row for UDP, raw or ping sockets for
- * echo. Opening belongs to the worker that owns the NAT rows, receiving to the
- * other one; `retire` hands a socket from the first to the second for closing.
+ * echo. The sending worker owns the NAT rows: it opens, sends, flushes and
+ * retires. The receiving one receives, reads errors and closes what was retired.
  */
 export interface OutsidePort extends OutsideSockets, Disposable {
   /**
-   * Queues a ToUdp or ToEcho row of the batch.
-   * @returns 0, or the system's errno where the send failed at once.
+   * Queues a ToUdp or ToEcho row of the batch, whose bytes must stay until
+   * {@linkcode flush}. Rows of one socket that follow each other leave in one call.
    */
-  send(handle: number, batch: Batch, row: number): number;
-  /** The path MTU that the system knows towards the row's destination; 0 unknown. */
-  pathMtu(handle: number, batch: Batch, row: number): number;
+  send(handle: number, batch: Batch, row: number): void;
   /**
-   * Reads what waits at the socket of a NAT row (-1: the raw echo sockets) into
-   * rows with `target` = that NAT row, `remote`, `remotePort`, `hopLimit`. Raw
-   * echo rows have target -1 and hold the ICMP message.
+   * Sends what is queued.
+   * @returns {@linkcode failedCount}.
+   */
+  flush(): number;
+  /** Rows that could not be sent up to the last flush; the next send forgets them. */
+  readonly failedCount: number;
+  /** The first {@linkcode failedCount} elements: rows of the batch. */
+  readonly failedRow: Int32Array;
+  /** The system's errno for each of them. */
+  readonly failedErrno: Int32Array;
+  /** The path MTU that the system knows towards the row's destination; 0 unknown. */
+  pathMtu(batch: Batch, row: number): number;
+  /**
+   * Reads what waits at one socket into rows with `target` = `natRow`, `remote`,
+   * `remotePort`, `hopLimit`, each with 128 writable bytes before it and 64
+   * behind it. A handle of -1 reads the raw echo sockets: such rows hold the
+   * ICMP message, those of other programs too, and `target` is -1. What finds
+   * no place in batch or area stays in the socket, and the poller reports it again.
    * @returns rows added.
    */
   receive(natRow: number, handle: number, batch: Batch): number;
+  /** A report for {@linkcode receiveError} to fill. */
+  readonly report: OutsideErrorReport;
   /**
-   * Takes one report from the socket's error queue.
+   * Takes one ICMP error from the socket's error queue; -1: the raw echo sockets'.
+   * The payload's bytes hold until the next call.
    * @returns false where the queue is empty.
    */
   receiveError(
@@ -231,8 +328,11 @@ export interface OutsidePort extends OutsideSockets, Disposable {
     batch: Batch,
     report: OutsideErrorReport,
   ): boolean;
-  /** Closes what was retired; called by the receiving worker. */
-  closeRetired(onClosed: (natRow: number) => void): void;
+  /**
+   * Closes what was retired and frees its rows. Call it after the sockets of the
+   * last wait were handled: an event for a closed socket must not be left over.
+   */
+  closeRetired(nat: { markFree(row: number): void }): void;
 }
 
 /** An address on an interface. */
