@@ -1,0 +1,296 @@
+/**
+ * The shape of `server.yaml`: keys, types, forms of values and defaults. The
+ * JSON schema for editors is made from this. What no single value can tell
+ * (overlaps, duplicates, limits between values) is in server_rules.ts.
+ *
+ * Every key is camelCase. A duration is text such as `90s`, `5m`, `1h30m`, or a
+ * number of seconds.
+ */
+import { z } from "zod";
+import { DURATION_PATTERN, parseDuration } from "./duration.ts";
+import { parseHostPort } from "./endpoint.ts";
+import { KEY_PATTERN } from "./keys.ts";
+import { readInterfaceAddress, readPrefix } from "./prefix.ts";
+import { parseIpv4 } from "../core/wire/address.ts";
+
+/** A peer's name: one DNS label, because `NAME.sluice` resolves. */
+export const PEER_NAME_PATTERN: RegExp =
+  /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+const INTERFACE_NAME_PATTERN = /^(?!\.{1,2}$)[A-Za-z0-9_=+.-]{1,15}$/;
+const PORT_RANGE_PATTERN = /^\d{1,5}-\d{1,5}$/;
+
+const KEY_HELP =
+  "not a WireGuard key: it must be 32 bytes in base64 (44 characters that end in =)";
+
+/** A duration with a default in the same notation. */
+function duration(description: string) {
+  const message =
+    "not a duration: write 90s, 5m, 1h30m, 500ms, or a number of seconds";
+  return z.union([
+    z.number({ error: message }).min(0, message),
+    z.string({ error: message }).regex(DURATION_PATTERN, message)
+      .refine((text) => parseDuration(text) !== undefined, message),
+  ], { error: message }).meta({ description });
+}
+
+function key(description: string, help: string) {
+  return z.string().regex(KEY_PATTERN, `${KEY_HELP}; ${help}`).meta({
+    description,
+  });
+}
+
+function count(minimum: number, maximum: number, description: string) {
+  return z.int().min(minimum).max(maximum).meta({ description });
+}
+
+const address = z.string().refine(
+  (text) => readPrefix(text) !== undefined,
+  "not an address or prefix: write 10.66.0.2/32 or fd00::2/128",
+);
+
+const header = z.union([
+  z.int().min(0).max(0xffffffff),
+  z.string().regex(/^\d{1,10}(?:-\d{1,10})?$/),
+], {
+  error:
+    "must be a whole number (0 to 4294967295) or a range such as 100000-200000",
+});
+const junkPacket = z.string({
+  error: "must be tags, such as <b 0xc0ff><r 16><t>",
+});
+
+/** AmneziaWG's parameters; their limits are checked by core/wireguard/amnezia. */
+export const amneziaSchema = z.strictObject({
+  jc: z.int().optional().meta({
+    description:
+      "Junk datagrams before each handshake initiation (4 to 12 is usual).",
+  }),
+  jmin: z.int().optional().meta({
+    description: "Least length of a junk datagram in bytes.",
+  }),
+  jmax: z.int().optional().meta({
+    description: "Greatest length of a junk datagram in bytes.",
+  }),
+  s1: z.int().optional().meta({
+    description: "Random bytes before an initiation.",
+  }),
+  s2: z.int().optional().meta({
+    description: "Random bytes before a response.",
+  }),
+  s3: z.int().optional().meta({
+    description: "Random bytes before a cookie reply.",
+  }),
+  s4: z.int().optional().meta({
+    description: "Random bytes before transport data.",
+  }),
+  h1: header.optional().meta({
+    description: "Message type of an initiation: a number or a range x-y.",
+  }),
+  h2: header.optional().meta({ description: "Message type of a response." }),
+  h3: header.optional().meta({
+    description: "Message type of a cookie reply.",
+  }),
+  h4: header.optional().meta({
+    description: "Message type of transport data.",
+  }),
+  i1: junkPacket.optional().meta({
+    description: "First datagram sent before the junk, by tags.",
+  }),
+  i2: junkPacket.optional(),
+  i3: junkPacket.optional(),
+  i4: junkPacket.optional(),
+  i5: junkPacket.optional(),
+}).meta({
+  description:
+    "AmneziaWG parameters. Without them the tunnel is plain WireGuard.",
+});
+
+const interfaceSchema = z.strictObject({
+  name: z.string().regex(
+    INTERFACE_NAME_PATTERN,
+    "not an interface name: 1 to 15 letters, digits or any of _ = + . -",
+  ).default("sluice0").meta({
+    description:
+      "Name of the TUN adapter and of the UAPI socket that wg finds.",
+  }),
+  tun: z.enum(["auto", "none"]).default("auto").meta({
+    description:
+      "auto makes a TUN adapter; none runs without privileges and without host services.",
+  }),
+  addresses: z.array(
+    z.string().refine(
+      (text) => readInterfaceAddress(text) !== undefined,
+      "not an address with its prefix: write 10.66.0.1/24 or fd00::1/64",
+    ),
+  ).min(1, "needs at least one address, such as 10.66.0.1/24").max(8).default([
+    "10.66.0.1/24",
+  ])
+    .meta({
+      description:
+        "The gateway's own addresses, each with the prefix that its peers live in.",
+    }),
+  mtu: count(576, 9000, "Largest packet inside the tunnel in bytes.").default(
+    1420,
+  ),
+  listenPort: count(0, 65535, "UDP port for clients; 0 takes any free one.")
+    .default(51820),
+  publicEndpoint: z.string().refine(
+    (text) => parseHostPort(text, 1) !== undefined,
+    "not an endpoint: write vpn.example.org, 203.0.113.7:51820 or [2001:db8::7]:51820",
+  ).optional().meta({
+    description:
+      "Where clients reach the gateway: HOST or HOST:PORT. It goes into their files.",
+  }),
+  privateKey: key(
+    "The gateway's private key (sluice genkey).",
+    "sluice genkey makes one",
+  ).optional(),
+  privateKeyFile: z.string().min(1, "must be a path").optional().meta({
+    description:
+      "A file with the private key, relative to this file; instead of privateKey.",
+  }),
+  amnezia: amneziaSchema.optional(),
+});
+
+const udpSchema = z.strictObject({
+  policy: z.enum(["allow", "drop"]).default("allow"),
+  ports: z.string().regex(
+    PORT_RANGE_PATTERN,
+    "must be a range such as 1024-65535",
+  ).default("1024-65535")
+    .meta({ description: "Outside ports that mappings may use." }),
+  mappingTimeout: duration(
+    "How long an idle mapping lives (RFC 4787: at least 2m).",
+  ).default("5m"),
+  filtering: z.enum([
+    "endpoint-independent",
+    "address-dependent",
+    "address-and-port-dependent",
+  ])
+    .default("endpoint-independent").meta({
+      description: "Who may answer through a mapping (RFC 4787 section 5).",
+    }),
+  maxMappings: count(
+    1,
+    1_048_576,
+    "Mappings at once, of all peers; each is a socket.",
+  ).default(16_384),
+  maxMappingsPerPeer: count(1, 1_048_576, "Mappings at once of one peer.")
+    .default(4096),
+});
+
+const forwardSchema = z.strictObject({
+  tcp: z.enum(["drop", "reject"], {
+    error: (issue) =>
+      issue.input === "proxy"
+        ? "proxy comes in a later version; use drop or reject"
+        : undefined,
+  }).default("reject").meta({
+    description: "TCP to the outside: drop silently, or reject with a RST.",
+  }),
+  udp: udpSchema.prefault({}).meta({ description: "UDP to the outside." }),
+  icmp: z.strictObject({
+    policy: z.enum(["allow", "drop"]).default("allow"),
+    timeout: duration(
+      "How long an echo mapping lives (RFC 5508: at least 60s).",
+    ).default("60s"),
+  }).prefault({}).meta({ description: "Ping to the outside." }),
+  ipv6: z.enum(["nat", "refuse"]).default("nat").meta({
+    description:
+      "IPv6 from clients: nat where the gateway has IPv6, refuse answers unreachable.",
+  }),
+  host: z.enum(["allow", "deny"]).default("allow").meta({
+    description:
+      "Whether clients reach services of the gateway's own host on its tunnel address.",
+  }),
+});
+
+const dnsSchema = z.strictObject({
+  listen: z.boolean().default(true).meta({
+    description: "Answer DNS on the gateway's addresses, port 53.",
+  }),
+  upstreams: z.array(
+    z.string().refine(
+      (text) => isAddress(parseHostPort(text, 53)?.host ?? ""),
+      "not a DNS server's address: write 1.1.1.1, 9.9.9.9:53 or [2620:fe::fe]:53",
+    ),
+  ).min(1, "needs at least one server").max(16).default(["1.1.1.1", "9.9.9.9"])
+    .meta({
+      description: "Servers that questions go to, in order of preference.",
+    }),
+  timeout: duration("How long to wait for one upstream.").default("2s"),
+  cache: z.strictObject({
+    entries: count(0, 1_000_000, "Answers kept; 0 keeps none.").default(4096),
+    minTtl: duration("Answers are kept at least this long.").default("0s"),
+    maxTtl: duration("Answers are kept no longer than this.").default("1d"),
+  }).prefault({}),
+  domain: z.string().regex(
+    /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/,
+    "not a domain: letters, digits, dots and hyphens",
+  ).default("sluice").meta({ description: "Peers resolve as NAME.DOMAIN." }),
+});
+
+const peerSchema = z.strictObject({
+  name: z.string().regex(
+    PEER_NAME_PATTERN,
+    "not a peer name: 1 to 63 letters, digits and hyphens, no hyphen at either end",
+  ),
+  publicKey: key(
+    "The peer's public key.",
+    "sluice pubkey makes it from a private key",
+  ),
+  presharedKey: key(
+    "A secret that both ends share (sluice genpsk).",
+    "sluice genpsk makes one",
+  ).optional(),
+  addresses: z.array(address).min(
+    1,
+    "needs at least one address, such as 10.66.0.2/32",
+  ).max(64)
+    .meta({
+      description:
+        "The peer's own tunnel addresses, inside the interface's prefixes.",
+    }),
+  allowedIps: z.array(address).max(1024).default([])
+    .meta({ description: "Further prefixes behind this peer." }),
+  endpoint: z.string().refine(
+    (text) => parseHostPort(text) !== undefined,
+    "not an endpoint: write HOST:PORT, such as 203.0.113.9:51820 or [2001:db8::9]:51820",
+  ).optional().meta({
+    description: "Where to reach the peer first; it may roam.",
+  }),
+  persistentKeepalive: duration("Send a keepalive this often; 0 is off.")
+    .optional(),
+});
+
+/** The whole of `server.yaml`. */
+export const serverSchema = z.strictObject({
+  interface: interfaceSchema.prefault({}).meta({ description: "The tunnel." }),
+  forward: forwardSchema.prefault({}).meta({
+    description: "What goes to the outside, and how.",
+  }),
+  dns: dnsSchema.prefault({}).meta({ description: "The DNS proxy." }),
+  peers: z.array(peerSchema).max(65_536).default([]).meta({
+    description: "The clients; sluice peer add makes them.",
+  }),
+  log: z.strictObject({
+    level: z.enum(["error", "warning", "info", "debug", "trace"]).default(
+      "info",
+    ),
+  }).prefault({}),
+  datapath: z.strictObject({
+    crypto: z.enum(["auto", "wasm", "libcrypto", "noble"]).default("auto")
+      .meta({
+        description:
+          "Which implementation seals packets; auto takes the fastest that passes its self-test.",
+      }),
+    workers: z.enum(["auto"]).default("auto"),
+  }).prefault({}).meta({ description: "Tuning." }),
+}).meta({ title: "sluice server.yaml" });
+
+/** The validated text form, defaults filled in. */
+export type ServerDocument = z.output<typeof serverSchema>;
+
+function isAddress(host: string): boolean {
+  return host.includes(":") || parseIpv4(host) !== undefined;
+}
