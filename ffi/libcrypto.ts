@@ -1,0 +1,105 @@
+/**
+ * OpenSSL 3's libcrypto: what ChaCha20-Poly1305 needs of the EVP interface.
+ * https://docs.openssl.org/3.0/man3/EVP_EncryptInit/
+ */
+
+const FILE = "libcrypto.so.3";
+
+const SYMBOLS = {
+  // EVP_CIPHER *EVP_CIPHER_fetch(OSSL_LIB_CTX *ctx, const char *algorithm, const char *properties);
+  EVP_CIPHER_fetch: {
+    parameters: ["pointer", "buffer", "pointer"],
+    result: "pointer",
+  },
+  // void EVP_CIPHER_free(EVP_CIPHER *cipher);
+  EVP_CIPHER_free: { parameters: ["pointer"], result: "void" },
+  // EVP_CIPHER_CTX *EVP_CIPHER_CTX_new(void);
+  EVP_CIPHER_CTX_new: { parameters: [], result: "pointer" },
+  // void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *ctx);
+  EVP_CIPHER_CTX_free: { parameters: ["pointer"], result: "void" },
+  // int EVP_EncryptInit_ex(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *type, ENGINE *impl,
+  //                        const unsigned char *key, const unsigned char *iv);
+  EVP_EncryptInit_ex: {
+    parameters: ["pointer", "pointer", "pointer", "buffer", "buffer"],
+    result: "i32",
+  },
+  // int EVP_EncryptUpdate(EVP_CIPHER_CTX *ctx, unsigned char *out, int *outl,
+  //                       const unsigned char *in, int inl);
+  EVP_EncryptUpdate: {
+    parameters: ["pointer", "buffer", "buffer", "buffer", "i32"],
+    result: "i32",
+  },
+  // int EVP_EncryptFinal_ex(EVP_CIPHER_CTX *ctx, unsigned char *out, int *outl);
+  EVP_EncryptFinal_ex: {
+    parameters: ["pointer", "buffer", "buffer"],
+    result: "i32",
+  },
+  // int EVP_DecryptInit_ex(...), the parameters of EVP_EncryptInit_ex
+  EVP_DecryptInit_ex: {
+    parameters: ["pointer", "pointer", "pointer", "buffer", "buffer"],
+    result: "i32",
+  },
+  // int EVP_DecryptUpdate(...), the parameters of EVP_EncryptUpdate
+  EVP_DecryptUpdate: {
+    parameters: ["pointer", "buffer", "buffer", "buffer", "i32"],
+    result: "i32",
+  },
+  // int EVP_DecryptFinal_ex(EVP_CIPHER_CTX *ctx, unsigned char *outm, int *outl);
+  EVP_DecryptFinal_ex: {
+    parameters: ["pointer", "buffer", "buffer"],
+    result: "i32",
+  },
+  // int EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX *ctx, int type, int arg, void *ptr);
+  EVP_CIPHER_CTX_ctrl: {
+    parameters: ["pointer", "i32", "i32", "buffer"],
+    result: "i32",
+  },
+  // const char *OpenSSL_version(int type);
+  OpenSSL_version: { parameters: ["i32"], result: "pointer" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** EVP_CTRL_AEAD_GET_TAG: the tag of what was encrypted, after the final call. */
+export const EVP_CTRL_AEAD_GET_TAG = 0x10;
+/** EVP_CTRL_AEAD_SET_TAG: the tag to check, before the final call. */
+export const EVP_CTRL_AEAD_SET_TAG = 0x11;
+const OPENSSL_VERSION = 0;
+
+/** The functions by their C names. */
+export type LibcryptoSymbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+
+/** An open libcrypto; disposing closes the library. */
+export interface Libcrypto extends Disposable {
+  readonly symbols: LibcryptoSymbols;
+  /** Such as "OpenSSL 3.5.1 1 Jul 2025". */
+  readonly version: string;
+}
+
+/** The library, or why there is none. */
+export type LibcryptoResult =
+  | { readonly kind: "open"; readonly library: Libcrypto }
+  | { readonly kind: "absent"; readonly reason: string };
+
+/** Opens libcrypto.so.3; never throws, since a system without it is no mistake. */
+export function openLibcrypto(): LibcryptoResult {
+  let library: Deno.DynamicLibrary<typeof SYMBOLS>;
+  try {
+    library = Deno.dlopen(FILE, SYMBOLS);
+  } catch (error) {
+    return {
+      kind: "absent",
+      reason: error instanceof Error ? error.message : String(error),
+    };
+  }
+  const { symbols } = library;
+  const version = symbols.OpenSSL_version(OPENSSL_VERSION);
+  return {
+    kind: "open",
+    library: {
+      symbols,
+      version: version === null
+        ? "OpenSSL 3"
+        : Deno.UnsafePointerView.getCString(version),
+      [Symbol.dispose]: () => library.close(),
+    },
+  };
+}

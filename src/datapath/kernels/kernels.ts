@@ -1,0 +1,103 @@
+/**
+ * The WASM kernels: crypto, checksums, segmentation and coalescing over one
+ * memory, the arena of a worker. Sources are in assembly/ (AssemblyScript);
+ * `deno task kernels` builds kernels.wasm from them.
+ *
+ *     0           firstFree                         bytes.length
+ *     | kernels'  | the worker's: packets, tables   |
+ */
+import wasm from "./kernels.wasm" with { type: "bytes" };
+
+const PAGE = 65536;
+/** Room for the kernels' own tables; checked against what they say. */
+const RESERVED = 2 * PAGE;
+const KEY_LENGTH = 32;
+
+/** What kernels.wasm exports. Addresses are offsets in the arena, lengths are bytes. */
+export interface KernelFunctions {
+  /**
+   * ChaCha20-Poly1305 without associated data, in place; the 16-byte tag goes
+   * behind the text. `key` is where the 32 key bytes are; nonce = 4 zero bytes
+   * and the counter's low and high word.
+   */
+  seal(
+    key: number,
+    counterLow: number,
+    counterHigh: number,
+    at: number,
+    length: number,
+  ): void;
+  /** The inverse; `length` without the tag. 0 where the tag is wrong: the text is then untouched. */
+  open(
+    key: number,
+    counterLow: number,
+    counterHigh: number,
+    at: number,
+    length: number,
+  ): number;
+  /** ChaCha20 of RFC 8439 2.4 from block `counter` on, in place; `nonce` is where its 12 bytes are. */
+  chacha20(
+    key: number,
+    nonce: number,
+    counter: number,
+    at: number,
+    length: number,
+  ): void;
+  /** Poly1305 of RFC 8439 2.5; 16 bytes to `tag`. */
+  poly1305(key: number, at: number, length: number, tag: number): void;
+  /** The Internet checksum's sum of at most 512 KB, folded to 16 bits, not inverted. */
+  checksumSum(at: number, length: number): number;
+}
+
+/** The kernels over their arena. */
+export interface Kernels extends KernelFunctions {
+  /** The whole memory; it never grows, so views of it stay valid. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The first byte that is the caller's, aligned to 64. */
+  readonly firstFree: number;
+  /** 32 bytes where a provider puts the key of the next call. */
+  readonly keyAt: number;
+}
+
+/** How large the arena has to be. */
+export interface KernelOptions {
+  /** Bytes for the caller, counted from `firstFree`. */
+  readonly arenaBytes: number;
+}
+
+/**
+ * Makes an arena and the kernels over it; takes about a millisecond.
+ * @throws WebAssembly.CompileError where the runtime has no SIMD, RangeError
+ *   where the memory cannot be had.
+ */
+export function instantiateKernels(options: KernelOptions): Kernels {
+  const pages = Math.ceil((options.arenaBytes + RESERVED) / PAGE);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm), {
+    env: { memory },
+  });
+  const exports = instance.exports as unknown as KernelFunctions & {
+    firstFree(): number;
+  };
+  const keyAt = align64(exports.firstFree());
+  const firstFree = align64(keyAt + KEY_LENGTH);
+  if (firstFree > RESERVED) {
+    throw new RangeError(
+      `kernels use ${firstFree} bytes, ${RESERVED} are reserved`,
+    );
+  }
+  return {
+    bytes: new Uint8Array(memory.buffer as ArrayBuffer),
+    firstFree,
+    keyAt,
+    seal: exports.seal,
+    open: exports.open,
+    chacha20: exports.chacha20,
+    poly1305: exports.poly1305,
+    checksumSum: exports.checksumSum,
+  };
+}
+
+function align64(at: number): number {
+  return (at + 63) & ~63;
+}
