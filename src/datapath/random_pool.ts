@@ -22,7 +22,9 @@ export class RandomPool {
     for (let done = 0; done < length;) {
       const part = Math.min(length - done, PAGE);
       const from = this.#take(part);
-      for (let i = 0; i < part; i++) bytes[at + done + i] = this.#page[from + i];
+      for (let i = 0; i < part; i++) {
+        bytes[at + done + i] = this.#page[from + i];
+      }
       done += part;
     }
   }

@@ -1,0 +1,95 @@
+/**
+ * The tables that the control thread and both workers share: their buffers (to
+ * be posted to a worker) and the objects over them (each thread makes its own).
+ */
+import { sharedBuffer } from "../core/columns/columns.ts";
+import { Counters } from "../core/columns/counters.ts";
+import { Ring } from "../core/columns/ring.ts";
+import { NatTable, type NatTableOptions } from "../core/flow/nat.ts";
+import {
+  AllowedIps,
+  type AllowedIpsOptions,
+} from "../core/wireguard/allowed_ips.ts";
+import { PeerTable } from "../core/wireguard/peer_table.ts";
+import { SessionTable } from "../core/wireguard/session_table.ts";
+
+/** How large the tables are. Memory is taken when a row is first used. */
+export interface SharedSizes {
+  /** Peers at once. */
+  readonly peers: number;
+  /** Sessions at once, a power of two; four a peer are enough. */
+  readonly sessions: number;
+  readonly allowedIps: AllowedIpsOptions;
+  /** Absent where nothing is translated. */
+  readonly nat: NatTableOptions | undefined;
+  /** Bytes of each worker's ring to the control thread, a power of two. */
+  readonly ringBytes: number;
+}
+
+/** The threads that count and send messages; an index into per-thread tables. */
+export const Thread = { Control: 0, OpenPump: 1, SealPump: 2 } as const;
+
+/** One of the values of {@linkcode Thread}. */
+export type Thread = typeof Thread[keyof typeof Thread];
+
+const THREADS = 3;
+
+/** The buffers; survives structured cloning. */
+export interface SharedState {
+  readonly sizes: SharedSizes;
+  readonly peers: SharedArrayBuffer;
+  readonly sessions: SharedArrayBuffer;
+  readonly allowedIps: SharedArrayBuffer;
+  readonly nat: SharedArrayBuffer | undefined;
+  /** One a thread. */
+  readonly counters: readonly SharedArrayBuffer[];
+  /** One a thread; the control thread's own is not used. */
+  readonly rings: readonly SharedArrayBuffer[];
+  /** Two cells: stop, bell. */
+  readonly signals: SharedArrayBuffer;
+}
+
+/** The tables of one thread over the shared buffers. */
+export interface SharedTables {
+  readonly peers: PeerTable;
+  readonly sessions: SessionTable;
+  readonly allowedIps: AllowedIps;
+  readonly nat: NatTable | undefined;
+  readonly counters: readonly Counters[];
+  readonly rings: readonly Ring[];
+  /** A cell that is not 0 when workers are to end. */
+  readonly stop: Int32Array;
+  /** A cell that grows when a worker has written to its ring. */
+  readonly bell: Int32Array;
+}
+
+/** Makes the buffers, all zeros. */
+export function createSharedState(sizes: SharedSizes): SharedState {
+  const perThread = (byteLength: number) =>
+    Array.from({ length: THREADS }, () => sharedBuffer(byteLength));
+  return {
+    sizes,
+    peers: sharedBuffer(PeerTable.byteLength(sizes.peers)),
+    sessions: sharedBuffer(SessionTable.byteLength(sizes.sessions)),
+    allowedIps: sharedBuffer(AllowedIps.byteLength(sizes.allowedIps)),
+    nat: sizes.nat && sharedBuffer(NatTable.byteLength(sizes.nat)),
+    counters: perThread(Counters.byteLength()),
+    rings: perThread(Ring.byteLength(sizes.ringBytes)),
+    signals: sharedBuffer(8),
+  };
+}
+
+/** Makes one thread's tables. */
+export function attachTables(state: SharedState): SharedTables {
+  const { sizes } = state;
+  return {
+    peers: new PeerTable(state.peers, sizes.peers),
+    sessions: new SessionTable(state.sessions, sizes.sessions),
+    allowedIps: new AllowedIps(state.allowedIps, sizes.allowedIps),
+    nat: state.nat && sizes.nat && new NatTable(state.nat, sizes.nat),
+    counters: state.counters.map((buffer) => new Counters(buffer)),
+    rings: state.rings.map((buffer) => new Ring(buffer)),
+    stop: new Int32Array(state.signals, 0, 1),
+    bell: new Int32Array(state.signals, 4, 1),
+  };
+}
