@@ -362,16 +362,96 @@ export interface InterfaceConfig {
   readonly routes: readonly InterfaceRoute[];
 }
 
+/**
+ * What could not be applied, without making the rest useless: the interface has
+ * no IPv6, so that its IPv6 addresses and routes were left out.
+ */
+export interface NetworkWarning {
+  readonly kind: "ipv6-off";
+  /** Switched off on this host, or the MTU is below IPv6's 1280. */
+  readonly reason: "disabled" | "mtu";
+  readonly interface: string;
+  /** The prefixes that were left out, as text. */
+  readonly omitted: readonly string[];
+}
+
 /** Addresses, links and routes of the host, applied declaratively. */
 export interface HostNetwork extends Disposable {
-  /** Makes it so: what is missing is added, what we added before and is no longer wanted is removed. */
-  apply(config: InterfaceConfig): void;
+  /**
+   * Makes it so: what is missing is added, what we added before and is no
+   * longer wanted is removed. Applying the same twice changes nothing.
+   * @throws {Error} with the request's name and the system's text; what was
+   * done until then stays recorded, and `reset` undoes it.
+   */
+  apply(config: InterfaceConfig): readonly NetworkWarning[];
   /** Undoes all that `apply` did. */
   reset(): void;
-  /** Undoes what an earlier process of ours left behind when it died. */
+  /**
+   * Undoes what earlier processes of ours left behind when they died, sockets
+   * in the file system included.
+   * @returns a line about each thing undone and each journal that made no sense.
+   */
   recover(): readonly string[];
   /** The host's address that would be used towards a destination, or undefined. */
   sourceFor(words: Int32Array): Int32Array | undefined;
+}
+
+/** A thing to undo: one that outlives the process that made it. */
+export type JournalEntry =
+  | { readonly kind: "file"; readonly path: string }
+  | {
+    readonly kind: "address";
+    readonly interface: string;
+    /** The system's number of the interface. */
+    readonly index: number;
+    /** Address and prefix length, as text. */
+    readonly prefix: string;
+  }
+  | {
+    readonly kind: "route";
+    readonly interface: string;
+    readonly index: number;
+    readonly prefix: string;
+    readonly metric?: number;
+  };
+
+/** Where a journal is kept. */
+export type JournalLocation =
+  | { readonly kind: "directory"; readonly directory: string }
+  /** Nowhere on disk, and why not: nothing can be undone after a crash. */
+  | { readonly kind: "memory"; readonly problems: readonly string[] };
+
+/** The journal of a process that no longer runs. */
+export type Leftover =
+  | {
+    readonly kind: "entries";
+    readonly path: string;
+    readonly processId: number;
+    readonly entries: readonly JournalEntry[];
+    /**
+     * Where its addresses and routes were: in the network that we are in, in
+     * another network namespace, or in one that ended with an earlier boot.
+     */
+    readonly network: "ours" | "other" | "gone";
+  }
+  | {
+    readonly kind: "malformed";
+    readonly path: string;
+    readonly reason: string;
+  };
+
+/** What is to be undone by the next start, should this process be killed. */
+export interface Journal {
+  readonly location: JournalLocation;
+  /**
+   * Sets the entries of a scope, e.g. `uapi` or `network:sluice0`; none at all
+   * end it. On disk when this returns: call it before making the change.
+   */
+  record(scope: string, entries: readonly JournalEntry[]): void;
+  /** The journals of dead processes. */
+  leftovers(): Leftover[];
+  /** Removes such a journal once it is undone; puts a malformed one aside. */
+  forget(leftover: Leftover): void;
 }
 
 /** Whether /dev/net/tun can be opened, and if not, the system's reason. */

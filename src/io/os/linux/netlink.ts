@@ -6,7 +6,7 @@
  */
 import type { Libc } from "../../../../ffi/libc.ts";
 import { sockaddrNl, timeval } from "../../../../ffi/linux_layouts.ts";
-import type { AddressWords } from "../../../core/wire/address.ts";
+import { type AddressWords, formatPrefix } from "../../../core/wire/address.ts";
 import { readU32le, writeU16le, writeU32le } from "../../../core/wire/bytes.ts";
 import {
   addressDump,
@@ -128,7 +128,7 @@ export class Netlink implements Disposable {
   /** Adds an address; one that is there already gives EEXIST. */
   addAddress(address: LinkAddress): void {
     this.#change(
-      "RTM_NEWADDR",
+      `RTM_NEWADDR ${networkText(address)}`,
       addressRequest(Rtm.NewAddress, address, ADD_FLAGS),
     );
   }
@@ -136,7 +136,7 @@ export class Netlink implements Disposable {
   /** Removes an address; one that is not there gives EADDRNOTAVAIL. */
   removeAddress(address: LinkAddress): void {
     this.#change(
-      "RTM_DELADDR",
+      `RTM_DELADDR ${networkText(address)}`,
       addressRequest(Rtm.DeleteAddress, address, CHANGE_FLAGS),
     );
   }
@@ -148,13 +148,16 @@ export class Netlink implements Disposable {
 
   /** Adds a route; one with that prefix and metric gives EEXIST. */
   addRoute(route: RouteRequest): void {
-    this.#change("RTM_NEWROUTE", routeRequest(Rtm.NewRoute, route, ADD_FLAGS));
+    this.#change(
+      `RTM_NEWROUTE ${networkText(route)}`,
+      routeRequest(Rtm.NewRoute, route, ADD_FLAGS),
+    );
   }
 
   /** Removes a route of ours; one that is not there gives ESRCH. */
   removeRoute(route: RouteRequest): void {
     this.#change(
-      "RTM_DELROUTE",
+      `RTM_DELROUTE ${networkText(route)}`,
       routeRequest(Rtm.DeleteRoute, route, CHANGE_FLAGS),
     );
   }
@@ -228,8 +231,7 @@ export class Netlink implements Disposable {
       for (const message of this.#receive(request)) {
         // An answer to a request that timed out earlier.
         if (message.sequence !== sequence) continue;
-        if (message.type === Control.Done) return answer;
-        if (message.type === Control.Error) {
+        if (message.type === Control.Done || message.type === Control.Error) {
           this.#checkOutcome(request, message);
           return answer;
         }
@@ -295,6 +297,17 @@ export class Netlink implements Disposable {
     const bare = text.slice(request.length + 2);
     return new NetlinkError(request, code, bare, detail);
   }
+}
+
+function networkText(
+  network: { family: 4 | 6; words: AddressWords; prefixLength: number },
+): string {
+  const { family, words, prefixLength } = network;
+  return formatPrefix({
+    family,
+    words: Uint32Array.from(words),
+    length: prefixLength,
+  });
 }
 
 const DUMP_FLAGS = Flag.Request | Flag.Dump;

@@ -192,13 +192,16 @@ export interface NetlinkOutcome {
   readonly detail: string | undefined;
 }
 
-/** Reads an Error message; undefined where it is too short. */
+/** Reads an Error or Done message; undefined where it is too short. */
 export function parseOutcome(
   message: NetlinkMessage,
 ): NetlinkOutcome | undefined {
-  const { body } = message;
-  if (body.length < nlmsgerr.size) return undefined;
-  const code = -(readU32le(body, nlmsgerr.at.error) | 0);
+  const { body, type } = message;
+  if (body.length < (type === Control.Done ? 4 : nlmsgerr.size)) {
+    return undefined;
+  }
+  const code = 0 - (readU32le(body, nlmsgerr.at.error) | 0);
+  if (type === Control.Done) return { code, detail: undefined };
   if ((message.flags & Flag.AcknowledgeAttributes) === 0) {
     return { code, detail: undefined };
   }

@@ -1,0 +1,322 @@
+/**
+ * The host's side of an interface: MTU, state, addresses and routes, made to be
+ * as a configuration says, and undone.
+ *
+ * What is there is read first, so that only what is missing is added and only
+ * what we added is ever removed. Each addition is in the journal before it is
+ * made. A TUN interface takes its addresses and routes along when its process
+ * dies; the journal is for interfaces that stay.
+ */
+import type { Libc } from "../../../../ffi/libc.ts";
+import { equalWords, formatPrefix } from "../../../core/wire/address.ts";
+import type {
+  HostNetwork,
+  InterfaceConfig,
+  Journal,
+  JournalEntry,
+  NetworkWarning,
+} from "../../ports.ts";
+import { recoverLeftovers } from "./host_network_recovery.ts";
+import { Netlink, NetlinkError } from "./netlink.ts";
+import type {
+  Link,
+  LinkAddress,
+  Route,
+  RouteRequest,
+} from "./netlink_entities.ts";
+
+const ENOENT = 2;
+const ESRCH = 3;
+const EEXIST = 17;
+const ENODEV = 19;
+const EADDRNOTAVAIL = 99;
+
+/** IPv6 does not exist on links that carry less (RFC 8200, section 5). */
+const IPV6_MINIMUM_MTU = 1280;
+
+/** What a HostNetwork works with. */
+export interface HostNetworkOptions {
+  readonly libc: Libc;
+  readonly journal: Journal;
+}
+
+/** What we changed of one interface. */
+interface Applied {
+  /** As it was before us. */
+  readonly before: Link;
+  addresses: readonly LinkAddress[];
+  routes: readonly RouteRequest[];
+}
+
+/**
+ * Opens the host's network configuration.
+ * @throws {LibcError} where the netlink socket cannot be made.
+ */
+export function openHostNetwork(options: HostNetworkOptions): HostNetwork {
+  return new LinuxHostNetwork(new Netlink(options.libc), options.journal);
+}
+
+class LinuxHostNetwork implements HostNetwork {
+  readonly #netlink: Netlink;
+  readonly #journal: Journal;
+  readonly #applied = new Map<string, Applied>();
+
+  constructor(netlink: Netlink, journal: Journal) {
+    this.#netlink = netlink;
+    this.#journal = journal;
+  }
+
+  apply(config: InterfaceConfig): readonly NetworkWarning[] {
+    const link = this.#netlink.link(config.name);
+    if (link === undefined) {
+      throw new Error(`there is no interface named ${config.name}`);
+    }
+    const applied = this.#appliedTo(link);
+    if (link.mtu !== config.mtu) {
+      this.#netlink.setLink(link.index, { mtu: config.mtu });
+    }
+    const { possible, warnings } = withoutMissingIpv6(config);
+    this.#applyAddresses(applied, possible);
+    if (link.up !== config.up) {
+      this.#netlink.setLink(link.index, { up: config.up });
+    }
+    this.#applyRoutes(applied, possible);
+    return warnings;
+  }
+
+  reset(): void {
+    for (const [name, applied] of this.#applied) {
+      const { index, mtu, up } = applied.before;
+      for (const route of applied.routes) this.#removeRoute(route);
+      for (const address of applied.addresses) this.#removeAddress(address);
+      tolerate([ENODEV], () => this.#netlink.setLink(index, { mtu, up }));
+      this.#journal.record(scopeOf(name), []);
+      this.#applied.delete(name);
+    }
+  }
+
+  recover(): readonly string[] {
+    return recoverLeftovers(this.#netlink, this.#journal);
+  }
+
+  sourceFor(words: Int32Array): Int32Array | undefined {
+    return this.#netlink.lookup(words)?.source;
+  }
+
+  [Symbol.dispose](): void {
+    this.#netlink[Symbol.dispose]();
+  }
+
+  /** What is known of an interface; nothing where it is a new one of that name. */
+  #appliedTo(link: Link): Applied {
+    const known = this.#applied.get(link.name);
+    if (known !== undefined && known.before.index === link.index) return known;
+    const applied = { before: link, addresses: [], routes: [] };
+    this.#applied.set(link.name, applied);
+    return applied;
+  }
+
+  #applyAddresses(applied: Applied, config: InterfaceConfig): void {
+    const { index } = applied.before;
+    const present = this.#netlink.addresses();
+    const wanted = config.addresses.map((address) => ({ ...address, index }));
+    const plan = planChange(applied.addresses, wanted, {
+      same: sameAddress,
+      isPresent: (address) =>
+        present.some((other) => sameAddress(other, address)),
+    });
+    applied.addresses = [...plan.unwanted, ...plan.ours];
+    this.#record(applied);
+    for (const address of plan.unwanted) this.#removeAddress(address);
+    for (const address of plan.missing) {
+      tolerate([EEXIST], () => this.#netlink.addAddress(address));
+    }
+    applied.addresses = plan.ours;
+    this.#record(applied);
+  }
+
+  #applyRoutes(applied: Applied, config: InterfaceConfig): void {
+    const { index } = applied.before;
+    const present = this.#netlink.routes();
+    // An interface that is down has no routes.
+    const wanted = (config.up ? config.routes : [])
+      .map((route) => ({ ...route, words: networkWords(route), index }));
+    const plan = planChange(applied.routes, wanted, {
+      same: sameRoute,
+      isPresent: (route) => present.some((other) => fulfils(other, route)),
+    });
+    applied.routes = [...plan.unwanted, ...plan.ours];
+    this.#record(applied);
+    for (const route of plan.unwanted) this.#removeRoute(route);
+    for (const route of plan.missing) this.#addRoute(route);
+    applied.routes = plan.ours;
+    this.#record(applied);
+  }
+
+  #addRoute(route: RouteRequest): void {
+    try {
+      this.#netlink.addRoute(route);
+    } catch (error) {
+      if (!(error instanceof NetlinkError) || error.code !== EEXIST) {
+        throw error;
+      }
+      const other = this.#netlink.routes().find((present) =>
+        sameNetwork(present, route) &&
+        (route.metric === undefined || present.metric === route.metric)
+      );
+      const links = this.#netlink.links();
+      const holder = links.find((link) => link.index === other?.index)?.name;
+      throw new Error(
+        `route ${prefixText(route)}: there is one already` +
+          (holder === undefined ? "" : ` through ${holder}`),
+        { cause: error },
+      );
+    }
+  }
+
+  #removeRoute(route: RouteRequest): void {
+    tolerate(
+      [ESRCH, ENODEV, ENOENT],
+      () => this.#netlink.removeRoute(route),
+    );
+  }
+
+  #removeAddress(address: LinkAddress): void {
+    tolerate(
+      [EADDRNOTAVAIL, ENODEV],
+      () => this.#netlink.removeAddress(address),
+    );
+  }
+
+  #record(applied: Applied): void {
+    const { name, index } = applied.before;
+    const entries: JournalEntry[] = [
+      ...applied.addresses.map((address) => ({
+        kind: "address" as const,
+        interface: name,
+        index,
+        prefix: prefixText(address),
+      })),
+      ...applied.routes.map((route) => ({
+        kind: "route" as const,
+        interface: name,
+        index,
+        prefix: prefixText(route),
+        metric: route.metric,
+      })),
+    ];
+    this.#journal.record(scopeOf(name), entries);
+  }
+}
+
+/** What to remove, what to add, and what is ours after that. */
+function planChange<T>(
+  owned: readonly T[],
+  wanted: readonly T[],
+  is: { same: (a: T, b: T) => boolean; isPresent: (entry: T) => boolean },
+): { unwanted: T[]; missing: T[]; ours: T[] } {
+  const among = (list: readonly T[]) => (entry: T) =>
+    list.some((other) => is.same(entry, other));
+  const unwanted = owned.filter((entry) => !among(wanted)(entry));
+  const missing = wanted.filter((entry) => !is.isPresent(entry));
+  const ours = wanted
+    .filter((entry) => among(owned)(entry) || among(missing)(entry));
+  return { unwanted, missing, ours };
+}
+
+function scopeOf(name: string): string {
+  return `network:${name}`;
+}
+
+/** Leaves IPv6 out where the interface cannot have it. */
+function withoutMissingIpv6(
+  config: InterfaceConfig,
+): { possible: InterfaceConfig; warnings: NetworkWarning[] } {
+  const six = [...config.addresses, ...config.routes]
+    .filter((entry) => entry.family === 6);
+  const reason = missingIpv6(config);
+  if (six.length === 0 || reason === undefined) {
+    return { possible: config, warnings: [] };
+  }
+  return {
+    possible: {
+      ...config,
+      addresses: config.addresses.filter((address) => address.family === 4),
+      routes: config.routes.filter((route) => route.family === 4),
+    },
+    warnings: [{
+      kind: "ipv6-off",
+      reason,
+      interface: config.name,
+      omitted: six.map(prefixText),
+    }],
+  };
+}
+
+function missingIpv6(
+  config: InterfaceConfig,
+): NetworkWarning["reason"] | undefined {
+  if (config.mtu < IPV6_MINIMUM_MTU) return "mtu";
+  const path = `/proc/sys/net/ipv6/conf/${config.name}/disable_ipv6`;
+  try {
+    return Deno.readTextFileSync(path).trim() === "0" ? undefined : "disabled";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "disabled";
+    throw error;
+  }
+}
+
+/** Runs a change whose result may be there already. */
+function tolerate(codes: readonly number[], change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    if (!(error instanceof NetlinkError) || !codes.includes(error.code)) {
+      throw error;
+    }
+  }
+}
+
+type Network = Pick<RouteRequest, "family" | "words" | "prefixLength">;
+
+function prefixText(network: Network): string {
+  return formatPrefix({
+    family: network.family,
+    words: Uint32Array.from(network.words),
+    length: network.prefixLength,
+  });
+}
+
+/** The address with its host bits cleared: the kernel wants routes like that. */
+function networkWords(network: Network): Int32Array {
+  const words = Int32Array.from(network.words);
+  let left = network.prefixLength + (network.family === 4 ? 96 : 0);
+  for (let w = 0; w < 4; w++, left -= 32) {
+    if (left <= 0) words[w] = 0;
+    else if (left < 32) words[w] &= ~(0xffffffff >>> left);
+  }
+  return words;
+}
+
+function sameNetwork(a: Network, b: Network): boolean {
+  return a.family === b.family && a.prefixLength === b.prefixLength &&
+    equalWords(a.words, 0, b.words, 0);
+}
+
+function sameAddress(a: LinkAddress, b: LinkAddress): boolean {
+  return a.index === b.index && sameNetwork(a, b);
+}
+
+function sameRoute(a: RouteRequest, b: RouteRequest): boolean {
+  return a.index === b.index && a.metric === b.metric && sameNetwork(a, b);
+}
+
+/** Whether a route that is there does what a wanted one is for. */
+function fulfils(
+  present: Route,
+  wanted: RouteRequest,
+): boolean {
+  return present.index === wanted.index && sameNetwork(present, wanted) &&
+    present.gateway === undefined &&
+    (wanted.metric === undefined || present.metric === wanted.metric);
+}

@@ -1,0 +1,84 @@
+/**
+ * The text of a journal file, read as if a stranger had written it: a file that
+ * makes no sense is reported, never thrown over and never half believed.
+ */
+import type { JournalEntry } from "../../ports.ts";
+import type { ProcessIdentity } from "./journal_owner.ts";
+
+/** What a file said. */
+export type ParsedJournal =
+  | {
+    readonly kind: "journal";
+    readonly owner: ProcessIdentity;
+    /** Entries of all scopes, in the order of their recording. */
+    readonly entries: readonly JournalEntry[];
+  }
+  | { readonly kind: "malformed"; readonly reason: string };
+
+/** Reads a journal file's text. */
+export function parseJournal(text: string): ParsedJournal {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return malformed("not JSON");
+  }
+  if (!isRecord(value)) return malformed("not an object");
+  if (value.version !== 1) return malformed("an unknown version");
+  const owner = parseOwner(value.owner);
+  if (owner === undefined) return malformed("no owner");
+  if (!isRecord(value.scopes)) return malformed("no scopes");
+  const entries: JournalEntry[] = [];
+  for (const scope of Object.values(value.scopes)) {
+    if (!Array.isArray(scope)) return malformed("a scope is not a list");
+    for (const entry of scope) {
+      if (!isEntry(entry)) return malformed("an entry makes no sense");
+      entries.push(entry);
+    }
+  }
+  return { kind: "journal", owner, entries };
+}
+
+function parseOwner(value: unknown): ProcessIdentity | undefined {
+  if (!isRecord(value)) return undefined;
+  const { processId, startTime, boot, processes, network } = value;
+  return isCount(processId) && isText(startTime) && isText(boot) &&
+      isText(processes) && isText(network)
+    ? { processId, startTime, boot, processes, network }
+    : undefined;
+}
+
+function isEntry(value: unknown): value is JournalEntry {
+  if (!isRecord(value)) return false;
+  switch (value.kind) {
+    case "file":
+      return isText(value.path) && value.path.startsWith("/");
+    case "address":
+      return isPlace(value) && isText(value.prefix);
+    case "route":
+      return isPlace(value) && isText(value.prefix) &&
+        (value.metric === undefined || isCount(value.metric));
+    default:
+      return false;
+  }
+}
+
+function isPlace(value: Record<string, unknown>): boolean {
+  return isText(value.interface) && isCount(value.index);
+}
+
+function malformed(reason: string): ParsedJournal {
+  return { kind: "malformed", reason };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
