@@ -15,6 +15,10 @@ const symbols = {
   read: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   /** ssize_t write(int fd, const void *buf, size_t count); */
   write: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** ssize_t readv(int fd, const struct iovec *pieces, int n); */
+  readv: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  /** ssize_t writev(int fd, const struct iovec *pieces, int n); */
+  writev: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   /** int ioctl(int fd, unsigned long request, void *argp); */
   ioctl: { parameters: ["i32", "u32", "buffer"], result: "i32" },
   /** int ioctl(int fd, unsigned long request, unsigned long arg); */
