@@ -4,7 +4,7 @@
  *
  * X25519 is RFC 7748; private keys are clamped as its section 5 says.
  */
-import { x25519 } from "@noble/curves/ed25519.js";
+import { noblePrimitives } from "../core/wireguard/noble_primitives.ts";
 
 /** Length of every WireGuard key in bytes. */
 export const KEY_LENGTH = 32;
@@ -80,7 +80,7 @@ export function generatePresharedKey(
 
 /** The public key that belongs to a private key. */
 export function publicKeyOf(privateKey: Uint8Array): Uint8Array {
-  return x25519.getPublicKey(privateKey);
+  return noblePrimitives.publicKey(privateKey);
 }
 
 function randomBytes(bytes: Uint8Array<ArrayBuffer>): void {

@@ -7,7 +7,6 @@
  */
 import {
   formatAddress,
-  formatPrefix,
   isMulticast,
   type Prefix,
 } from "../core/wire/address.ts";
@@ -15,12 +14,7 @@ import { amneziaProblems } from "./amnezia_config.ts";
 import { formatDuration } from "./duration.ts";
 import { parseHostPort } from "./endpoint.ts";
 import { checkPeerIdentities, checkPeerPrefixes } from "./peer_rules.ts";
-import {
-  addressNumber,
-  hostRange,
-  overlaps,
-  readInterfaceAddress,
-} from "./prefix.ts";
+import { addressNumber, hostRange, readInterfaceAddress } from "./prefix.ts";
 import {
   durationAt,
   type PathStep,
@@ -146,16 +140,13 @@ function checkAddresses(
         ),
       );
     }
-    const earlier = addresses.slice(0, i).find((other) =>
-      overlaps(other.prefix, prefix)
-    );
-    if (earlier !== undefined) {
-      problems.push(
-        ruleError(
-          path,
-          `overlaps ${formatPrefix(earlier.prefix)} of the same interface`,
-        ),
-      );
+    const sameFamily = (other: PlacedPrefix) =>
+      other.prefix.family === prefix.family;
+    if (addresses.slice(0, i).some(sameFamily)) {
+      problems.push(ruleError(
+        path,
+        `is a second IPv${prefix.family} address; the gateway has one of each family`,
+      ));
     }
   }
 }
