@@ -147,20 +147,27 @@ export function emitError6(
 }
 
 /**
- * Where the packet starts that a parsed ICMP or ICMPv6 error is about.
- * @returns its position, or -1 where the packet is no whole ICMP error
+ * Where the packet starts that a parsed ICMP or ICMPv6 error is about. Its
+ * whole IPv4 header, or its fixed IPv6 header, is at hand, and 8 bytes behind.
+ * @returns its position, or -1 where the packet is no such error
  */
 export function embeddedAt(b: Uint8Array, view: PacketView): number {
   if (view.fragment !== FragmentKind.None) return -1;
-  const type = view.icmpType;
-  const isError = view.version === 4
-    ? view.protocol === Protocol.Icmp && icmp.isError(type)
-    : view.protocol === Protocol.Icmpv6 && icmpv6.isError(type);
-  if (!isError || type < 0) return -1;
   const at = view.payloadAt + icmp.HEADER_LENGTH;
-  if (
-    at >= view.payloadAt + view.payloadLength || b[at] >>> 4 !== view.version
-  ) return -1;
+  const length = view.payloadLength - icmp.HEADER_LENGTH;
+  if (view.version === 4) {
+    if (view.protocol !== Protocol.Icmp || !icmp.isError(view.icmpType)) {
+      return -1;
+    }
+    if (length < ipv4.HEADER_LENGTH || b[at] >>> 4 !== 4) return -1;
+    const header = ipv4.headerLength(b, at);
+    if (header < ipv4.HEADER_LENGTH || length < header + 8) return -1;
+    return at;
+  }
+  if (view.protocol !== Protocol.Icmpv6 || !icmpv6.isError(view.icmpType)) {
+    return -1;
+  }
+  if (length < ipv6.HEADER_LENGTH + 8 || b[at] >>> 4 !== 6) return -1;
   return at;
 }
 
