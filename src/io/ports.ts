@@ -55,10 +55,13 @@ export interface TunDevice extends Disposable {
   readonly name: string;
   readonly descriptor: number;
   readonly mtu: number;
+  /** Somebody removed the interface: its descriptor stays ready, for nothing. */
+  readonly gone: boolean;
   /**
    * Reads what is there into rows of the batch (peer -1), each with the batch's
    * head- and tailroom; a super-packet is split into its segments. Stops when
-   * the batch or the device's part of the arena is full.
+   * the batch or the device's part of the arena is full. The next read uses
+   * that part again: a batch is dealt with before it.
    * @returns rows added; 0 where nothing waits.
    */
   read(batch: Batch): number;
@@ -80,6 +83,17 @@ export interface TunOffload {
   readonly tso6: boolean;
   /** Whether the device takes and gives UDP super-packets, both families. */
   readonly uso: boolean;
+}
+
+/** Which TUN interface to make. */
+export interface CreateTunOptions {
+  /** 1 to 15 bytes, without `/`, `:`, `%` and spaces. */
+  readonly name: string;
+  /**
+   * `segments` asks for super-packets, whose readers and writers need kernels;
+   * where the system has none, or for `none`, packets come one at a time.
+   */
+  readonly offload: "segments" | "none";
 }
 
 /** A TUN interface as the thread that made it holds it; closing ends it. */

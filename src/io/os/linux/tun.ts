@@ -3,14 +3,20 @@
  * Source: Documentation/networking/tuntap.rst of the kernel.
  *
  * One thread makes the interface ({@linkcode createTun}); workers read and
- * write on its descriptor ({@linkcode attachTun} of tun_device.ts). The
- * interface vanishes with the descriptor, addresses and routes with it, unless
+ * write on its descriptor ({@linkcode attachTun}). The interface vanishes with the descriptor, addresses and routes with it, unless
  * somebody made it persistent before.
  */
 import { cString, type Libc } from "../../../../ffi/libc.ts";
 import { ifreq } from "../../../../ffi/linux_layouts.ts";
-import type { CreatedTun, TunOffload } from "../../ports.ts";
+import type {
+  CreatedTun,
+  CreateTunOptions,
+  TunAttachment,
+  TunDevice,
+  TunOffload,
+} from "../../ports.ts";
 import { TUN_PATH } from "./privileges.ts";
+import { PlainTunDevice } from "./tun_device.ts";
 
 const O_RDWR = 2;
 const O_NONBLOCK = 0x800;
@@ -70,17 +76,6 @@ export class TunError extends Error {
   }
 }
 
-/** Which interface to make. */
-export interface CreateTunOptions {
-  /** 1 to 15 bytes, without `/`, `:`, `%` and spaces. */
-  readonly name: string;
-  /**
-   * `segments` asks for super-packets, whose readers and writers need kernels;
-   * where the system has none, or for `none`, packets come one at a time.
-   */
-  readonly offload: "segments" | "none";
-}
-
 /**
  * Makes a TUN interface, or takes a persistent one that nobody holds.
  * @throws {TunError}
@@ -118,6 +113,18 @@ export function createTun(libc: Libc, options: CreateTunOptions): CreatedTun {
     libc.call.close(descriptor);
     throw error;
   }
+}
+
+/**
+ * Uses an interface that {@linkcode createTun} made, in the calling thread.
+ * Disposing of it leaves the interface alone.
+ * @throws {TypeError} where the device has offloads and kernels are missing.
+ */
+export function attachTun(libc: Libc, attachment: TunAttachment): TunDevice {
+  if (attachment.offload.vnetHeader) {
+    throw new TypeError(`${attachment.name} has offloads and needs kernels`);
+  }
+  return new PlainTunDevice(libc, attachment);
 }
 
 /** Whether the kernel would take this as an interface's name (dev_valid_name). */
