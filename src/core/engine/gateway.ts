@@ -1,14 +1,51 @@
 /**
  * The gateway: what becomes of every packet of its clients, its host and the
- * outside. Being written; the signatures stand.
+ * outside. Bytes and time in, bytes and verdicts out.
+ *
+ *     fromTunnel   parse -> source belongs to its peer -> destination:
+ *                    nothing to forward to      Drop
+ *                    the gateway itself         echo answered, DNS -> control, host
+ *                    a host address outside     another client's mapping, else host
+ *                    a peer                     ToPeer, one hop less
+ *                    the VPN, but no peer       «host unreachable»
+ *                    anywhere else              Outbound: ICMP, UDP, TCP, other
+ *     fromHost     destination's peer           ToPeer
+ *     fromOutside  the mapping of the socket    Inbound: filter, translate -> ToPeer
+ *
+ * Two workers have one each over the same shared tables: the open worker calls
+ * fromTunnel, sendFailed, tick and removePeer and is the NAT's writer; the seal
+ * worker calls fromHost, fromOutside and fromOutsideError.
  */
 import type { Batch } from "../columns/batch.ts";
+import { DropReason } from "../columns/drop_reason.ts";
+import { Verdict } from "../columns/verdict.ts";
+import { Mapper } from "../flow/mapper.ts";
 import type { NatTable, OutsideSockets } from "../flow/nat.ts";
+import { readDestination } from "../route/addresses.ts";
+import {
+  DestinationKind,
+  Destinations,
+  isSpecial,
+} from "../route/destination.ts";
+import { isMappedIpv4 } from "../wire/address.ts";
+import {
+  FragmentKind,
+  PacketView,
+  parsePacket,
+  verifyTransport,
+} from "../wire/packet.ts";
+import { Protocol } from "../wire/protocol.ts";
 import type { AllowedIps } from "../wireguard/allowed_ips.ts";
+import { answerEcho, isEchoRequest } from "./echo_answer.ts";
+import { ErrorKind, ErrorReplies } from "./error_replies.ts";
+import { FragmentGate } from "./fragment_gate.ts";
 import type { GatewayConfig } from "./gateway_config.ts";
+import { Inbound } from "./inbound.ts";
+import { Outbound } from "./outbound.ts";
 import type { OutsideError, SendFailure } from "./outside_error.ts";
+import { PeerDelivery } from "./peer_delivery.ts";
 
-export type { GatewayConfig } from "./gateway_config.ts";
+export { type GatewayConfig, gatewayConfig } from "./gateway_config.ts";
 export { type OutsideError, SendFailure } from "./outside_error.ts";
 
 /** What a gateway works on. */
@@ -18,16 +55,58 @@ export interface GatewayOptions {
   readonly nat: NatTable;
   /** Shared; the control thread writes it. */
   readonly allowedIps: AllowedIps;
-  /** The open worker's; absent in the seal worker, which opens no sockets. */
+  /** The open worker's; absent in the seal worker, which opens none. */
   readonly sockets?: OutsideSockets;
 }
 
+const DNS_PORT = 53;
+
 /** One worker's view of the gateway. */
 export class Gateway {
-  constructor(_options: GatewayOptions) {}
+  readonly #config: GatewayConfig;
+  readonly #allowedIps: AllowedIps;
+  readonly #destinations: Destinations;
+  readonly #errors: ErrorReplies;
+  readonly #delivery: PeerDelivery;
+  readonly #fragments: FragmentGate;
+  readonly #mapper: Mapper;
+  readonly #outbound: Outbound;
+  readonly #inbound: Inbound;
+  readonly #view = new PacketView();
+  readonly #words = new Int32Array(4);
+  #now = 0;
+
+  constructor(options: GatewayOptions) {
+    const { config, nat, allowedIps, sockets } = options;
+    this.#config = config;
+    this.#allowedIps = allowedIps;
+    this.#destinations = new Destinations(config);
+    this.#errors = new ErrorReplies(config);
+    this.#delivery = new PeerDelivery(config.mtu, this.#errors);
+    this.#fragments = new FragmentGate({
+      slots: sockets === undefined ? 0 : config.fragmentSlots,
+      slotsPerPeer: config.fragmentSlotsPerPeer,
+    });
+    this.#mapper = new Mapper(nat, sockets ?? NO_SOCKETS, config);
+    const errors = this.#errors;
+    const delivery = this.#delivery;
+    this.#outbound = new Outbound({
+      config,
+      nat,
+      mapper: this.#mapper,
+      errors,
+      delivery,
+    });
+    this.#inbound = new Inbound({ config, nat, delivery });
+  }
 
   /** Open worker: decides every row, packets that peers (`batch.peer`) sent. Appended rows come decided. */
-  fromTunnel(_batch: Batch, _now: number): void {}
+  fromTunnel(batch: Batch, now: number): void {
+    this.#now = now;
+    const count = batch.count;
+    this.#fragments.expire(batch, now);
+    for (let row = 0; row < count; row++) this.#decide(batch, row, now, false);
+  }
 
   /**
    * Open worker: a ToUdp or ToEcho row could not be sent. The row becomes a Drop
@@ -36,27 +115,54 @@ export class Gateway {
    * @param mtu the path's, where `failure` is TooBig and it is known; else 0.
    */
   sendFailed(
-    _batch: Batch,
-    _row: number,
-    _failure: SendFailure,
-    _mtu: number,
-  ): void {}
+    batch: Batch,
+    row: number,
+    failure: SendFailure,
+    mtu: number,
+  ): void {
+    this.#outbound.sendFailed(batch, row, failure, mtu, this.#now);
+  }
 
   /** Open worker: ends idle mappings, a bounded number of rows a call. About once a second. */
-  tick(_now: number): void {}
+  tick(now: number): void {
+    this.#mapper.sweep(now);
+  }
 
   /** Open worker: ends all mappings of a peer that was removed. */
-  removePeer(_peer: number): void {}
+  removePeer(peer: number): void {
+    this.#mapper.removePeer(peer);
+  }
 
   /** Seal worker: decides every row, packets that the host sent into the TUN device. */
-  fromHost(_batch: Batch, _now: number): void {}
+  fromHost(batch: Batch, _now: number): void {
+    const count = batch.count;
+    for (let row = 0; row < count; row++) {
+      const at = batch.offset[row];
+      const reason = readDestination(
+        batch.bytes,
+        at,
+        batch.length[row],
+        this.#words,
+      );
+      const peer = reason === DropReason.None
+        ? this.#allowedIps.lookup(this.#words, 0)
+        : -1;
+      if (peer >= 0) batch.decide(row, Verdict.ToPeer, peer);
+      else if (reason !== DropReason.None) batch.drop(row, reason);
+      else if (isSpecial(this.#words, 0)) batch.drop(row, DropReason.Multicast);
+      else batch.drop(row, DropReason.NoPeer);
+    }
+  }
 
   /**
    * Seal worker: decides every row. UDP rows are payloads that the socket of NAT
    * row `target` received, with >= 48 writable bytes before them; echo rows are
    * ICMP messages, `target` the NAT row or -1 to find it by identifier.
    */
-  fromOutside(_batch: Batch, _now: number): void {}
+  fromOutside(batch: Batch, now: number): void {
+    const count = batch.count;
+    for (let row = 0; row < count; row++) this.#inbound.decide(batch, row, now);
+  }
 
   /**
    * Seal worker: a report from the error queue of the socket of NAT row
@@ -65,9 +171,136 @@ export class Gateway {
    * translated the appended row is a Drop. A mapping never ends by it.
    */
   fromOutsideError(
-    _batch: Batch,
-    _natRow: number,
-    _error: OutsideError,
-    _now: number,
-  ): void {}
+    batch: Batch,
+    natRow: number,
+    error: OutsideError,
+    now: number,
+  ): void {
+    this.#inbound.error(batch, natRow, error, now);
+  }
+
+  #decide(batch: Batch, row: number, now: number, reassembled: boolean): void {
+    const view = this.#view;
+    const reason = parsePacket(
+      batch.bytes,
+      batch.offset[row],
+      batch.length[row],
+      view,
+    );
+    if (reason !== DropReason.None) return batch.drop(row, reason);
+    batch.length[row] = view.totalLength;
+    if (!this.#sourceBelongs(batch.peer[row])) {
+      return batch.drop(row, DropReason.SpoofedSource);
+    }
+
+    const kind = this.#destinationKind();
+    if (kind === DestinationKind.NotForwardable) {
+      return batch.drop(row, DropReason.Multicast);
+    }
+    if (kind === DestinationKind.Gateway) {
+      return this.#toGateway(batch, row, now);
+    }
+    if (kind === DestinationKind.HostOutside) {
+      return this.#toHostOutside(batch, row, now);
+    }
+    const peer = this.#allowedIps.lookup(view.destinationWords, 0);
+    if (peer >= 0) return this.#delivery.forward(batch, row, view, peer, now);
+    if (kind === DestinationKind.Inside) {
+      batch.drop(row, DropReason.NoPeer);
+      return this.#errors.reply(
+        batch,
+        view,
+        batch.peer[row],
+        ErrorKind.HostUnreachable,
+        0,
+        now,
+      );
+    }
+    if (
+      view.fragment !== FragmentKind.None && this.#outbound.translates(view)
+    ) {
+      return this.#reassemble(batch, row, now);
+    }
+    this.#outbound.decide(batch, row, view, now, reassembled);
+  }
+
+  /** Cryptokey routing; an IPv6 header must not pass for IPv4 by a mapped address. */
+  #sourceBelongs(peer: number): boolean {
+    const { version, sourceWords } = this.#view;
+    if (version === 6 && isMappedIpv4(sourceWords, 0)) return false;
+    return peer >= 0 && !isSpecial(sourceWords, 0) &&
+      this.#allowedIps.lookup(sourceWords, 0) === peer;
+  }
+
+  #destinationKind(): number {
+    const { version, destinationWords } = this.#view;
+    if (version === 6 && isMappedIpv4(destinationWords, 0)) {
+      return DestinationKind.NotForwardable;
+    }
+    return this.#destinations.kindOf(destinationWords, 0);
+  }
+
+  #toGateway(batch: Batch, row: number, now: number): void {
+    const view = this.#view;
+    const isWhole = view.fragment === FragmentKind.None;
+    const isDns = isWhole && view.destinationPort === DNS_PORT;
+    if (view.protocol === Protocol.Udp && isDns) {
+      const reason = verifyTransport(batch.bytes, view);
+      if (reason !== DropReason.None) return batch.drop(row, reason);
+      return batch.decide(row, Verdict.ToControl, 0);
+    }
+    if (
+      view.protocol === Protocol.Tcp && isDns && this.#config.host === "deny"
+    ) {
+      return batch.decide(row, Verdict.ToHost, 0);
+    }
+    this.#toHost(batch, row, now);
+  }
+
+  /** RFC 4787 REQ-9: the mapping that has the port, else the host. */
+  #toHostOutside(batch: Batch, row: number, now: number): void {
+    const view = this.#view;
+    if (view.fragment !== FragmentKind.None && view.protocol === Protocol.Udp) {
+      return this.#reassemble(batch, row, now);
+    }
+    const mapping = this.#outbound.hairpinTarget(view, now);
+    if (mapping >= 0) {
+      return this.#outbound.hairpin(batch, row, view, mapping, now);
+    }
+    this.#toHost(batch, row, now);
+  }
+
+  #toHost(batch: Batch, row: number, now: number): void {
+    const view = this.#view;
+    const isIcmp =
+      view.protocol === (view.version === 4 ? Protocol.Icmp : Protocol.Icmpv6);
+    if (isIcmp && view.fragment !== FragmentKind.None) {
+      return this.#reassemble(batch, row, now);
+    }
+    if (isEchoRequest(view)) {
+      const reason = verifyTransport(batch.bytes, view);
+      if (reason !== DropReason.None) return batch.drop(row, reason);
+      answerEcho(batch, row, view);
+      return this.#delivery.deliver(batch, row, batch.peer[row]);
+    }
+    if (this.#config.host === "allow") {
+      return batch.decide(row, Verdict.ToHost, 0);
+    }
+    batch.drop(row, DropReason.HostDenied);
+  }
+
+  #reassemble(batch: Batch, row: number, now: number): void {
+    const whole = this.#fragments.add(batch, row, this.#view, now);
+    if (whole >= 0) this.#decide(batch, whole, now, true);
+  }
+}
+
+const NO_SOCKETS: OutsideSockets = {
+  open: () => wrongWorker(),
+  port: () => wrongWorker(),
+  retire: () => wrongWorker(),
+};
+
+function wrongWorker(): never {
+  throw new TypeError("this gateway was made without outside sockets");
 }

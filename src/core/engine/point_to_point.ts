@@ -7,7 +7,11 @@ import type { Batch } from "../columns/batch.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import { Verdict } from "../columns/verdict.ts";
 import type { AllowedIps } from "../wireguard/allowed_ips.ts";
-import { readDestination, readSource } from "../route/addresses.ts";
+import {
+  packetLength,
+  readDestination,
+  readSource,
+} from "../route/addresses.ts";
 
 /** Routes between one host and its peers. */
 export class PointToPoint {
@@ -22,17 +26,19 @@ export class PointToPoint {
   fromTunnel(batch: Batch, _now: number): void {
     const count = batch.count;
     for (let row = 0; row < count; row++) {
+      const at = batch.offset[row];
       const reason = readSource(
         batch.bytes,
-        batch.offset[row],
+        at,
         batch.length[row],
         this.#words,
       );
       if (reason !== DropReason.None) {
         batch.drop(row, reason);
-      } else if (this.#allowedIps.lookup(this.#words, 0) !== batch.peer[row]) {
+      } else if (!this.#belongs(batch.peer[row])) {
         batch.drop(row, DropReason.SpoofedSource);
       } else {
+        batch.length[row] = packetLength(batch.bytes, at);
         batch.decide(row, Verdict.ToHost, 0);
       }
     }
@@ -57,5 +63,8 @@ export class PointToPoint {
       if (peer >= 0) batch.decide(row, Verdict.ToPeer, peer);
       else batch.drop(row, DropReason.NoPeer);
     }
+  }
+  #belongs(peer: number): boolean {
+    return peer >= 0 && this.#allowedIps.lookup(this.#words, 0) === peer;
   }
 }

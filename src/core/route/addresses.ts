@@ -48,6 +48,13 @@ export function readDestination(
   return isMappedIpv4(words, 0) ? DropReason.NoPeer : DropReason.None;
 }
 
+/** Bytes of the packet by its own header, without padding; read a source or destination first. */
+export function packetLength(b: Uint8Array, at: number): number {
+  return b[at] >>> 4 === 4
+    ? ipv4.totalLength(b, at)
+    : ipv6.HEADER_LENGTH + ipv6.payloadLength(b, at);
+}
+
 function checkForm(b: Uint8Array, at: number, length: number): DropReason {
   if (length < 1) return DropReason.TooShort;
   switch (b[at] >>> 4) {

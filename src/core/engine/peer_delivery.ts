@@ -1,0 +1,69 @@
+/**
+ * The last step of every packet that goes to a peer: it has to fit the tunnel.
+ */
+import type { Batch } from "../columns/batch.ts";
+import { DropReason } from "../columns/drop_reason.ts";
+import { Verdict } from "../columns/verdict.ts";
+import { splitRow } from "../flow/split.ts";
+import * as ipv4 from "../wire/ipv4.ts";
+import * as ipv6 from "../wire/ipv6.ts";
+import type { PacketView } from "../wire/packet.ts";
+import { ErrorKind, type ErrorReplies } from "./error_replies.ts";
+
+/** Hands packets to peers. */
+export class PeerDelivery {
+  readonly #mtu: number;
+  readonly #errors: ErrorReplies;
+  #identification = 0;
+
+  constructor(mtu: number, errors: ErrorReplies) {
+    this.#mtu = mtu;
+    this.#errors = errors;
+  }
+
+  /** The next identification for an IPv4 header of our own (RFC 6864). */
+  nextIdentification(): number {
+    this.#identification = (this.#identification + 1) | 0;
+    return this.#identification & 0xffff;
+  }
+
+  /** Hands a packet that the gateway built (IPv6: no extension headers) to a peer. */
+  deliver(batch: Batch, row: number, peer: number): void {
+    batch.decide(row, Verdict.ToPeer, peer);
+    if (batch.length[row] <= this.#mtu) return;
+    this.nextIdentification();
+    splitRow(batch, row, this.#mtu, this.#identification);
+  }
+
+  /**
+   * Forwards another peer's packet, parsed into `view`, as a router: one hop
+   * less, fragments where IPv4 allows them (RFC 1812 section 5.3.1, RFC 8200).
+   */
+  forward(
+    batch: Batch,
+    row: number,
+    view: PacketView,
+    peer: number,
+    now: number,
+  ): void {
+    const { bytes } = batch;
+    const { at } = view;
+    const from = batch.peer[row];
+    if (view.hopLimit <= 1) {
+      batch.drop(row, DropReason.HopLimitExceeded);
+      this.#errors.reply(batch, view, from, ErrorKind.TimeExceeded, 0, now);
+      return;
+    }
+    const isIpv4 = view.version === 4;
+    const tooBig = view.totalLength > this.#mtu;
+    if (tooBig && (!isIpv4 || ipv4.dontFragment(bytes, at))) {
+      batch.drop(row, DropReason.TooBig);
+      this.#errors.reply(batch, view, from, ErrorKind.TooBig, this.#mtu, now);
+      return;
+    }
+    if (isIpv4) ipv4.setTimeToLive(bytes, at, view.hopLimit - 1);
+    else ipv6.setHopLimit(bytes, at, view.hopLimit - 1);
+    batch.decide(row, Verdict.ToPeer, peer);
+    if (tooBig) splitRow(batch, row, this.#mtu, 0);
+  }
+}
