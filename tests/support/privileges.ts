@@ -1,0 +1,97 @@
+/**
+ * Whether this machine lets a test make network namespaces and has the programs
+ * that it needs. On a user's machine a test that can't run is skipped with the
+ * reason in its name; where CI=true it fails instead.
+ */
+import { runCommand } from "./process.ts";
+import { cachedWireguardGo } from "./wireguard_go_package.ts";
+
+/** What a test needs besides namespaces: a program, a TUN device, true root. */
+export type Need =
+  | { readonly program: string }
+  | "tun"
+  | "wireguard-go"
+  | "root";
+
+/** Programs that every lab uses. */
+const LAB_PROGRAMS = ["unshare", "nsenter", "setpriv", "ip"];
+const PACKAGES: Record<string, string> = {
+  ip: "iproute2",
+  ping: "iputils-ping",
+  dig: "dnsutils",
+  nc: "netcat-openbsd",
+  wg: "wireguard-tools",
+  unshare: "util-linux",
+  nsenter: "util-linux",
+  setpriv: "util-linux",
+};
+
+/**
+ * Says what is missing for a lab with these needs.
+ * @returns one line for a person, undefined where nothing is missing.
+ */
+export async function missingForLab(
+  needs: readonly Need[],
+): Promise<string | undefined> {
+  if (Deno.build.os !== "linux") return "network namespaces need Linux";
+  const programs = [
+    ...LAB_PROGRAMS,
+    ...needs.flatMap((need) => typeof need === "object" ? [need.program] : []),
+  ];
+  for (const program of programs) {
+    if (!await hasProgram(program)) {
+      return `${program} is missing: apt-get install ${
+        PACKAGES[program] ?? program
+      }`;
+    }
+  }
+  return await missingNamespaces() ?? await missingDevices(needs);
+}
+
+async function missingNamespaces(): Promise<string | undefined> {
+  const asRoot = Deno.uid() === 0;
+  const unshare = asRoot
+    ? ["unshare", "--net", "--mount"]
+    : ["unshare", "--user", "--map-root-user", "--net", "--mount"];
+  const { code, stderr } = await runCommand(
+    [...unshare, "mount", "-t", "tmpfs", "lab", "/run"],
+    { exit: "any" },
+  );
+  if (code === 0) return undefined;
+  const why = stderr.trim().split("\n")[0];
+  return asRoot
+    ? `namespaces are not allowed here (${why}): run where root has CAP_SYS_ADMIN`
+    : `unprivileged user namespaces are not allowed here (${why}): run as root`;
+}
+
+async function missingDevices(
+  needs: readonly Need[],
+): Promise<string | undefined> {
+  if (needs.includes("root") && Deno.uid() !== 0) return "needs root";
+  if (needs.includes("tun")) {
+    try {
+      (await Deno.open("/dev/net/tun", { read: true, write: true })).close();
+    } catch (error) {
+      const why = error instanceof Deno.errors.NotFound
+        ? "is missing: modprobe tun"
+        : `${error}`;
+      return `/dev/net/tun ${why}`;
+    }
+  }
+  if (needs.includes("wireguard-go") && !await cachedWireguardGo()) {
+    return "wireguard-go is missing: deno run -A scripts/peers.ts";
+  }
+  return undefined;
+}
+
+async function hasProgram(name: string): Promise<boolean> {
+  const directories = (Deno.env.get("PATH") ?? "").split(":");
+  for (const directory of [...directories, "/usr/sbin", "/sbin"]) {
+    const found = await Deno.stat(`${directory}/${name}`).then(
+      (s) => s.isFile,
+      () => false,
+    );
+    if (found) return true;
+  }
+  return false;
+}
