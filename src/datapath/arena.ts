@@ -4,12 +4,10 @@
  *
  *     | kernels' own | area of reader 1 | area of reader 2 | ... | spare rows |
  */
+import type { Area } from "../io/ports.ts";
 
-/** A part of the arena, in bytes from its start. */
-export interface Area {
-  readonly start: number;
-  readonly end: number;
-}
+/** An area for a worker that has no use of it. */
+export const EMPTY_AREA: Area = { start: 0, end: 0 };
 
 /** Hands out areas of an arena, one after the other, aligned to a page. */
 export class ArenaPlan {

@@ -3,7 +3,7 @@
  * hands to the control thread, counts drops. Both workers use it.
  */
 import type { Batch } from "../core/columns/batch.ts";
-import type { Counters } from "../core/columns/counters.ts";
+import { type Counters, Direction } from "../core/columns/counters.ts";
 import { DropReason } from "../core/columns/drop_reason.ts";
 import { Verdict } from "../core/columns/verdict.ts";
 import type { NatTable } from "../core/flow/nat.ts";
@@ -56,10 +56,10 @@ export class Dispatcher {
     }
     if (tun !== undefined) {
       const refused = tun.write(batch);
-      if (refused > 0) counters.addDrops(DropReason.HostDeviceFull, refused);
+      if (refused > 0) counters.drop(DropReason.HostDeviceFull, refused);
     }
     const unsent = socket.flush();
-    if (unsent > 0) counters.addDrops(DropReason.SendFailed, unsent);
+    if (unsent > 0) counters.drop(DropReason.SendFailed, unsent);
   }
 
   #dispatchRows(batch: Batch, from: number, now: number): void {
@@ -72,14 +72,14 @@ export class Dispatcher {
           this.#toPeer(batch, row, rows === "packed", now);
           break;
         case Verdict.ToHost:
-          counters.addToHost(batch.length[row]);
+          counters.add(Direction.ToHost, 1, batch.length[row]);
           break;
         case Verdict.ToUdp:
         case Verdict.ToEcho:
           if (outside === undefined) {
             this.#drop(batch, row, DropReason.NoMapping, now);
           } else {
-            counters.addToOutside(batch.length[row]);
+            counters.add(Direction.ToOutside, 1, batch.length[row]);
             const handle = outside.nat.handle[batch.target[row]];
             outside.port.send(handle, batch, row);
           }
@@ -104,7 +104,7 @@ export class Dispatcher {
     const port = outside.port;
     port.flush();
     for (let i = 0; i < port.failedCount; i++) {
-      this.#options.counters.addDrops(DropReason.SendFailed, 1);
+      this.#options.counters.drop(DropReason.SendFailed);
       outside.failed(batch, port.failedRow[i], port.failedErrno[i], now);
     }
   }
@@ -124,7 +124,7 @@ export class Dispatcher {
     }
     const reason = sealer.seal(at, length, peer, now, link);
     if (reason === DropReason.None) {
-      counters.addToPeer(length);
+      counters.add(Direction.ToTunnel, 1, length);
     } else if (reason === DropReason.NoSession) {
       if (!link.stage(batch, row, peer)) {
         this.#drop(batch, row, DropReason.ControlQueueFull, now);
@@ -133,7 +133,7 @@ export class Dispatcher {
   }
 
   #drop(batch: Batch, row: number, reason: DropReason, now: number): void {
-    this.#options.counters.addDrops(reason, 1);
+    this.#options.counters.drop(reason);
     this.#options.link.dropped(batch, row, reason, now);
   }
 }

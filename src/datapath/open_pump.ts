@@ -7,7 +7,7 @@
  * at the stop cell each time.
  */
 import type { Batch } from "../core/columns/batch.ts";
-import type { Counters } from "../core/columns/counters.ts";
+import { type Counters, Direction } from "../core/columns/counters.ts";
 import { Verdict } from "../core/columns/verdict.ts";
 import { type Poller, Ready, type TunnelSocket } from "../io/ports.ts";
 import type { Dispatcher } from "./dispatcher.ts";
@@ -66,7 +66,7 @@ export function runOpenPump(options: OpenPumpOptions): void {
 function countReceived(batch: Batch, counters: Counters): void {
   for (let row = 0; row < batch.count; row++) {
     if (batch.verdict[row] === Verdict.Undecided) {
-      counters.addFromPeer(batch.length[row]);
+      counters.add(Direction.FromTunnel, 1, batch.length[row]);
     }
   }
 }

@@ -7,7 +7,7 @@
  * the stop cell each time.
  */
 import type { Batch } from "../core/columns/batch.ts";
-import type { Counters } from "../core/columns/counters.ts";
+import { type Counters, Direction } from "../core/columns/counters.ts";
 import { type NatTable } from "../core/flow/nat.ts";
 import {
   type OutsideErrorReport,
@@ -30,9 +30,9 @@ export interface OutsideEngine {
   fromOutside(batch: Batch, now: number): void;
   /** Appends what a client must know of an error about its datagram. */
   fromOutsideError(
+    batch: Batch,
     natRow: number,
     report: OutsideErrorReport,
-    batch: Batch,
     now: number,
   ): void;
 }
@@ -89,7 +89,7 @@ function pumpDevice(
     batch.clear();
     if (tun.read(batch) === 0) return;
     for (let row = 0; row < batch.count; row++) {
-      counters.addFromHost(batch.length[row]);
+      counters.add(Direction.FromHost, 1, batch.length[row]);
     }
     engine.fromHost(batch, now);
     dispatcher.dispatch(batch, now);
@@ -110,13 +110,13 @@ function pumpOutside(
     batch.clear();
     if (poller.outsideError(i)) {
       while (port.receiveError(handle, batch, report)) {
-        engine.fromOutsideError(natRow, report, batch, now);
+        engine.fromOutsideError(batch, natRow, report, now);
       }
     }
     const before = batch.count;
     port.receive(natRow, handle, batch);
     for (let row = before; row < batch.count; row++) {
-      counters.addFromOutside(batch.length[row]);
+      counters.add(Direction.FromOutside, 1, batch.length[row]);
     }
     engine.fromOutside(batch, now);
     dispatcher.dispatch(batch, now);

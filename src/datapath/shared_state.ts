@@ -73,7 +73,7 @@ export function createSharedState(sizes: SharedSizes): SharedState {
     sessions: sharedBuffer(SessionTable.byteLength(sizes.sessions)),
     allowedIps: sharedBuffer(AllowedIps.byteLength(sizes.allowedIps)),
     nat: sizes.nat && sharedBuffer(NatTable.byteLength(sizes.nat)),
-    counters: perThread(Counters.byteLength()),
+    counters: perThread(Counters.byteLength),
     rings: perThread(Ring.byteLength(sizes.ringBytes)),
     signals: sharedBuffer(8),
   };
@@ -88,7 +88,7 @@ export function attachTables(state: SharedState): SharedTables {
     allowedIps: new AllowedIps(state.allowedIps, sizes.allowedIps),
     nat: state.nat && sizes.nat && new NatTable(state.nat, sizes.nat),
     counters: state.counters.map((buffer) => new Counters(buffer)),
-    rings: state.rings.map((buffer) => new Ring(buffer)),
+    rings: state.rings.map((buffer) => new Ring(buffer, sizes.ringBytes)),
     stop: new Int32Array(state.signals, 0, 1),
     bell: new Int32Array(state.signals, 4, 1),
   };

@@ -1,0 +1,173 @@
+/**
+ * The control thread's loop: what workers tell goes into the device, what the
+ * device wants is sent, its timers are kept.
+ */
+import type { Ring } from "../core/columns/ring.ts";
+import { DropReason } from "../core/columns/drop_reason.ts";
+import { readWords } from "../core/wire/address.ts";
+import type { Device } from "../core/wireguard/device.ts";
+import type { PeerTable } from "../core/wireguard/peer_table.ts";
+
+/** Kinds of ring messages and the bytes before a handshake datagram. */
+export interface ControlMessages {
+  readonly Handshake: number;
+  readonly Stage: number;
+  readonly PeerEvent: number;
+  readonly Packet: number;
+  readonly Drop: number;
+  readonly remoteLength: number;
+}
+
+/** The control thread's own way to send. */
+export interface ControlSending {
+  datagram(bytes: Uint8Array, words: Int32Array, port: number): boolean;
+  seal(peer: number, packet: Uint8Array | undefined, now: number): DropReason;
+}
+
+/** What the loop works with. */
+export interface TunnelControlOptions {
+  readonly device: Device;
+  readonly peers: PeerTable;
+  /** The workers' rings. */
+  readonly rings: readonly Ring[];
+  /** A cell that grows when a worker has written to its ring. */
+  readonly bell: Int32Array;
+  readonly messages: ControlMessages;
+  readonly sender: ControlSending;
+  readonly now: () => number;
+  /** A packet for the gateway itself. */
+  readonly onPacket: (peer: number, packet: Uint8Array) => void;
+  /** A worker dropped a packet; `bytes` is its beginning and valid during the call. */
+  readonly onDrop: (
+    reason: DropReason,
+    peer: number,
+    bytes: Uint8Array,
+  ) => void;
+  /** The control thread dropped a packet. */
+  readonly onOwnDrop: (reason: DropReason) => void;
+  /** A handshake ended. */
+  readonly onHandshake: (
+    peer: number,
+    result: "established" | "abandoned",
+  ) => void;
+}
+
+/** The greatest delay that setTimeout takes, in ms. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
+
+/** Runs from `start` to `stop`. */
+export class TunnelControl {
+  readonly #options: TunnelControlOptions;
+  readonly #remote = new Int32Array(4);
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #running = false;
+
+  constructor(options: TunnelControlOptions) {
+    this.#options = options;
+  }
+
+  /** Starts to listen for the workers. */
+  start(): void {
+    this.#running = true;
+    this.#listen();
+  }
+
+  /** Ends the loop; nothing is sent any more. */
+  stop(): void {
+    this.#running = false;
+    clearTimeout(this.#timer);
+    Atomics.notify(this.#options.bell, 0);
+  }
+
+  /** Sends a packet of the gateway itself, or holds it until there is a session. */
+  sendPacket(peer: number, packet: Uint8Array): void {
+    const { device, sender, now, onOwnDrop } = this.#options;
+    const reason = sender.seal(peer, packet, now());
+    if (reason === DropReason.NoSession) {
+      device.stagePacket(peer, packet, now());
+      this.drain();
+    } else if (reason !== DropReason.None) onOwnDrop(reason);
+  }
+
+  /** Carries out what the device wants; call it after every change to it. */
+  drain(): void {
+    const { device, sender, now, onHandshake, onOwnDrop } = this.#options;
+    for (;;) {
+      const output = device.poll();
+      if (output === undefined) break;
+      switch (output.kind) {
+        case "datagram":
+          if (!sender.datagram(output.bytes, output.remote, output.port)) {
+            onOwnDrop(DropReason.SendFailed);
+          }
+          break;
+        case "seal": {
+          const reason = sender.seal(output.peer, output.packet, now());
+          if (reason !== DropReason.None) onOwnDrop(reason);
+          break;
+        }
+        case "handshake":
+          onHandshake(output.peer, output.result);
+          break;
+      }
+    }
+    this.#arm();
+  }
+
+  async #listen(): Promise<void> {
+    const { bell, rings } = this.#options;
+    while (this.#running) {
+      const seen = Atomics.load(bell, 0);
+      let messages = 0;
+      for (const ring of rings) messages += ring.read(this.#handle);
+      if (messages > 0) this.drain();
+      const wait = Atomics.waitAsync(bell, 0, seen);
+      if (wait.async) await wait.value;
+      // Timers and signals get their turn even while workers are loud.
+      else await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  }
+
+  #handle = (
+    kind: number,
+    a: number,
+    _b: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+  ): void => {
+    const { device, peers, messages, now, onPacket, onDrop } = this.#options;
+    switch (kind) {
+      case messages.Handshake: {
+        readWords(bytes, at, this.#remote, 0);
+        const datagram = bytes.slice(at + messages.remoteLength, at + length);
+        device.handleDatagram(datagram, this.#remote, a, now());
+        break;
+      }
+      case messages.Stage:
+        device.stagePacket(a, bytes.slice(at, at + length), now());
+        break;
+      case messages.PeerEvent:
+        device.handlePeerEvents(a, Atomics.load(peers.events, a), now());
+        break;
+      case messages.Packet:
+        onPacket(a, bytes.slice(at, at + length));
+        break;
+      case messages.Drop:
+        onDrop(a, _b, bytes.slice(at, at + length));
+        break;
+    }
+  };
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    if (!this.#running) return;
+    const { device, now } = this.#options;
+    const next = device.nextTimeout();
+    if (next === Infinity) return;
+    this.#timer = setTimeout(() => {
+      device.handleTimeout(now());
+      this.drain();
+    }, Math.min(Math.max(0, Math.ceil(next - now())), MAX_DELAY_MS));
+  }
+}
