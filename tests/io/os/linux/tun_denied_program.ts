@@ -1,0 +1,13 @@
+/** Started by tun_inside.ts without CAP_NET_ADMIN: prints what it may not do. */
+import { openLibc } from "../../../../ffi/libc.ts";
+import { readPrivileges } from "../../../../src/io/os/linux/privileges.ts";
+import { createTun, TunError } from "../../../../src/io/os/linux/tun.ts";
+
+using libc = openLibc();
+const { netAdmin } = readPrivileges(libc);
+try {
+  createTun(libc, { name: "denied0", offload: "none" });
+} catch (error) {
+  const code = error instanceof TunError ? error.code : String(error);
+  console.log(JSON.stringify({ code, netAdmin }));
+}
