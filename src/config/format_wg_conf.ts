@@ -1,9 +1,10 @@
 /** Writes WireGuard's `.conf` files, with AmneziaWG's keys where they are set. */
 import { formatPrefix, type Prefix } from "../core/wire/address.ts";
-import { type AmneziaConfig, amneziaEntries } from "./amnezia_config.ts";
+import type { AmneziaParameters } from "../core/wireguard/amnezia.ts";
+import { amneziaEntries } from "./amnezia_config.ts";
 import { formatHostPort } from "./endpoint.ts";
 import { formatKey } from "./keys.ts";
-import { confKey, type WgPeer } from "./wg_conf.ts";
+import type { WgPeer } from "./wg_conf.ts";
 
 /** What to write; keys that are undefined or empty are left out. */
 export interface WgConfText {
@@ -14,7 +15,7 @@ export interface WgConfText {
     readonly dns?: readonly string[];
     readonly mtu?: number;
     readonly listenPort?: number;
-    readonly amnezia?: AmneziaConfig;
+    readonly amnezia?: AmneziaParameters;
   };
   readonly peers: readonly WgPeer[];
 }
@@ -38,7 +39,7 @@ export function formatWireguardConf(conf: WgConfText): string {
   for (
     const [key, text] of amnezia === undefined ? [] : amneziaEntries(amnezia)
   ) {
-    lines.push(`${confKey(key)} = ${text}`);
+    lines.push(`${key} = ${text}`);
   }
   for (const peer of conf.peers) lines.push("", ...peerLines(peer));
   return lines.join("\n") + "\n";

@@ -5,7 +5,8 @@
  */
 import { parseAddress, type Prefix } from "../core/wire/address.ts";
 
-import { type AmneziaConfig, amneziaConfig } from "./amnezia_config.ts";
+import type { AmneziaParameters } from "../core/wireguard/amnezia.ts";
+import { amneziaParameters } from "./amnezia_config.ts";
 import { parseDuration } from "./duration.ts";
 import { type HostPort, parseHostPort } from "./endpoint.ts";
 import { parseKey, publicKeyOf } from "./keys.ts";
@@ -27,7 +28,7 @@ export interface InterfaceConfig {
   readonly privateKey: Uint8Array;
   readonly publicKey: Uint8Array;
   /** Undefined for plain WireGuard. */
-  readonly amnezia: AmneziaConfig | undefined;
+  readonly amnezia: AmneziaParameters | undefined;
 }
 
 /** UDP to the outside. */
@@ -161,7 +162,7 @@ function resolveInterface(
       : parseHostPort(publicEndpoint, document.listenPort),
     privateKey,
     publicKey: publicKeyOf(privateKey),
-    amnezia: document.amnezia && amneziaConfig(document.amnezia),
+    amnezia: document.amnezia && amneziaParameters(document.amnezia),
   };
 }
 

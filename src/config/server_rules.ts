@@ -93,18 +93,9 @@ function checkInterface(raw: unknown, problems: RuleProblem[]): void {
   const amnezia = valueAt(raw, [...at, "amnezia"]);
   if (amnezia !== undefined) {
     const mtu = valueAt(raw, [...at, "mtu"]);
-    for (
-      const { key, message } of amneziaProblems(
-        amnezia,
-        typeof mtu === "number" ? mtu : undefined,
-      )
-    ) {
-      problems.push(
-        ruleError(
-          [...at, "amnezia", ...(key === undefined ? [] : [key])],
-          message,
-        ),
-      );
+    const known = typeof mtu === "number" ? mtu : undefined;
+    for (const { key, message } of amneziaProblems(amnezia, known)) {
+      problems.push(ruleError([...at, "amnezia", key], message));
     }
   }
 }

@@ -4,14 +4,16 @@
  * from `#`. Keys and section names ignore letter case.
  */
 import { parseAddress, type Prefix } from "../core/wire/address.ts";
+import type {
+  AmneziaParameter,
+  AmneziaParameters,
+} from "../core/wireguard/amnezia.ts";
+import { parseHeaderRange } from "../core/wireguard/amnezia.ts";
 import {
-  AMNEZIA_KEYS,
-  type AmneziaConfig,
-  amneziaConfig,
-  type AmneziaDocument,
-  type AmneziaKey,
+  AMNEZIA_PARAMETERS,
+  amneziaKey,
+  amneziaParameters,
   amneziaProblems,
-  parseHeaderRange,
 } from "./amnezia_config.ts";
 import { type HostPort, isHostName, parseHostPort } from "./endpoint.ts";
 import { parseKey } from "./keys.ts";
@@ -34,7 +36,7 @@ export interface WgInterface {
   readonly dnsSearch: readonly string[];
   readonly mtu: number | undefined;
   readonly listenPort: number | undefined;
-  readonly amnezia: AmneziaConfig | undefined;
+  readonly amnezia: AmneziaParameters | undefined;
 }
 
 /** `[Peer]`. */
@@ -56,7 +58,6 @@ export interface WgConf {
 }
 
 const INTERFACE_KEYS = ["PrivateKey", "Address", "DNS", "MTU", "ListenPort"];
-const CONF_AMNEZIA_KEYS = AMNEZIA_KEYS.map(confKey);
 const PEER_KEYS = [
   "PublicKey",
   "PresharedKey",
@@ -76,11 +77,6 @@ const IGNORED_KEYS = [
   "AdvancedSecurity",
 ];
 const LIST_KEYS = ["Address", "DNS", "AllowedIPs"];
-
-/** A parameter's name in a `.conf`: `jc` is `Jc`. */
-export function confKey(key: AmneziaKey): string {
-  return key.charAt(0).toUpperCase() + key.slice(1);
-}
 
 /**
  * Reads a `.conf` file.
@@ -136,7 +132,7 @@ class ConfReader {
   readInterface(section: ConfSection): WgInterface {
     const values = this.#collect(section, [
       ...INTERFACE_KEYS,
-      ...CONF_AMNEZIA_KEYS,
+      ...AMNEZIA_PARAMETERS,
     ]);
     const dns = this.#list(
       values.get("DNS"),
@@ -222,7 +218,7 @@ class ConfReader {
       return;
     }
     const other = section.name === "Peer"
-      ? [...INTERFACE_KEYS, ...CONF_AMNEZIA_KEYS]
+      ? [...INTERFACE_KEYS, ...AMNEZIA_PARAMETERS]
       : PEER_KEYS;
     if (other.some((name) => name.toLowerCase() === key.toLowerCase())) {
       const home = section.name === "Peer" ? "[Interface]" : "[Peer]";
@@ -330,34 +326,40 @@ class ConfReader {
   #amnezia(
     section: ConfSection,
     values: ReadonlyMap<string, readonly ConfEntry[]>,
-  ): AmneziaConfig | undefined {
+  ): AmneziaParameters | undefined {
     const document: Record<string, string | number> = {};
-    for (const key of AMNEZIA_KEYS) {
-      const entries = values.get(confKey(key));
-      if (entries === undefined) continue;
-      const [{ value, line, column }] = entries;
-      if (key.startsWith("i")) {
-        document[key] = value;
-      } else if (key.startsWith("h")) {
-        if (parseHeaderRange(value) !== undefined) document[key] = value;
-        else {this.error(
-            line,
-            column,
-            confKey(key),
-            "must be a whole number (0 to 4294967295) or a range x-y",
-          );}
-      } else {
-        const number = this.#number(entries, 0, 65_535);
-        if (number !== undefined) document[key] = number;
-      }
+    for (const name of AMNEZIA_PARAMETERS) {
+      const entries = values.get(name);
+      const value = entries && this.#amneziaValue(name, entries);
+      if (value !== undefined) document[amneziaKey(name)] = value;
     }
     if (Object.keys(document).length === 0) return undefined;
-    const mtu = this.#number(values.get("MTU"), 576, 65_535);
+    const mtu = Number(values.get("MTU")?.[0].value ?? NaN) || undefined;
     for (const { key, message } of amneziaProblems(document, mtu)) {
-      const entry = key && values.get(confKey(key))?.[0];
+      const name = AMNEZIA_PARAMETERS.find((known) =>
+        amneziaKey(known) === key
+      );
+      const entry = name && values.get(name)?.[0];
       const { line, column } = entry ?? { line: section.line, column: 1 };
-      this.error(line, column, key ? confKey(key) : "", message);
+      this.error(line, column, name ?? "", message);
     }
-    return amneziaConfig(document as AmneziaDocument);
+    return amneziaParameters(document);
+  }
+
+  #amneziaValue(
+    name: AmneziaParameter,
+    entries: readonly ConfEntry[],
+  ): string | number | undefined {
+    const [{ value, line, column }] = entries;
+    if (name.startsWith("I")) return value;
+    if (!name.startsWith("H")) return this.#number(entries, 0, 65_535);
+    if (parseHeaderRange(value) !== undefined) return value;
+    this.error(
+      line,
+      column,
+      name,
+      "must be a whole number or a range such as 100000-200000",
+    );
+    return undefined;
   }
 }
