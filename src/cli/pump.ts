@@ -15,11 +15,7 @@ import { runOpenPump } from "../datapath/open_pump.ts";
 import { Opener } from "../datapath/opener.ts";
 import { RandomPool } from "../datapath/random_pool.ts";
 import { runSealPump } from "../datapath/seal_pump.ts";
-import {
-  SEAL_TAILROOM,
-  Sealer,
-  sealHeadroom,
-} from "../datapath/sealer.ts";
+import { SEAL_TAILROOM, Sealer, sealHeadroom } from "../datapath/sealer.ts";
 import {
   attachTables,
   type SharedState,
@@ -219,6 +215,7 @@ function openPump(parts: PumpParts): void {
     engine: gateway ?? new PointToPoint(tables.allowedIps),
     dispatcher: parts.dispatcher(sender),
     counters: parts.counters,
+    commands: tables.rings[Thread.Control],
     batch,
     now: parts.now,
     stop: tables.stop,

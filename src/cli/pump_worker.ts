@@ -18,7 +18,9 @@ self.onmessage = (event: MessageEvent<PumpSetup>) => {
   } catch (error) {
     report({
       kind: "failed",
-      message: error instanceof Error ? error.stack ?? error.message : String(error),
+      message: error instanceof Error
+        ? error.stack ?? error.message
+        : String(error),
     });
   }
   self.close();

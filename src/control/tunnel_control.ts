@@ -2,21 +2,15 @@
  * The control thread's loop: what workers tell goes into the device, what the
  * device wants is sent, its timers are kept.
  */
+import {
+  ControlMessage,
+  REMOTE_LENGTH,
+} from "../core/columns/control_message.ts";
 import type { Ring } from "../core/columns/ring.ts";
 import { DropReason } from "../core/columns/drop_reason.ts";
 import { readWords } from "../core/wire/address.ts";
 import type { Device } from "../core/wireguard/device.ts";
 import type { PeerTable } from "../core/wireguard/peer_table.ts";
-
-/** Kinds of ring messages and the bytes before a handshake datagram. */
-export interface ControlMessages {
-  readonly Handshake: number;
-  readonly Stage: number;
-  readonly PeerEvent: number;
-  readonly Packet: number;
-  readonly Drop: number;
-  readonly remoteLength: number;
-}
 
 /** The control thread's own way to send. */
 export interface ControlSending {
@@ -32,7 +26,6 @@ export interface TunnelControlOptions {
   readonly rings: readonly Ring[];
   /** A cell that grows when a worker has written to its ring. */
   readonly bell: Int32Array;
-  readonly messages: ControlMessages;
   readonly sender: ControlSending;
   readonly now: () => number;
   /** A packet for the gateway itself. */
@@ -131,30 +124,30 @@ export class TunnelControl {
   #handle = (
     kind: number,
     a: number,
-    _b: number,
+    b: number,
     bytes: Uint8Array,
     at: number,
     length: number,
   ): void => {
-    const { device, peers, messages, now, onPacket, onDrop } = this.#options;
+    const { device, peers, now, onPacket, onDrop } = this.#options;
     switch (kind) {
-      case messages.Handshake: {
+      case ControlMessage.Handshake: {
         readWords(bytes, at, this.#remote, 0);
-        const datagram = bytes.slice(at + messages.remoteLength, at + length);
+        const datagram = bytes.slice(at + REMOTE_LENGTH, at + length);
         device.handleDatagram(datagram, this.#remote, a, now());
         break;
       }
-      case messages.Stage:
+      case ControlMessage.Stage:
         device.stagePacket(a, bytes.slice(at, at + length), now());
         break;
-      case messages.PeerEvent:
+      case ControlMessage.PeerEvent:
         device.handlePeerEvents(a, Atomics.load(peers.events, a), now());
         break;
-      case messages.Packet:
+      case ControlMessage.Packet:
         onPacket(a, bytes.slice(at, at + length));
         break;
-      case messages.Drop:
-        onDrop(a, _b, bytes.slice(at, at + length));
+      case ControlMessage.Drop:
+        onDrop(a, b, bytes.slice(at, at + length));
         break;
     }
   };

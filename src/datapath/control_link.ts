@@ -2,32 +2,16 @@
  * What a worker tells the control thread: messages in a ring of shared memory,
  * and a bell. Where the ring is full the message is lost and the caller counts
  * a drop; nothing waits.
- *
- * | kind | a | b | bytes |
- * | --- | --- | --- | --- |
- * | Handshake | port | - | 16 bytes remote address, the datagram |
- * | Stage | peer | - | a packet that waits for a session |
- * | PeerEvent | peer | - | - |
- * | Packet | peer | - | a packet for the gateway itself (a DNS query) |
- * | Drop | reason | peer | the beginning of a dropped packet |
  */
+import {
+  ControlMessage,
+  REMOTE_LENGTH,
+} from "../core/columns/control_message.ts";
 import type { Batch } from "../core/columns/batch.ts";
 import type { DropReason } from "../core/columns/drop_reason.ts";
 import type { Ring } from "../core/columns/ring.ts";
 import { writeWords } from "../core/wire/address.ts";
 import { PeerEvent, type PeerTable } from "../core/wireguard/peer_table.ts";
-
-/** Kinds of messages to the control thread. */
-export const ControlMessage = {
-  Handshake: 1,
-  Stage: 2,
-  PeerEvent: 3,
-  Packet: 4,
-  Drop: 5,
-} as const;
-
-/** Bytes of the remote address before a handshake datagram. */
-export const REMOTE_LENGTH = 16;
 
 /** Bytes of a dropped packet that its trace may show. */
 const TRACE_LENGTH = 96;

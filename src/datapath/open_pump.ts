@@ -6,6 +6,8 @@
  * One worker runs it. It blocks until a datagram or the wake comes, and looks
  * at the stop cell each time.
  */
+import { ControlMessage } from "../core/columns/control_message.ts";
+import type { Ring } from "../core/columns/ring.ts";
 import type { Batch } from "../core/columns/batch.ts";
 import { type Counters, Direction } from "../core/columns/counters.ts";
 import { Verdict } from "../core/columns/verdict.ts";
@@ -18,7 +20,9 @@ export interface TunnelEngine {
   /** Decides every undecided row: whole inner packets of `batch.peer`. */
   fromTunnel(batch: Batch, now: number): void;
   /** Expiry in bounded steps; called at least every {@linkcode TICK_MS}. */
-  tick(now: number): void;
+  tick?(now: number): void;
+  /** A peer is gone: forget what was kept for it. */
+  removePeer?(peer: number): void;
 }
 
 /** What an open pump is made of. */
@@ -30,6 +34,8 @@ export interface OpenPumpOptions {
   readonly dispatcher: Dispatcher;
   readonly counters: Counters;
   readonly batch: Batch;
+  /** Commands of the control thread; read when the wake comes. */
+  readonly commands: Ring;
   /** The workers' clock, ms. */
   readonly now: () => number;
   /** A shared cell: not 0 when the pump is to end. */
@@ -44,9 +50,13 @@ export function runOpenPump(options: OpenPumpOptions): void {
   const { poller, socket, opener, engine, dispatcher, batch, now, stop } =
     options;
   let nextTick = now() + TICK_MS;
+  const obey = (kind: number, peer: number) => {
+    if (kind === ControlMessage.PeerRemoved) engine.removePeer?.(peer);
+  };
   while (Atomics.load(stop, 0) === 0) {
     const ready = poller.wait(Math.max(0, Math.ceil(nextTick - now())));
     const time = now();
+    if ((ready & Ready.Wake) !== 0) options.commands.read(obey);
     if ((ready & Ready.Tunnel) !== 0) {
       batch.clear();
       if (socket.receive(batch) > 0) {
@@ -57,7 +67,7 @@ export function runOpenPump(options: OpenPumpOptions): void {
       }
     }
     if (time >= nextTick) {
-      engine.tick(time);
+      engine.tick?.(time);
       nextTick = time + TICK_MS;
     }
   }

@@ -43,7 +43,7 @@ export interface SharedState {
   readonly nat: SharedArrayBuffer | undefined;
   /** One a thread. */
   readonly counters: readonly SharedArrayBuffer[];
-  /** One a thread; the control thread's own is not used. */
+  /** One a thread: to the control thread; its own is to the open pump. */
   readonly rings: readonly SharedArrayBuffer[];
   /** Two cells: stop, bell. */
   readonly signals: SharedArrayBuffer;
