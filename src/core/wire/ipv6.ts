@@ -116,7 +116,7 @@ export function extensionLength(
 
 /**
  * Where the header of `protocol` starts in a packet that was parsed before, or
- * -1 where the extension headers don't lead to it.
+ * -1 where the extension headers don't lead to it, as in later fragments.
  */
 export function upperLayerAt(
   b: Uint8Array,
@@ -129,6 +129,7 @@ export function upperLayerAt(
   for (let n = 0; n <= MAX_EXTENSION_HEADERS; n++) {
     if (next === protocol) return here;
     if (!isExtensionHeader(next) || here + 8 > end) return -1;
+    if (next === Protocol.Fragment && fragmentOffset(b, here) > 0) return -1;
     const length = extensionLength(b, here, next);
     next = b[here];
     here += length;

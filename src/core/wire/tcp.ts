@@ -204,9 +204,7 @@ export function emitReset(
   inAt: number,
 ): number {
   const version = inBytes[inAt] >>> 4;
-  const inTcp = version === 4
-    ? inAt + ipv4.headerLength(inBytes, inAt)
-    : ipv6.upperLayerAt(inBytes, inAt, Protocol.Tcp);
+  const inTcp = segmentAt(inBytes, inAt);
   const inEnd = inAt +
     (version === 4
       ? ipv4.totalLength(inBytes, inAt)
@@ -261,6 +259,14 @@ export function emitReset(
     updateChecksum(b, tcp, HEADER_LENGTH, pseudo);
   }
   return header + HEADER_LENGTH;
+}
+
+/** Where the TCP header of an IP packet starts, or -1. */
+function segmentAt(b: Uint8Array, at: number): number {
+  if (b[at] >>> 4 === 6) return ipv6.upperLayerAt(b, at, Protocol.Tcp);
+  if (ipv4.protocol(b, at) !== Protocol.Tcp) return -1;
+  if (ipv4.fragmentOffset(b, at) > 0) return -1;
+  return at + ipv4.headerLength(b, at);
 }
 
 /** The control bits as text: «SYN ACK»; empty where none is set. */
