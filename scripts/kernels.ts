@@ -11,7 +11,7 @@ const ENTRY = "assembly/index.ts";
 const OUTPUT = "kernels.wasm";
 const OPTIONS = [
   ...["--outFile", OUTPUT, "--runtime", "stub", "--use", "abort="],
-  ...["--importMemory", "--enable", "simd"],
+  ...["--importMemory", "--zeroFilledMemory", "--enable", "simd"],
   ...["-O3", "--converge", "--noAssert"],
 ];
 

@@ -47,6 +47,35 @@ export interface KernelFunctions {
   poly1305(key: number, at: number, length: number, tag: number): void;
   /** The Internet checksum's sum of at most 512 KB, folded to 16 bits, not inverted. */
   checksumSum(at: number, length: number): number;
+  /**
+   * A packet or super-packet with its vnet header to packets with complete
+   * checksums, laid out for sealing; see Segmenter.
+   * @returns the packets, 0 where the source is malformed, -1 where output or
+   *   table are too small.
+   */
+  segment(
+    source: number,
+    sourceLength: number,
+    out: number,
+    outEnd: number,
+    headroom: number,
+    tailroom: number,
+    padLimit: number,
+    table: number,
+    tableEnd: number,
+  ): number;
+  /**
+   * The packets of a table to packets and super-packets with vnet headers; see
+   * Coalescer. `flags`: 1 TCP, 2 UDP, 4 in place.
+   * @returns the rows, or -1 where the output is too small.
+   */
+  coalesce(
+    table: number,
+    count: number,
+    out: number,
+    outEnd: number,
+    flags: number,
+  ): number;
 }
 
 /** The kernels over their arena. */
@@ -95,6 +124,8 @@ export function instantiateKernels(options: KernelOptions): Kernels {
     chacha20: exports.chacha20,
     poly1305: exports.poly1305,
     checksumSum: exports.checksumSum,
+    segment: exports.segment,
+    coalesce: exports.coalesce,
   };
 }
 
