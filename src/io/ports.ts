@@ -134,77 +134,54 @@ export interface TunAttachment {
   readonly padLimit: number;
 }
 
+/** What {@linkcode PacketOffload.coalesce} may do: bits. */
+export const CoalesceFlag = {
+  /** Build TCP super-packets. */
+  Tcp: 1,
+  /** Build UDP super-packets. */
+  Udp: 2,
+  /** The 10 bytes before each packet may be overwritten. */
+  InPlace: 4,
+} as const;
+
 /**
- * Splits and joins packets at devices with vnet headers, over a worker's arena.
- * A table is an array of (offset, length) pairs of i32 in the arena.
+ * Splits and joins packets at devices with vnet headers: the WASM kernels, over
+ * a worker's arena. A table is rows of two i32: a place in the arena, a length.
  */
 export interface PacketOffload {
   /**
    * Splits what the device gave ([vnet header][packet]) into whole packets with
-   * true checksums. They lie back to back from `outAt`: `headroom` free bytes,
+   * true checksums. They lie back to back from `out`: `headroom` free bytes,
    * the packet, zeros to a multiple of 16 (not beyond `padLimit`), `tailroom`
-   * free bytes. Their places are written to the table.
-   * @param skip segments to leave out, because an earlier call made them
-   * @param limit segments to make at most
-   * @returns segments made; 0 where the bytes are malformed or `outEnd` is near.
+   * free bytes. Their places go to the table.
+   * @returns packets; 0 where the source is malformed, -1 where the output or
+   * the table is too small.
    */
   segment(
-    sourceAt: number,
+    source: number,
     sourceLength: number,
-    outAt: number,
+    out: number,
     outEnd: number,
     headroom: number,
     tailroom: number,
     padLimit: number,
-    tableAt: number,
-    skip: number,
-    limit: number,
+    table: number,
+    tableEnd: number,
   ): number;
   /**
-   * Joins neighbouring packets of one flow. Each packet of the table has 10
-   * free bytes before it. The table is rewritten in place: each entry is then
-   * what one write takes, [vnet header][packet], either where the packet was
-   * or in [outAt, outEnd).
-   * @returns entries left in the table.
+   * Joins packets of the table that belong together and rewrites the table:
+   * each row is then what one write takes, [vnet header][packet], either where
+   * the packet was or in [out, outEnd).
+   * @param flags bits of {@linkcode CoalesceFlag}
+   * @returns rows; -1 where the output is too small.
    */
   coalesce(
-    tableAt: number,
+    table: number,
     count: number,
-    outAt: number,
+    out: number,
     outEnd: number,
+    flags: number,
   ): number;
-}
-
-/** The port that a socket was to have is taken; the command line says by whom to ask. */
-export class PortInUseError extends Error {
-  override readonly name = "PortInUseError";
-  constructor(readonly port: number, options?: ErrorOptions) {
-    super(`UDP port ${port} is in use by another program`, options);
-  }
-}
-
-/** The tunnel's socket as the thread that opened it holds it; closing ends it. */
-export interface OpenedTunnelSocket extends Disposable {
-  /** Usable from any thread of the process until this is disposed of. */
-  readonly descriptor: number;
-  /** The local port. */
-  readonly port: number;
-  /** 6 carries both families, 4 where the system has no IPv6. */
-  readonly family: 4 | 6;
-  /**
-   * The local address that each remote last wrote to, shared by the workers, so
-   * that answers leave from it; undefined leaves the choice to the system.
-   */
-  readonly sources: SharedArrayBuffer | undefined;
-}
-
-/** How a worker gets at the tunnel's socket. */
-export interface TunnelSocketAttachment
-  extends Omit<OpenedTunnelSocket, typeof Symbol.dispose> {
-  /** The worker's arena; batches and messages lie in it. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Where datagrams go, 64 KiB and a bit for each; empty for a worker that only sends. */
-  readonly receiveArea: Area;
 }
 
 /** The UDP socket that carries tunnel messages; IPv4 and IPv6 by one socket. */

@@ -17,6 +17,7 @@ import type {
 } from "../../ports.ts";
 import { TUN_PATH } from "./privileges.ts";
 import { PlainTunDevice } from "./tun_device.ts";
+import { OffloadTunDevice } from "./tun_offload_device.ts";
 
 const O_RDWR = 2;
 const O_NONBLOCK = 0x800;
@@ -119,12 +120,15 @@ export function createTun(libc: Libc, options: CreateTunOptions): CreatedTun {
  * Uses an interface that {@linkcode createTun} made, in the calling thread.
  * Disposing of it leaves the interface alone.
  * @throws {TypeError} where the device has offloads and kernels are missing.
+ * @throws {RangeError} where the device has offloads and an area is too small.
  */
 export function attachTun(libc: Libc, attachment: TunAttachment): TunDevice {
-  if (attachment.offload.vnetHeader) {
-    throw new TypeError(`${attachment.name} has offloads and needs kernels`);
+  const { offload, kernels, name } = attachment;
+  if (!offload.vnetHeader) return new PlainTunDevice(libc, attachment);
+  if (kernels === undefined) {
+    throw new TypeError(`${name} has offloads and needs kernels`);
   }
-  return new PlainTunDevice(libc, attachment);
+  return new OffloadTunDevice(libc, kernels, attachment);
 }
 
 /** Whether the kernel would take this as an interface's name (dev_valid_name). */
