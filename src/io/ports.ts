@@ -184,6 +184,38 @@ export interface PacketOffload {
   ): number;
 }
 
+/** The port that a socket was to have is taken; the command line says by whom to ask. */
+export class PortInUseError extends Error {
+  override readonly name = "PortInUseError";
+  constructor(readonly port: number, options?: ErrorOptions) {
+    super(`UDP port ${port} is in use by another program`, options);
+  }
+}
+
+/** The tunnel's socket as the thread that opened it holds it; closing ends it. */
+export interface OpenedTunnelSocket extends Disposable {
+  /** Usable from any thread of the process until this is disposed of. */
+  readonly descriptor: number;
+  /** The local port. */
+  readonly port: number;
+  /** 6 carries both families, 4 where the system has no IPv6. */
+  readonly family: 4 | 6;
+  /**
+   * The local address that each remote last wrote to, shared by the workers, so
+   * that answers leave from it; undefined leaves the choice to the system.
+   */
+  readonly sources: SharedArrayBuffer | undefined;
+}
+
+/** How a worker gets at the tunnel's socket. */
+export interface TunnelSocketAttachment
+  extends Omit<OpenedTunnelSocket, typeof Symbol.dispose> {
+  /** The worker's arena; batches and messages lie in it. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Where datagrams go, 64 KiB and a bit for each; empty for a worker that only sends. */
+  readonly receiveArea: Area;
+}
+
 /** The UDP socket that carries tunnel messages; IPv4 and IPv6 by one socket. */
 export interface TunnelSocket extends Disposable {
   readonly descriptor: number;

@@ -1,0 +1,38 @@
+/** Linux, put together from its parts; see the Platform interface. */
+import { openLibc } from "../../../../ffi/libc.ts";
+import type { Platform } from "../../platform.ts";
+import { openClock } from "./clock.ts";
+import { openHostNetwork } from "./host_network.ts";
+import { journalDirectories, openJournal } from "./journal.ts";
+import { raiseOpenFileLimit } from "./limits.ts";
+import { attachOutside, openOutside } from "./outside.ts";
+import { attachPoller, openPoller } from "./poller.ts";
+import { readPrivileges } from "./privileges.ts";
+import { sendFailure } from "./send_failure.ts";
+import { attachTun, createTun } from "./tun.ts";
+import { attachTunnelSocket, openTunnelSocket } from "./tunnel_socket.ts";
+import { attachWake, openWake } from "./wake.ts";
+
+/** Opens the C library for the calling thread, and all that is made with it. */
+export function openLinuxPlatform(): Platform {
+  const libc = openLibc();
+  return {
+    createTun: (options) => createTun(libc, options),
+    attachTun: (attachment) => attachTun(libc, attachment),
+    openTunnelSocket: (options) => openTunnelSocket(libc, options),
+    attachTunnelSocket: (attachment) => attachTunnelSocket(libc, attachment),
+    openOutside: (options) => openOutside(libc, options),
+    attachOutside: (attachment) => attachOutside(libc, attachment),
+    sendFailure,
+    openPoller: () => openPoller(libc),
+    attachPoller: (attachment) => attachPoller(libc, attachment),
+    openWake: () => openWake(libc),
+    attachWake: (descriptor) => attachWake(libc, descriptor),
+    openClock: () => openClock(libc),
+    openJournal: () => openJournal({ directories: journalDirectories() }),
+    openHostNetwork: (journal) => openHostNetwork({ libc, journal }),
+    readPrivileges: () => readPrivileges(libc),
+    raiseOpenFileLimit: () => raiseOpenFileLimit(libc),
+    [Symbol.dispose]: () => libc[Symbol.dispose](),
+  };
+}

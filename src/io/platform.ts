@@ -1,0 +1,83 @@
+/**
+ * The one place that asks which operating system this is.
+ *
+ * What is opened by one thread (`open`, `create`) is used by others through its
+ * descriptor (`attach`). Each thread opens a platform of its own.
+ */
+import type { SendFailure } from "../core/engine/outside_error.ts";
+import type { OutsideOptions } from "./os/linux/outside.ts";
+import { openLinuxPlatform } from "./os/linux/platform.ts";
+import type { OpenedPoller, PollerAttachment } from "./os/linux/poller.ts";
+import type { TunnelSocketOptions } from "./os/linux/tunnel_socket.ts";
+import type {
+  CreatedTun,
+  CreateTunOptions,
+  HostNetwork,
+  Journal,
+  OpenedOutside,
+  OpenedTunnelSocket,
+  OutsideAttachment,
+  OutsidePort,
+  Poller,
+  Privileges,
+  TunAttachment,
+  TunDevice,
+  TunnelSocket,
+  TunnelSocketAttachment,
+  Wake,
+} from "./ports.ts";
+
+/** The operating system, for the thread that opened it. */
+export interface Platform extends Disposable {
+  /** @throws {TunError} whose code says why. */
+  createTun(options: CreateTunOptions): CreatedTun;
+  attachTun(attachment: TunAttachment): TunDevice;
+
+  /** @throws {PortInUseError} where another program has the port. */
+  openTunnelSocket(options: TunnelSocketOptions): OpenedTunnelSocket;
+  attachTunnelSocket(attachment: TunnelSocketAttachment): TunnelSocket;
+
+  openOutside(options: OutsideOptions): OpenedOutside;
+  attachOutside(attachment: OutsideAttachment): OutsidePort;
+  /** What the system's errno of a failed send means to the translator. */
+  sendFailure(errno: number): SendFailure;
+
+  openPoller(): OpenedPoller;
+  attachPoller(attachment: PollerAttachment): Poller;
+  openWake(): Wake;
+  attachWake(descriptor: number): Wake;
+
+  /** A clock in ms that counts through sleep and is the same in all threads. */
+  openClock(): () => number;
+
+  /** What this process changes on the host, on disk where there is a place for it. */
+  openJournal(): Journal;
+  openHostNetwork(journal: Journal): HostNetwork;
+  readPrivileges(): Privileges;
+  /** @returns how many files may be open from now on. */
+  raiseOpenFileLimit(): number;
+}
+
+/** A system that sluice does not know yet. */
+export class UnsupportedSystemError extends Error {
+  override readonly name = "UnsupportedSystemError";
+  constructor(
+    /** As the runtime calls it: `windows`, `darwin`. */
+    readonly system: string,
+  ) {
+    super(`sluice does not run on ${system} yet; it runs on Linux`);
+  }
+}
+
+/**
+ * Opens the operating system for the calling thread.
+ * @throws {UnsupportedSystemError}
+ */
+export function openPlatform(): Platform {
+  switch (Deno.build.os) {
+    case "linux":
+      return openLinuxPlatform();
+    default:
+      throw new UnsupportedSystemError(Deno.build.os);
+  }
+}
