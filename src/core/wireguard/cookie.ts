@@ -16,7 +16,11 @@ import {
   COOKIE_SEALED_AT,
   TAG_LENGTH,
 } from "./messages.ts";
-import { equalBytes, type NoisePrimitives, type RandomFill } from "./primitives.ts";
+import {
+  equalBytes,
+  type NoisePrimitives,
+  type RandomFill,
+} from "./primitives.ts";
 
 const encoder = new TextEncoder();
 const LABEL_MAC1 = encoder.encode("mac1----");
@@ -34,7 +38,10 @@ export interface MacKeys {
 }
 
 /** The keys for messages to, and cookies from, the owner of a public key. */
-export function macKeys(crypto: NoisePrimitives, publicKey: Uint8Array): MacKeys {
+export function macKeys(
+  crypto: NoisePrimitives,
+  publicKey: Uint8Array,
+): MacKeys {
   return {
     mac1: crypto.hash(LABEL_MAC1, publicKey),
     cookie: crypto.hash(LABEL_COOKIE, publicKey),
@@ -76,11 +83,17 @@ export class CookieJar {
     message.set(mac1, mac1At);
     this.#mac1Sent.set(mac1);
     this.#sent = true;
-    if (this.#cookie !== undefined && options.now - this.#cookieAt >= options.lifetimeMs) {
+    if (
+      this.#cookie !== undefined &&
+      options.now - this.#cookieAt >= options.lifetimeMs
+    ) {
       this.#cookie = undefined;
     }
     if (this.#cookie !== undefined) {
-      message.set(crypto.mac(this.#cookie, message.subarray(0, mac2At)), mac2At);
+      message.set(
+        crypto.mac(this.#cookie, message.subarray(0, mac2At)),
+        mac2At,
+      );
     }
   }
 
@@ -89,11 +102,21 @@ export class CookieJar {
    * @param keys of the replier.
    * @returns false where it is not authentic or no message waits for one.
    */
-  readReply(crypto: NoisePrimitives, keys: MacKeys, reply: Uint8Array, now: number): boolean {
+  readReply(
+    crypto: NoisePrimitives,
+    keys: MacKeys,
+    reply: Uint8Array,
+    now: number,
+  ): boolean {
     if (!this.#sent) return false;
     const nonce = reply.subarray(COOKIE_NONCE_AT, COOKIE_SEALED_AT);
     const sealed = reply.subarray(COOKIE_SEALED_AT, COOKIE_LENGTH);
-    const cookie = crypto.openExtended(keys.cookie, nonce, sealed, this.#mac1Sent);
+    const cookie = crypto.openExtended(
+      keys.cookie,
+      nonce,
+      sealed,
+      this.#mac1Sent,
+    );
     if (cookie === undefined || cookie.length !== COOKIE_SIZE) return false;
     this.#cookie = cookie;
     this.#cookieAt = now;
@@ -126,7 +149,12 @@ export class CookieMaker {
   /** True where mac2 was made with the cookie that this sender was given. */
   checkMac2(
     message: Uint8Array,
-    options: { mac1At: number; remote: AddressWords; port: number; now: number },
+    options: {
+      mac1At: number;
+      remote: AddressWords;
+      port: number;
+      now: number;
+    },
   ): boolean {
     // A secret that has had its time is replaced only when a cookie is asked for.
     if (options.now - this.#secretAt >= this.#lifetimeMs) return false;
@@ -164,7 +192,10 @@ export class CookieMaker {
     this.#random(nonce);
     const mac1 = message.subarray(options.mac1At, options.mac1At + TAG_LENGTH);
     const cookie = this.#cookie(options.remote, options.port);
-    reply.set(this.#crypto.sealExtended(keys.cookie, nonce, cookie, mac1), COOKIE_SEALED_AT);
+    reply.set(
+      this.#crypto.sealExtended(keys.cookie, nonce, cookie, mac1),
+      COOKIE_SEALED_AT,
+    );
     return reply;
   }
 

@@ -23,7 +23,9 @@ export const noblePrimitives: NoisePrimitives = {
   seal: (key, counter, plaintext, additional) =>
     chacha20poly1305(key, counterNonce(counter), additional).encrypt(plaintext),
   open: (key, counter, sealed, additional) =>
-    attempt(() => chacha20poly1305(key, counterNonce(counter), additional).decrypt(sealed)),
+    attempt(() =>
+      chacha20poly1305(key, counterNonce(counter), additional).decrypt(sealed)
+    ),
   sealExtended: (key, nonce, plaintext, additional) =>
     xchacha20poly1305(key, nonce, additional).encrypt(plaintext),
   openExtended: (key, nonce, sealed, additional) =>

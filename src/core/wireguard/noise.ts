@@ -65,7 +65,11 @@ export function erase(...secrets: readonly Uint8Array[]): void {
 }
 
 /** KDF1 of the paper: the first 32 bytes of HKDF (RFC 5869). */
-export function kdf1(crypto: NoisePrimitives, chain: Uint8Array, input: Uint8Array): Uint8Array {
+export function kdf1(
+  crypto: NoisePrimitives,
+  chain: Uint8Array,
+  input: Uint8Array,
+): Uint8Array {
   const root = crypto.hmac(chain, input);
   const first = crypto.hmac(root, Uint8Array.of(1));
   erase(root);
@@ -152,7 +156,10 @@ export function createInitiation(
   message.set(sealedTimestamp, INITIATION_TIMESTAMP_AT);
   hash = crypto.hash(hash, sealedTimestamp);
   erase(key);
-  return { message, state: { chain, hash, ephemeralPrivate: input.ephemeralPrivate } };
+  return {
+    message,
+    state: { chain, hash, ephemeralPrivate: input.ephemeralPrivate },
+  };
 }
 
 /**
@@ -165,14 +172,20 @@ export function readInitiation(
   message: Uint8Array,
 ): ResponderState | undefined {
   let { chain, hash } = initialState(crypto, local.publicKey);
-  const remoteEphemeral = message.slice(INITIATION_EPHEMERAL_AT, INITIATION_STATIC_AT);
+  const remoteEphemeral = message.slice(
+    INITIATION_EPHEMERAL_AT,
+    INITIATION_STATIC_AT,
+  );
   chain = kdf1(crypto, chain, remoteEphemeral);
   hash = crypto.hash(hash, remoteEphemeral);
   const shared = crypto.x25519(local.privateKey, remoteEphemeral);
   if (shared === undefined) return undefined;
   let key: Uint8Array;
   [chain, key] = kdf2(crypto, chain, shared);
-  const sealed = message.subarray(INITIATION_STATIC_AT, INITIATION_TIMESTAMP_AT);
+  const sealed = message.subarray(
+    INITIATION_STATIC_AT,
+    INITIATION_TIMESTAMP_AT,
+  );
   const remoteStatic = crypto.open(key, 0, sealed, hash);
   erase(shared, key);
   if (remoteStatic === undefined) return undefined;
@@ -197,7 +210,10 @@ export function readTimestamp(
   const timestamp = crypto.open(key, 0, sealed, state.hash);
   erase(key, state.chain);
   if (timestamp === undefined) return undefined;
-  return { timestamp, state: { ...state, chain, hash: crypto.hash(state.hash, sealed) } };
+  return {
+    timestamp,
+    state: { ...state, chain, hash: crypto.hash(state.hash, sealed) },
+  };
 }
 
 /** What a response is made of. */
@@ -226,9 +242,17 @@ export function createResponse(
   writeU32le(message, RESPONSE_RECEIVER_AT, state.remoteIndex);
   message.set(ephemeral, RESPONSE_EPHEMERAL_AT);
 
-  const ephemeralShared = crypto.x25519(input.ephemeralPrivate, state.remoteEphemeral);
-  const staticShared = crypto.x25519(input.ephemeralPrivate, state.remoteStatic);
-  if (ephemeralShared === undefined || staticShared === undefined) return undefined;
+  const ephemeralShared = crypto.x25519(
+    input.ephemeralPrivate,
+    state.remoteEphemeral,
+  );
+  const staticShared = crypto.x25519(
+    input.ephemeralPrivate,
+    state.remoteStatic,
+  );
+  if (ephemeralShared === undefined || staticShared === undefined) {
+    return undefined;
+  }
   const hash = crypto.hash(state.hash, ephemeral);
   const end = finish(crypto, state.chain, {
     hash,
@@ -259,7 +283,9 @@ export function readResponse(
   const ephemeral = message.slice(RESPONSE_EPHEMERAL_AT, RESPONSE_EMPTY_AT);
   const ephemeralShared = crypto.x25519(state.ephemeralPrivate, ephemeral);
   const staticShared = crypto.x25519(local.privateKey, ephemeral);
-  if (ephemeralShared === undefined || staticShared === undefined) return undefined;
+  if (ephemeralShared === undefined || staticShared === undefined) {
+    return undefined;
+  }
   const hash = crypto.hash(state.hash, ephemeral);
   const end = finish(crypto, state.chain, {
     hash,
@@ -276,7 +302,10 @@ export function readResponse(
   }
   const [sendKey, receiveKey] = kdf2(crypto, end.chain, EMPTY);
   erase(end.key, end.chain);
-  return { keys: { sendKey, receiveKey }, remoteIndex: readU32le(message, SENDER_AT) };
+  return {
+    keys: { sendKey, receiveKey },
+    remoteIndex: readU32le(message, SENDER_AT),
+  };
 }
 
 interface FinishInput {
@@ -298,7 +327,14 @@ function finish(
   const afterSe = kdf1(crypto, afterEe, input.staticShared);
   const [chain, temporary, key] = kdf3(crypto, afterSe, input.presharedKey);
   const hash = crypto.hash(input.hash, temporary);
-  erase(afterE, afterEe, afterSe, temporary, input.ephemeralShared, input.staticShared);
+  erase(
+    afterE,
+    afterEe,
+    afterSe,
+    temporary,
+    input.ephemeralShared,
+    input.staticShared,
+  );
   return { chain, hash, key };
 }
 

@@ -21,7 +21,11 @@ export interface RateLimits {
 }
 
 /** 20 a second with a burst of 5, for some thousands of sources at once. */
-export const HANDSHAKE_LIMITS: RateLimits = { perSecond: 20, burst: 5, buckets: 8192 };
+export const HANDSHAKE_LIMITS: RateLimits = {
+  perSecond: 20,
+  burst: 5,
+  buckets: 8192,
+};
 
 const WAYS = 8;
 
@@ -60,14 +64,17 @@ export class RateLimiter {
   }
 
   #find(high: number, low: number, now: number): number {
-    let hash = Math.imul(high ^ this.#seed, 0x9e3779b1) ^ Math.imul(low, 0x85ebca6b);
+    let hash = Math.imul(high ^ this.#seed, 0x9e3779b1) ^
+      Math.imul(low, 0x85ebca6b);
     hash = Math.imul(hash ^ (hash >>> 15), 0xc2b2ae35);
     hash ^= hash >>> 13;
     const first = (hash & (this.#limits.buckets - 1)) & ~(WAYS - 1);
     let oldest = first;
     for (let bucket = first; bucket < first + WAYS; bucket++) {
       const used = this.#fullAt[bucket] > 0;
-      if (used && this.#high[bucket] === high && this.#low[bucket] === low) return bucket;
+      if (used && this.#high[bucket] === high && this.#low[bucket] === low) {
+        return bucket;
+      }
       if (this.#fullAt[bucket] < this.#fullAt[oldest]) oldest = bucket;
     }
     if (this.#fullAt[oldest] > now) return -1;

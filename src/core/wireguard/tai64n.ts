@@ -35,7 +35,11 @@ export function nextTicks(ticks: number): number {
 }
 
 /** Writes 12 bytes. */
-export function writeTimestamp(bytes: Uint8Array, at: number, ticks: number): void {
+export function writeTimestamp(
+  bytes: Uint8Array,
+  at: number,
+  ticks: number,
+): void {
   const seconds = Math.floor(ticks / TICKS_PER_SECOND);
   const label = seconds + LEAP_SECONDS;
   writeU32be(bytes, at, LABEL_HIGH + Math.floor(label / TWO_POW_32));
@@ -44,7 +48,12 @@ export function writeTimestamp(bytes: Uint8Array, at: number, ticks: number): vo
 }
 
 /** True where the 12 bytes at `a` are a later time than those at `b`. */
-export function isLater(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): boolean {
+export function isLater(
+  a: Uint8Array,
+  aAt: number,
+  b: Uint8Array,
+  bAt: number,
+): boolean {
   for (let i = 0; i < TIMESTAMP_LENGTH; i += 4) {
     const left = readU32be(a, aAt + i);
     const right = readU32be(b, bAt + i);
