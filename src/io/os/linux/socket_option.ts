@@ -50,19 +50,19 @@ export class SocketOptions {
   }
 
   /**
-   * Asks for socket buffers of this size: beyond the system's limit with the
-   * right to do so (CAP_NET_ADMIN), up to it without.
+   * Asks for a receive or send buffer of this size: beyond the system's limit
+   * with the right to do so (CAP_NET_ADMIN), up to it without.
    */
-  setBufferSizes(
+  setBuffer(
     descriptor: number,
-    receiveBytes: number,
-    sendBytes: number,
+    direction: "receive" | "send",
+    byteLength: number,
   ): void {
-    if (!this.set(descriptor, SOL.SOCKET, SO.RCVBUFFORCE, receiveBytes)) {
-      this.set(descriptor, SOL.SOCKET, SO.RCVBUF, receiveBytes);
-    }
-    if (!this.set(descriptor, SOL.SOCKET, SO.SNDBUFFORCE, sendBytes)) {
-      this.set(descriptor, SOL.SOCKET, SO.SNDBUF, sendBytes);
+    const [force, ask] = direction === "receive"
+      ? [SO.RCVBUFFORCE, SO.RCVBUF]
+      : [SO.SNDBUFFORCE, SO.SNDBUF];
+    if (!this.set(descriptor, SOL.SOCKET, force, byteLength)) {
+      this.set(descriptor, SOL.SOCKET, ask, byteLength);
     }
   }
 }

@@ -37,6 +37,7 @@ import { SocketOptions } from "./socket_option.ts";
 import { TunnelSocketQueue } from "./tunnel_socket_queue.ts";
 import { TunnelSocketSources } from "./tunnel_socket_sources.ts";
 
+/** What the socket may hold while its worker is busy. */
 const BUFFER_BYTES = 7 << 20;
 
 /** Which socket to open. */
@@ -107,7 +108,8 @@ function configure(
   options: TunnelSocketOptions,
 ): void {
   const socket = new SocketOptions(libc);
-  socket.setBufferSizes(descriptor, BUFFER_BYTES, BUFFER_BYTES);
+  socket.setBuffer(descriptor, "receive", BUFFER_BYTES);
+  socket.setBuffer(descriptor, "send", BUFFER_BYTES);
   if (family === 6 && !socket.set(descriptor, IPPROTO.IPV6, IPV6.V6ONLY, 0)) {
     throw libc.error("setsockopt(IPV6_V6ONLY)");
   }
