@@ -33,11 +33,11 @@ const LOCK_TIMEOUT_MS = 5000;
  */
 export function editServerConfig<Result>(
   path: string,
-  change: (loaded: LoadedServerConfig) => Result,
+  change: (loaded: LoadedServerConfig) => Result | Promise<Result>,
 ): Promise<Result> {
   return withFileLock(path, { timeoutMs: LOCK_TIMEOUT_MS }, async () => {
     const loaded = await loadServerConfig(path);
-    const result = change(loaded);
+    const result = await change(loaded);
     const text = stringifyDocument(loaded.document);
     parseServerConfig(text, {
       file: path,

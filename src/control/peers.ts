@@ -49,7 +49,7 @@ export interface AddedPeer {
 
 /**
  * Adds a peer to the file: addresses, keys, an entry at the end of `peers`.
- * @param check runs before the file is written, with what would be added; where
+ * @param prepare runs before the file is written, with what will be added; where
  *        it throws, nothing is written.
  * @throws PeerError for a bad or taken name, a taken key, a full pool;
  *         ConfigError where the file does not load.
@@ -57,12 +57,12 @@ export interface AddedPeer {
 export function addPeer(
   path: string,
   request: PeerRequest,
-  check: (added: AddedPeer) => void = () => {},
+  prepare: (added: AddedPeer) => void | Promise<void> = () => {},
 ): Promise<AddedPeer> {
-  return editServerConfig(path, ({ config, document }) => {
+  return editServerConfig(path, async ({ config, document }) => {
     const peer = planPeer(config, request);
     const added = { peer, config };
-    check(added);
+    await prepare(added);
     addPeerEntry(document, {
       name: peer.name,
       publicKey: formatKey(peer.publicKey),

@@ -36,6 +36,11 @@ export function renderQr(text: string, options: QrOptions): string {
   return lines.join("\n") + "\n";
 }
 
+/** How many characters wide a text's code is, quiet zone included. */
+export function qrWidth(text: string): number {
+  return encode(text).size + 2 * QUIET_ZONE;
+}
+
 /** The modules of a text's code; outside of it everything is light. */
 export function encode(
   text: string,

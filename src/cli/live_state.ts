@@ -1,0 +1,13 @@
+/** What a running gateway says of its peers. */
+import { type LivePeers, queryUapi } from "../control/uapi_client.ts";
+import { uapiSocketPath } from "../control/uapi_server.ts";
+
+/**
+ * The live peers of an interface; undefined where it does not run, or where
+ * this user may not ask it.
+ */
+export function liveState(
+  interfaceName: string,
+): Promise<LivePeers | undefined> {
+  return queryUapi(uapiSocketPath(interfaceName));
+}

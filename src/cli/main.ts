@@ -1,0 +1,149 @@
+/**
+ * The command line: finds the subcommand, runs it, turns what is thrown into a
+ * message and an exit code. Only the subcommand that runs is loaded.
+ */
+import { Command, Option } from "@commander-js/extra-typings";
+import type { Command as AnyCommand } from "commander";
+import metadata from "../../deno.json" with { type: "json" };
+import { reportError } from "./errors.ts";
+import { isVerbose, LOG_LEVELS, type LogLevel, setupLog } from "./log.ts";
+import { styled, wantsColor, writeError, writeOut } from "./output.ts";
+
+/** A subcommand: its line in the help, and how to get it. */
+interface Subcommand {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<unknown>;
+}
+
+const SUBCOMMANDS: readonly Subcommand[] = [
+  {
+    name: "server",
+    summary: "run a gateway for WireGuard and AmneziaWG clients",
+    load: async () => (await import("./server.ts")).serverCommand(),
+  },
+  {
+    name: "connect",
+    summary: "connect this machine to a gateway by a .conf file",
+    load: async () => (await import("./connect.ts")).connectCommand(),
+  },
+  {
+    name: "peer",
+    summary: "add, list, show and remove clients of a gateway",
+    load: async () => (await import("./peer.ts")).peerCommand(),
+  },
+  {
+    name: "genkey",
+    summary: "make a private key",
+    load: async () => (await import("./keys.ts")).genkeyCommand(),
+  },
+  {
+    name: "pubkey",
+    summary: "make the public key of a private key",
+    load: async () => (await import("./keys.ts")).pubkeyCommand(),
+  },
+  {
+    name: "genpsk",
+    summary: "make a preshared key",
+    load: async () => (await import("./keys.ts")).genpskCommand(),
+  },
+];
+
+const EXAMPLES = `
+Examples:
+  sluice server                                 start a gateway; the first time it
+                                                writes server.yaml with fresh keys
+  sluice peer add phone --qr                    add a client and scan it
+  sluice peer add laptop --conf laptop.conf     add a client as a file
+  sluice connect laptop.conf                    be that client
+
+sluice COMMAND --help tells more of each.`;
+
+/**
+ * Runs the program.
+ * @param args what stands behind the program's name.
+ * @returns the exit code: 0, 1 for a failure, 2 for wrong usage or a bad config.
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    const program = await buildProgram(args);
+    if (args.length === 0) {
+      program.outputHelp();
+      return 0;
+    }
+    await program.parseAsync(args, { from: "user" });
+    return 0;
+  } catch (error) {
+    return fail(error, args);
+  }
+}
+
+async function buildProgram(args: readonly string[]): Promise<AnyCommand> {
+  const program = new Command("sluice")
+    .description("A VPN gateway and client in one program.")
+    .version(metadata.version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "show this help")
+    .helpCommand("help [command]", "show the help of a command")
+    .addOption(
+      new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS),
+    )
+    .addHelpText("after", EXAMPLES)
+    .showHelpAfterError(
+      "sluice --help shows what there is",
+    ) as unknown as AnyCommand;
+  program.hook("preAction", async (_program, action) => {
+    const { logLevel } = action.optsWithGlobals() as { logLevel?: LogLevel };
+    await setupLog({ level: logLevel ?? "info" });
+  });
+  const names = SUBCOMMANDS.map(({ name }) => name);
+  const requested = args.find((arg) => names.includes(arg));
+  for (const { name, summary, load } of SUBCOMMANDS) {
+    if (name === requested) {
+      program.addCommand((await load() as AnyCommand).summary(summary));
+    } else {
+      program.command(name).summary(summary);
+    }
+  }
+  settle(program);
+  return program;
+}
+
+/** Errors are thrown, not exits; text goes where ours goes. */
+function settle(command: AnyCommand): void {
+  command.exitOverride();
+  command.configureOutput({
+    writeOut,
+    writeErr: writeError,
+    outputError: (text, write) => write(text.replace(/^error: /, errorLabel())),
+  });
+  for (const child of command.commands) settle(child);
+}
+
+function fail(error: unknown, args: readonly string[]): number {
+  const { text, exitCode } = reportError(error);
+  try {
+    if (text !== "") {
+      writeError(text.replaceAll(/^error: /gm, errorLabel()) + "\n");
+    }
+    if (
+      isVerbose(requestedLevel(args)) && error instanceof Error && text !== ""
+    ) {
+      writeError(`${error.stack}\n`);
+    }
+  } catch {
+    // Nobody reads standard error any more.
+  }
+  return exitCode;
+}
+
+/** The level as far as it can be told where parsing itself has failed. */
+function requestedLevel(args: readonly string[]): LogLevel {
+  const joined = args.find((arg) => arg.startsWith("--log-level="));
+  const level = joined?.slice("--log-level=".length) ??
+    args[args.indexOf("--log-level") + 1];
+  return LOG_LEVELS.find((known) => known === level) ?? "info";
+}
+
+function errorLabel(): string {
+  return styled("error:", "red", wantsColor("error")) + " ";
+}
