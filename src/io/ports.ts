@@ -124,7 +124,7 @@ export interface TunAttachment {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Where packets that are read go; empty for a worker that only writes. */
   readonly readArea: Area;
-  /** Where joined packets are built; empty for a worker that only reads. */
+  /** Where joined packets are built; where it is empty, each is written alone. */
   readonly writeArea: Area;
   /** What stands before each packet: the message header of the tunnel. */
   readonly headroom: number;

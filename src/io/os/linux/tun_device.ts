@@ -8,13 +8,13 @@
  */
 import type { Libc } from "../../../../ffi/libc.ts";
 import type { Batch } from "../../../core/columns/batch.ts";
-import { Verdict } from "../../../core/columns/verdict.ts";
 import type { TunAttachment, TunDevice } from "../../ports.ts";
 import {
   ArenaPiece,
   EBADFD,
   isPacket,
   paddedPacketLength,
+  writeSingly,
 } from "./tun_pieces.ts";
 
 /** A device without offloads: one packet a call. */
@@ -59,14 +59,7 @@ export class PlainTunDevice implements TunDevice {
   }
 
   write(batch: Batch): number {
-    let refused = 0;
-    for (let row = 0; row < batch.count; row++) {
-      if (batch.verdict[row] !== Verdict.ToHost) continue;
-      this.#piece.set(batch.offset[row], batch.length[row]);
-      const { iovec } = this.#piece;
-      if (this.#libc.call.writev(this.descriptor, iovec, 1) < 0) refused++;
-    }
-    return refused;
+    return writeSingly(this.#libc, this.descriptor, this.#piece, batch);
   }
 
   [Symbol.dispose](): void {}

@@ -24,6 +24,7 @@ import {
   EBADFD,
   isPacket,
   paddedPacketLength,
+  writeSingly,
 } from "./tun_pieces.ts";
 
 const VNET_HEADER = virtioNetHdr.size;
@@ -46,12 +47,15 @@ export class OffloadTunDevice implements TunDevice {
   readonly #options: TunAttachment;
   readonly #kernels: PacketOffload;
   readonly #piece: ArenaPiece;
+  /** A packet behind a vnet header that asks for nothing. */
+  readonly #single: ArenaPiece;
   readonly #source: Uint8Array<ArrayBuffer>;
   readonly #sourceAt: number;
   readonly #packetsAt: number;
   readonly #readTable: Int32Array;
   readonly #writeTable: Int32Array;
   readonly #joinFlags: number;
+  /** Bytes that one joining may take; 0 where packets are written singly. */
   readonly #joinBytes: number;
   /** A super-packet that the last batch had no room for. */
   #pending = 0;
@@ -70,12 +74,15 @@ export class OffloadTunDevice implements TunDevice {
     this.#options = options;
     this.#kernels = kernels;
     this.#piece = new ArenaPiece(bytes);
+    this.#single = new ArenaPiece(bytes, new Uint8Array(VNET_HEADER));
     this.#sourceAt = readArea.start + TABLE_LENGTH;
     this.#packetsAt = (this.#sourceAt + SOURCE_LENGTH + 63) & ~63;
     this.#source = bytes.subarray(this.#sourceAt);
     this.#readTable = tableOf(bytes, readArea);
     this.#writeTable = tableOf(bytes, writeArea);
-    this.#joinBytes = writeArea.end - writeArea.start - TABLE_LENGTH;
+    this.#joinBytes = this.#writeTable.length === 0
+      ? 0
+      : writeArea.end - writeArea.start - TABLE_LENGTH;
     this.#joinFlags = CoalesceFlag.Tcp | CoalesceFlag.InPlace |
       (offload.uso ? CoalesceFlag.Udp : 0);
   }
@@ -100,6 +107,9 @@ export class OffloadTunDevice implements TunDevice {
   }
 
   write(batch: Batch): number {
+    if (this.#joinBytes === 0) {
+      return writeSingly(this.#libc, this.descriptor, this.#single, batch);
+    }
     let refused = 0;
     for (let row = 0; row < batch.count; row++) {
       if (batch.verdict[row] !== Verdict.ToHost) continue;
