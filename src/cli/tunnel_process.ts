@@ -136,7 +136,7 @@ export class TunnelProcess implements AsyncDisposable {
       peers: this.tables.peers,
       sessions: this.tables.sessions,
       allowedIps: this.tables.allowedIps,
-      primitives: nodePrimitives(),
+      primitives: nodePrimitives,
       random: (bytes) => void crypto.getRandomValues(bytes),
       wallTime: () => Date.now(),
       amnezia: options.amnezia,

@@ -85,6 +85,38 @@ export interface TunOffload {
   readonly uso: boolean;
 }
 
+/**
+ * Why an interface could not be made.
+ *
+ * - `name-invalid`: the system would not take such a name
+ * - `name-taken`: another interface has it, or another process holds it
+ * - `device-absent`: no /dev/net/tun, or no driver behind it
+ * - `device-denied`: /dev/net/tun may not be opened
+ * - `not-permitted`: the right to make interfaces is missing (CAP_NET_ADMIN)
+ * - `failed`: anything else; the message has the system's text
+ */
+export type TunErrorCode =
+  | "name-invalid"
+  | "name-taken"
+  | "device-absent"
+  | "device-denied"
+  | "not-permitted"
+  | "failed";
+
+/** An interface that could not be made; the command line says what to do. */
+export class TunError extends Error {
+  override readonly name = "TunError";
+  constructor(
+    readonly code: TunErrorCode,
+    /** The name that was asked for. */
+    readonly interfaceName: string,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(`cannot make TUN interface ${interfaceName}: ${message}`, options);
+  }
+}
+
 /** Which TUN interface to make. */
 export interface CreateTunOptions {
   /** 1 to 15 bytes, without `/`, `:`, `%` and spaces. */

@@ -8,12 +8,14 @@
  */
 import { cString, type Libc } from "../../../../ffi/libc.ts";
 import { ifreq } from "../../../../ffi/linux_layouts.ts";
-import type {
-  CreatedTun,
-  CreateTunOptions,
-  TunAttachment,
-  TunDevice,
-  TunOffload,
+import {
+  type CreatedTun,
+  type CreateTunOptions,
+  type TunAttachment,
+  type TunDevice,
+  TunError,
+  type TunErrorCode,
+  type TunOffload,
 } from "../../ports.ts";
 import { TUN_PATH } from "./privileges.ts";
 import { PlainTunDevice } from "./tun_device.ts";
@@ -44,38 +46,6 @@ const EACCES = 13;
 const EBUSY = 16;
 const ENODEV = 19;
 const EINVAL = 22;
-
-/**
- * Why an interface could not be made.
- *
- * - `name-invalid`: the system would not take such a name
- * - `name-taken`: another interface has it, or another process holds it
- * - `device-absent`: no /dev/net/tun, or no driver behind it
- * - `device-denied`: /dev/net/tun may not be opened
- * - `not-permitted`: the right to make interfaces is missing (CAP_NET_ADMIN)
- * - `failed`: anything else; the message has the system's text
- */
-export type TunErrorCode =
-  | "name-invalid"
-  | "name-taken"
-  | "device-absent"
-  | "device-denied"
-  | "not-permitted"
-  | "failed";
-
-/** An interface that could not be made; the command line says what to do. */
-export class TunError extends Error {
-  override readonly name = "TunError";
-  constructor(
-    readonly code: TunErrorCode,
-    /** The name that was asked for. */
-    readonly interfaceName: string,
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(`cannot make TUN interface ${interfaceName}: ${message}`, options);
-  }
-}
 
 /**
  * Makes a TUN interface, or takes a persistent one that nobody holds.

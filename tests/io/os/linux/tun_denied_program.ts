@@ -1,7 +1,8 @@
 /** Started by tun_inside.ts without CAP_NET_ADMIN: prints what it may not do. */
 import { openLibc } from "../../../../ffi/libc.ts";
 import { readPrivileges } from "../../../../src/io/os/linux/privileges.ts";
-import { createTun, TunError } from "../../../../src/io/os/linux/tun.ts";
+import { createTun } from "../../../../src/io/os/linux/tun.ts";
+import { TunError } from "../../../../src/io/ports.ts";
 
 using libc = openLibc();
 const { netAdmin } = readPrivileges(libc);

@@ -8,11 +8,8 @@ import { parseAddress } from "../../../../src/core/wire/address.ts";
 import { readU16be, writeU16be } from "../../../../src/core/wire/bytes.ts";
 import * as ipv4 from "../../../../src/core/wire/ipv4.ts";
 import { Netlink } from "../../../../src/io/os/linux/netlink.ts";
-import {
-  attachTun,
-  createTun,
-  TunError,
-} from "../../../../src/io/os/linux/tun.ts";
+import { attachTun, createTun } from "../../../../src/io/os/linux/tun.ts";
+import { TunError } from "../../../../src/io/ports.ts";
 import type { CreatedTun, TunDevice } from "../../../../src/io/ports.ts";
 
 const HOST = 0x0a580001; // 10.88.0.1, the kernel's

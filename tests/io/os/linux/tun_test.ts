@@ -1,11 +1,8 @@
 /** TUN interfaces, on a real /dev/net/tun. */
 import assert from "node:assert/strict";
 import { openLibc } from "../../../../ffi/libc.ts";
-import {
-  createTun,
-  isInterfaceName,
-  TunError,
-} from "../../../../src/io/os/linux/tun.ts";
+import { createTun, isInterfaceName } from "../../../../src/io/os/linux/tun.ts";
+import { TunError } from "../../../../src/io/ports.ts";
 import { paddedPacketLength } from "../../../../src/io/os/linux/tun_pieces.ts";
 import { testInside } from "./inside.ts";
 

@@ -1,0 +1,132 @@
+/** `sluice server`: the gateway, from its config file to its end. */
+import { Command, Option } from "@commander-js/extra-typings";
+import type { LoadedServerConfig } from "../config/load_server_config.ts";
+import { openPlatform } from "../io/platform.ts";
+import {
+  DEFAULT_CONFIG,
+  ensureConfig,
+  loadWithWarnings,
+} from "./config_file.ts";
+import { EndingWatch } from "./ending.ts";
+import { UserError } from "./errors.ts";
+import { logger, type LogLevel, setupLog } from "./log.ts";
+import { RunningServer } from "./running_server.ts";
+import { serverAddresses } from "./server_setup.ts";
+import { requireTun, startupError } from "./startup_error.ts";
+import { formatStatistics, statusSnapshot } from "./statistics.ts";
+import { openStatusLine } from "./status.ts";
+
+const STATUS_INTERVAL_MS = 1000;
+
+/** `sluice server`. */
+export function serverCommand(): Command<[], { config: string }> {
+  return new Command("server")
+    .description("run a gateway for WireGuard and AmneziaWG clients")
+    .addOption(
+      new Option(
+        "-c, --config <file>",
+        "the config; made with fresh keys where it does not exist",
+      ).default(DEFAULT_CONFIG),
+    )
+    .addHelpText(
+      "after",
+      `
+Clients reach the internet through this machine: ping, DNS and UDP are
+translated here, without the system's NAT or routing. Ctrl+C ends it and undoes
+what it changed. Changes of peers in the config are taken while it runs.
+
+Signals: SIGUSR1 prints all counters; SIGINT and SIGTERM end it.
+Environment: SLUICE_CRYPTO=auto|wasm|libcrypto|noble
+
+Examples:
+  sluice server
+  sluice server -c /etc/sluice/server.yaml --log-level debug`,
+    )
+    .action(async ({ config }, command) => {
+      const { logLevel } = command.optsWithGlobals() as { logLevel?: LogLevel };
+      await run(config, logLevel);
+    });
+}
+
+async function run(path: string, logLevel?: LogLevel): Promise<void> {
+  await ensureConfig(path);
+  const loaded = await loadWithWarnings(path);
+  const level = logLevel ?? loaded.config.log.level;
+  using status = openStatusLine();
+  await setupLog({ level, write: (lines) => status.print(lines) });
+  using ending = new EndingWatch();
+  using platform = openPlatform();
+  if (loaded.config.interface.tun !== "none") {
+    requireTun(platform.readPrivileges(), "server");
+  }
+  platform.raiseOpenFileLimit();
+  const journal = platform.openJournal();
+  using network = platform.openHostNetwork(journal);
+  for (const line of network.recover()) {
+    logger("Core").info("left by an earlier run: {line}", { line });
+  }
+  await using server = await RunningServer.start({
+    loaded,
+    platform,
+    network,
+    journal,
+    trace: level === "trace",
+    onFailure: (message) => ending.fail(message),
+  }).catch((error) => {
+    throw startupError(error, "server");
+  });
+  const { tunnel } = server;
+  logStart(loaded, server);
+  const startedAt = tunnel.now();
+  const timer = setInterval(
+    () => status.update(statusSnapshot(tunnel, startedAt)),
+    STATUS_INTERVAL_MS,
+  );
+  const report = () => {
+    for (const line of formatStatistics(tunnel)) {
+      logger("Core").info("{line}", { line });
+    }
+  };
+  Deno.addSignalListener("SIGUSR1", report);
+  const end = await ending.ended;
+  clearInterval(timer);
+  Deno.removeSignalListener("SIGUSR1", report);
+  status[Symbol.dispose]();
+  report();
+  if (end.kind === "failure") throw new UserError(end.message);
+  logger("Core").info("ending by {signal}", { signal: end.signal });
+}
+
+function logStart(loaded: LoadedServerConfig, server: RunningServer): void {
+  const { config } = loaded;
+  const { tunnel } = server;
+  const log = logger("Core");
+  log.info("gateway up: UDP port {port}, {addresses}, {adapter}", {
+    port: tunnel.port,
+    addresses: serverAddresses(config).join(", "),
+    adapter: tunnel.interfaceName === undefined
+      ? "no TUN adapter"
+      : `TUN adapter ${tunnel.interfaceName}`,
+  });
+  log.info("crypto: {crypto}; echo: {echo}; peers: {peers}", {
+    crypto: tunnel.crypto.description,
+    echo: tunnel.echo ?? "none",
+    peers: config.peers.length,
+  });
+  if (tunnel.crypto.refused !== undefined) {
+    log.info("slower crypto, because {reason}", {
+      reason: tunnel.crypto.refused,
+    });
+  }
+  if (tunnel.echo === "none") {
+    log.warn(
+      "clients can't ping the outside: neither raw nor ping sockets are allowed; " +
+        "run as root, or widen net.ipv4.ping_group_range",
+    );
+  }
+  if (config.peers.length === 0) {
+    log.info("no clients yet; add one: sluice peer add NAME -c {path}", {
+      path: loaded.path,
+    });
+  }
+}

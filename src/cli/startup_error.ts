@@ -1,0 +1,99 @@
+/** Why a tunnel could not start, in words that say what to do. */
+import { PortInUseError } from "../io/ports.ts";
+import { type Privileges, TunError } from "../io/ports.ts";
+import { UnsupportedSystemError } from "../io/platform.ts";
+import { UapiSocketInUseError } from "../control/uapi_server.ts";
+import { UserError } from "./errors.ts";
+
+const WITHOUT_TUN =
+  "or set interface.tun: none to run without a TUN adapter (no host services)";
+
+/**
+ * The user's form of what opening a tunnel threw.
+ * @returns the error itself where there is nothing better to say.
+ */
+export function startupError(
+  error: unknown,
+  command: "server" | "connect",
+): unknown {
+  if (error instanceof TunError) return tunError(error, command);
+  if (error instanceof PortInUseError) {
+    return new UserError(
+      error.message,
+      command === "server"
+        ? "stop that program (ss -ulpn shows it) or set another interface.listenPort"
+        : "stop that program (ss -ulpn shows it) or leave ListenPort out of the file",
+    );
+  }
+  if (error instanceof UapiSocketInUseError) {
+    return new UserError(
+      error.message,
+      "stop the other program that serves this interface, or take another name",
+    );
+  }
+  if (error instanceof UnsupportedSystemError) {
+    return new UserError(error.message);
+  }
+  return error;
+}
+
+/**
+ * What is missing to make a TUN adapter, before anything is opened.
+ * @throws {UserError}
+ */
+export function requireTun(
+  privileges: Privileges,
+  command: "server" | "connect",
+): void {
+  const { tun, netAdmin } = privileges;
+  if (tun.kind === "absent") {
+    throw new UserError(
+      `there is no ${tun.path}: ${tun.reason}`,
+      advice("load the driver: modprobe tun", command),
+    );
+  }
+  if (!netAdmin) {
+    throw new UserError(
+      "a TUN adapter needs the right to change interfaces (CAP_NET_ADMIN)",
+      advice("run it as root: sudo sluice …", command),
+    );
+  }
+  if (tun.kind === "denied") {
+    throw new UserError(
+      `${tun.path} may not be opened: ${tun.reason}`,
+      advice("run it as root: sudo sluice …", command),
+    );
+  }
+}
+
+function tunError(error: TunError, command: "server" | "connect"): UserError {
+  const { code, interfaceName } = error;
+  switch (code) {
+    case "name-taken":
+      return new UserError(
+        `there is an interface ${interfaceName} already`,
+        command === "server"
+          ? "another program has it: set another interface.name, or stop that program"
+          : "another program has it: take another name with --name, or stop that program",
+      );
+    case "name-invalid":
+      return new UserError(error.message, "take another name");
+    case "device-absent":
+      return new UserError(
+        error.message,
+        advice("load the driver: modprobe tun", command),
+      );
+    case "device-denied":
+    case "not-permitted":
+      return new UserError(
+        error.message,
+        advice("run it as root: sudo sluice …", command),
+      );
+    case "failed":
+      return new UserError(error.message, "--log-level debug tells more");
+  }
+}
+
+function advice(text: string, command: "server" | "connect"): string {
+  return command === "server" ? `${text}; ${WITHOUT_TUN}` : text;
+}

@@ -1,0 +1,168 @@
+/**
+ * Keeps a device's peers as a list says: what is new is added, what is gone
+ * removed, what changed is changed, and everybody else is left alone. Peers
+ * that came another way (`wg set`) stay.
+ */
+import { equalWords, type Prefix } from "../core/wire/address.ts";
+import type { Device } from "../core/wireguard/device.ts";
+import type { PeerEndpoint } from "../core/wireguard/peer.ts";
+import type { PeerMemory } from "../core/wireguard/peer.ts";
+
+/** A peer as it should be. */
+export interface DesiredPeer {
+  /** What logs call it. */
+  readonly name: string;
+  readonly publicKey: Uint8Array;
+  /** Undefined is none. */
+  readonly presharedKey: Uint8Array | undefined;
+  readonly prefixes: readonly Prefix[];
+  /** Where to reach it first; it may roam. */
+  readonly endpoint: PeerEndpoint | undefined;
+  /** 0 is off. */
+  readonly persistentKeepaliveMs: number;
+}
+
+/** What a change of the list came to. */
+export interface PeerChanges {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  readonly changed: readonly string[];
+}
+
+/** What the sync works with. */
+export interface PeerSyncOptions {
+  readonly device: Device;
+  readonly now: () => number;
+  /** Removes a peer with all that workers keep for it. */
+  readonly removePeer: (row: number) => void;
+  /** What is remembered of a peer from before a restart. */
+  readonly memory: (publicKey: Uint8Array) => PeerMemory | undefined;
+}
+
+const NO_KEY = new Uint8Array(32);
+
+/** One device and the list that it follows. */
+export class PeerSync {
+  readonly #options: PeerSyncOptions;
+  #known = new Map<string, DesiredPeer>();
+
+  constructor(options: PeerSyncOptions) {
+    this.#options = options;
+  }
+
+  /** The name of the peer in a row, where the list has one. */
+  nameOf(row: number): string | undefined {
+    for (const peer of this.#known.values()) {
+      if (this.#options.device.peerOf(peer.publicKey) === row) return peer.name;
+    }
+    return undefined;
+  }
+
+  /**
+   * Makes the device follow a list.
+   * @throws {RangeError} where the device has no room for a peer or a prefix;
+   * what could be applied is applied.
+   */
+  apply(peers: readonly DesiredPeer[]): PeerChanges {
+    const { device, removePeer } = this.#options;
+    const desired = new Map(peers.map((peer) => [keyText(peer), peer]));
+    const added: string[] = [], removed: string[] = [], changed: string[] = [];
+    for (const [key, peer] of this.#known) {
+      if (desired.has(key)) continue;
+      const row = device.peerOf(peer.publicKey);
+      if (row >= 0) removePeer(row);
+      removed.push(peer.name);
+    }
+    // Prefixes may move from one peer to another: all are taken, then given.
+    for (const [key, peer] of desired) this.#takePrefixes(key, peer);
+    const before = this.#known;
+    this.#known = desired;
+    for (const [key, peer] of desired) {
+      const known = before.get(key);
+      if (known === undefined) {
+        this.#add(peer);
+        added.push(peer.name);
+      } else if (this.#update(known, peer)) changed.push(peer.name);
+    }
+    return { added, removed, changed };
+  }
+
+  #takePrefixes(key: string, peer: DesiredPeer): void {
+    const { device } = this.#options;
+    const row = device.peerOf(peer.publicKey);
+    if (row < 0) return;
+    for (const prefix of this.#known.get(key)?.prefixes ?? []) {
+      if (!peer.prefixes.some((kept) => samePrefix(kept, prefix))) {
+        device.disallow(row, prefix);
+      }
+    }
+  }
+
+  #add(peer: DesiredPeer): void {
+    const { device, now, memory } = this.#options;
+    const { publicKey, endpoint, presharedKey, persistentKeepaliveMs } = peer;
+    let row = device.peerOf(publicKey);
+    if (row < 0) {
+      row = device.addPeer(publicKey, {
+        endpoint,
+        presharedKey,
+        persistentKeepaliveMs,
+        memory: memory(publicKey),
+        now: now(),
+      });
+    }
+    this.#give(row, peer);
+  }
+
+  #update(known: DesiredPeer, peer: DesiredPeer): boolean {
+    if (samePeer(known, peer)) return false;
+    const { device, now } = this.#options;
+    const row = device.peerOf(peer.publicKey);
+    if (row < 0) {
+      this.#add(peer);
+      return true;
+    }
+    const moved = !sameEndpoint(known.endpoint, peer.endpoint);
+    device.updatePeer(row, {
+      presharedKey: peer.presharedKey ?? NO_KEY,
+      persistentKeepaliveMs: peer.persistentKeepaliveMs,
+      endpoint: moved ? peer.endpoint : undefined,
+    }, now());
+    this.#give(row, peer);
+    return true;
+  }
+
+  #give(row: number, peer: DesiredPeer): void {
+    for (const prefix of peer.prefixes) {
+      if (!this.#options.device.allow(row, prefix)) {
+        throw new RangeError(`no room for more prefixes, at peer ${peer.name}`);
+      }
+    }
+  }
+}
+
+function keyText(peer: DesiredPeer): string {
+  return peer.publicKey.join();
+}
+
+function samePrefix(a: Prefix, b: Prefix): boolean {
+  return a.family === b.family && a.length === b.length &&
+    equalWords(a.words, 0, b.words, 0);
+}
+
+function sameEndpoint(
+  a: PeerEndpoint | undefined,
+  b: PeerEndpoint | undefined,
+): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.port === b.port && equalWords(a.words, 0, b.words, 0);
+}
+
+function samePeer(a: DesiredPeer, b: DesiredPeer): boolean {
+  const psk = (peer: DesiredPeer) => (peer.presharedKey ?? NO_KEY).join();
+  return a.name === b.name && psk(a) === psk(b) &&
+    a.persistentKeepaliveMs === b.persistentKeepaliveMs &&
+    sameEndpoint(a.endpoint, b.endpoint) &&
+    a.prefixes.length === b.prefixes.length &&
+    a.prefixes.every((prefix, i) => samePrefix(prefix, b.prefixes[i]));
+}
