@@ -35,6 +35,7 @@ export const SO = {
   SNDBUFFORCE: 32,
   RCVBUFFORCE: 33,
   MARK: 36,
+  BINDTOIFINDEX: 62,
 } as const;
 
 /** Options and control messages of IPPROTO_IP. */

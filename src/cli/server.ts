@@ -7,16 +7,13 @@ import {
   ensureConfig,
   loadWithWarnings,
 } from "./config_file.ts";
+import { attend } from "./attend.ts";
 import { EndingWatch } from "./ending.ts";
-import { UserError } from "./errors.ts";
 import { logger, type LogLevel, setupLog } from "./log.ts";
 import { RunningServer } from "./running_server.ts";
 import { serverAddresses } from "./server_setup.ts";
 import { requireTun, startupError } from "./startup_error.ts";
-import { formatStatistics, statusSnapshot } from "./statistics.ts";
 import { openStatusLine } from "./status.ts";
-
-const STATUS_INTERVAL_MS = 1000;
 
 /** `sluice server`. */
 export function serverCommand(): Command<[], { config: string }> {
@@ -77,24 +74,7 @@ async function run(path: string, logLevel?: LogLevel): Promise<void> {
   });
   const { tunnel } = server;
   logStart(loaded, server);
-  const startedAt = tunnel.now();
-  const timer = setInterval(
-    () => status.update(statusSnapshot(tunnel, startedAt)),
-    STATUS_INTERVAL_MS,
-  );
-  const report = () => {
-    for (const line of formatStatistics(tunnel)) {
-      logger("Core").info("{line}", { line });
-    }
-  };
-  Deno.addSignalListener("SIGUSR1", report);
-  const end = await ending.ended;
-  clearInterval(timer);
-  Deno.removeSignalListener("SIGUSR1", report);
-  status[Symbol.dispose]();
-  report();
-  if (end.kind === "failure") throw new UserError(end.message);
-  logger("Core").info("ending by {signal}", { signal: end.signal });
+  await attend(tunnel, ending, status);
 }
 
 function logStart(loaded: LoadedServerConfig, server: RunningServer): void {

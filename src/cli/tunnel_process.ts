@@ -3,10 +3,11 @@
  * control loop. `server` and `connect` differ in what they put into it.
  */
 import { ControlMessage } from "../core/columns/control_message.ts";
-import { DropReason } from "../core/columns/drop_reason.ts";
+import type { DropReason } from "../core/columns/drop_reason.ts";
 import { describePacket } from "../core/wire/describe.ts";
-import { type AmneziaParameters } from "../core/wireguard/amnezia.ts";
+import type { AmneziaParameters } from "../core/wireguard/amnezia.ts";
 import { Device } from "../core/wireguard/device.ts";
+import { PeerEvent } from "../core/wireguard/peer_table.ts";
 import type { TimerConstants } from "../core/wireguard/timers.ts";
 import { TunnelControl } from "../control/tunnel_control.ts";
 import { ArenaPlan, EMPTY_AREA } from "../datapath/arena.ts";
@@ -49,6 +50,8 @@ export interface TunnelOptions {
   readonly listenPort: number;
   /** A server answers from the address that was written to. */
   readonly source: "sticky" | "system";
+  /** The interface that messages leave by; undefined leaves it to routes. */
+  readonly egressIndex?: number;
   /** The host's interface; undefined runs without one. */
   readonly interface: InterfaceConfig | undefined;
   /** Whether dropped packets are told to `onDrop`. */
@@ -116,6 +119,7 @@ export class TunnelProcess implements AsyncDisposable {
     this.#socket = own(platform.openTunnelSocket({
       port: options.listenPort,
       source: options.source,
+      interfaceIndex: options.egressIndex,
     }));
     this.#wakes = {
       open: own(platform.openWake()),
@@ -180,6 +184,15 @@ export class TunnelProcess implements AsyncDisposable {
   /** The interface's name; undefined where there is none. */
   get interfaceName(): string | undefined {
     return this.#tun?.name;
+  }
+
+  /** Starts a handshake with every peer whose endpoint is known. */
+  handshakeNow(): void {
+    const { device, now } = this;
+    for (const row of device.rows()) {
+      device.handlePeerEvents(row, PeerEvent.NeedSession, now());
+    }
+    this.control.drain();
   }
 
   /** Removes a peer, with all that workers keep for it. */

@@ -7,6 +7,7 @@
  * return values, and take bytes by offset in the worker's arena. Control-plane
  * ports (HostNetwork) throw with the name and code of the call that failed.
  */
+import type { AddressWords } from "../core/wire/address.ts";
 import type { Batch } from "../core/columns/batch.ts";
 import type { OutsideSockets } from "../core/flow/nat.ts";
 
@@ -430,6 +431,14 @@ export interface NetworkWarning {
   readonly omitted: readonly string[];
 }
 
+/** A way out of the host. */
+export interface Egress {
+  /** The system's number of the interface. */
+  readonly interfaceIndex: number;
+  /** The host's address there: address words; undefined where routes name none. */
+  readonly source: AddressWords | undefined;
+}
+
 /** Addresses, links and routes of the host, applied declaratively. */
 export interface HostNetwork extends Disposable {
   /**
@@ -447,8 +456,8 @@ export interface HostNetwork extends Disposable {
    * @returns a line about each thing undone and each journal that made no sense.
    */
   recover(): readonly string[];
-  /** The host's address that would be used towards a destination, or undefined. */
-  sourceFor(words: Int32Array): Int32Array | undefined;
+  /** How the host would send to a destination now; undefined without a route. */
+  egressFor(words: AddressWords): Egress | undefined;
 }
 
 /** A thing to undo: one that outlives the process that made it. */

@@ -8,8 +8,13 @@
  * dies; the journal is for interfaces that stay.
  */
 import type { Libc } from "../../../../ffi/libc.ts";
-import { equalWords, formatPrefix } from "../../../core/wire/address.ts";
+import {
+  type AddressWords,
+  equalWords,
+  formatPrefix,
+} from "../../../core/wire/address.ts";
 import type {
+  Egress,
   HostNetwork,
   InterfaceConfig,
   Journal,
@@ -99,8 +104,9 @@ class LinuxHostNetwork implements HostNetwork {
     return recoverLeftovers(this.#netlink, this.#journal);
   }
 
-  sourceFor(words: Int32Array): Int32Array | undefined {
-    return this.#netlink.lookup(words)?.source;
+  egressFor(words: AddressWords): Egress | undefined {
+    const route = this.#netlink.lookup(words);
+    return route && { interfaceIndex: route.index, source: route.source };
   }
 
   [Symbol.dispose](): void {

@@ -47,6 +47,11 @@ export interface TunnelSocketOptions {
   /** Mark for the host's routing policy (SO_MARK); needs CAP_NET_ADMIN. */
   readonly fwmark?: number;
   /**
+   * Number of the interface to use, whatever routes say: for a tunnel whose
+   * routes cover its own endpoint.
+   */
+  readonly interfaceIndex?: number;
+  /**
    * `sticky` (for a server) answers each remote from the local address that it
    * wrote to, `system` (for a client, whose address changes) lets the system choose.
    */
@@ -126,6 +131,15 @@ function configure(
     options.fwmark !== undefined &&
     !socket.set(descriptor, SOL.SOCKET, SO.MARK, options.fwmark)
   ) throw libc.error("setsockopt(SO_MARK)");
+  if (
+    options.interfaceIndex !== undefined &&
+    !socket.set(
+      descriptor,
+      SOL.SOCKET,
+      SO.BINDTOIFINDEX,
+      options.interfaceIndex,
+    )
+  ) throw libc.error("setsockopt(SO_BINDTOIFINDEX)");
 }
 
 /** @returns the port that the socket then has. */

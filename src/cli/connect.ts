@@ -1,0 +1,208 @@
+/** `sluice connect`: this machine as a client of a gateway, by a .conf file. */
+import { Command, Option } from "@commander-js/extra-typings";
+import { basename } from "node:path";
+import { dropReasonText } from "../core/columns/drop_reason.ts";
+import { formatPrefix } from "../core/wire/address.ts";
+import { PLAIN_WIREGUARD } from "../core/wireguard/amnezia.ts";
+import { formatProblem } from "../config/problems.ts";
+import { parseWireguardConf, type WgConf } from "../config/wg_conf.ts";
+import { DeviceUapi } from "../control/device_uapi.ts";
+import { type DesiredPeer, PeerSync } from "../control/peer_sync.ts";
+import { UapiServer, uapiSocketPath } from "../control/uapi_server.ts";
+import { openPlatform } from "../io/platform.ts";
+import type { HostNetwork, Journal } from "../io/ports.ts";
+import {
+  clientInterface,
+  clientPeers,
+  clientSizes,
+  coversOwnEndpoint,
+} from "./client_setup.ts";
+import { attend } from "./attend.ts";
+import { EndingWatch } from "./ending.ts";
+import { ExitCode, UserError } from "./errors.ts";
+import { logger, type LogLevel, setupLog } from "./log.ts";
+import { cryptoChoice, timerConstants } from "./overrides.ts";
+import { requireTun, startupError } from "./startup_error.ts";
+import { openStatusLine } from "./status.ts";
+import { type TunnelEvents, TunnelProcess } from "./tunnel_process.ts";
+
+const UAPI_SCOPE = "uapi";
+const NAME_LIMIT = 15;
+
+type ConnectOptions = { name?: string };
+
+/** `sluice connect`. */
+export function connectCommand(): Command<[string], ConnectOptions> {
+  return new Command("connect")
+    .description("connect this machine to a gateway by a .conf file")
+    .argument("<file>", "a WireGuard or AmneziaWG .conf file")
+    .addOption(
+      new Option(
+        "-n, --name <name>",
+        "name of the interface; the file's name where left out",
+      ),
+    )
+    .addHelpText(
+      "after",
+      `
+Routes go to the tunnel as AllowedIPs say; with 0.0.0.0/0 everything does. The
+DNS line of the file is shown, not applied. Ctrl+C ends it and undoes what it
+changed. \`wg show\` works on the interface.
+
+Examples:
+  sluice connect laptop.conf
+  sluice connect work.conf --name work0 --log-level debug`,
+    )
+    .action(async (file, options, command) => {
+      const { logLevel } = command.optsWithGlobals() as { logLevel?: LogLevel };
+      await run(file, options, logLevel ?? "info");
+    });
+}
+
+async function run(
+  file: string,
+  options: ConnectOptions,
+  level: LogLevel,
+): Promise<void> {
+  const conf = parseWireguardConf(await readConf(file), file);
+  const name = options.name ?? interfaceName(file);
+  using status = openStatusLine();
+  await setupLog({ level, write: (lines) => status.print(lines) });
+  for (const warning of conf.warnings) {
+    logger("Config").warn("{warning}", { warning: formatProblem(warning) });
+  }
+  using ending = new EndingWatch();
+  using platform = openPlatform();
+  requireTun(platform.readPrivileges(), "connect");
+  const journal = platform.openJournal();
+  using network = platform.openHostNetwork(journal);
+  for (const line of network.recover()) {
+    logger("Core").info("left by an earlier run: {line}", { line });
+  }
+  const peers = await clientPeers(conf);
+  await using stack = new AsyncDisposableStack();
+  let tunnel: TunnelProcess;
+  try {
+    tunnel = stack.use(TunnelProcess.start({
+      platform,
+      network,
+      sizes: clientSizes(conf),
+      engine: { kind: "point-to-point" },
+      privateKey: conf.interface.privateKey,
+      amnezia: conf.interface.amnezia ?? PLAIN_WIREGUARD,
+      timers: timerConstants(),
+      crypto: cryptoChoice("auto"),
+      mtu: clientInterface(conf, name).mtu,
+      listenPort: conf.interface.listenPort ?? 0,
+      source: "system",
+      egressIndex: egressIndex(network, peers),
+      interface: clientInterface(conf, name),
+      trace: level === "trace",
+      events: events(ending),
+    }));
+    const sync = new PeerSync({
+      device: tunnel.device,
+      now: tunnel.now,
+      removePeer: (row) => tunnel.removePeer(row),
+      memory: () => undefined,
+    });
+    sync.apply(peers);
+    stack.use(await offerUapi(tunnel, conf, journal, name));
+  } catch (error) {
+    throw startupError(error, "connect");
+  }
+  tunnel.handshakeNow();
+  logStart(conf, tunnel);
+  await attend(tunnel, ending, status);
+}
+
+function events(ending: EndingWatch): TunnelEvents {
+  return {
+    onPacket: () => {},
+    onDrop: (reason, _peer, flow) => {
+      logger("Router").trace("drop: {reason}: {flow}", {
+        reason: dropReasonText(reason),
+        flow,
+      });
+    },
+    onHandshake: (_peer, result) => {
+      if (result === "established") logger("Tunnel").info("handshake done");
+      else {
+        logger("Tunnel").warn(
+          "the gateway does not answer: are its address, port and keys right?",
+        );
+      }
+    },
+    onFailure: (message) => ending.fail(message),
+    onWarning: (message) => logger("Core").warn("{message}", { message }),
+  };
+}
+
+/** The interface to bind to, where the tunnel's routes cover its own endpoint. */
+function egressIndex(
+  network: HostNetwork,
+  peers: readonly DesiredPeer[],
+): number | undefined {
+  if (!coversOwnEndpoint(peers)) return undefined;
+  const endpoint = peers.find((peer) => peer.endpoint !== undefined)?.endpoint;
+  return endpoint && network.egressFor(endpoint.words)?.interfaceIndex;
+}
+
+async function offerUapi(
+  tunnel: TunnelProcess,
+  conf: WgConf,
+  journal: Journal,
+  name: string,
+): Promise<UapiServer> {
+  const path = uapiSocketPath(name);
+  journal.record(UAPI_SCOPE, [{ kind: "file", path }]);
+  return await UapiServer.listen(
+    path,
+    new DeviceUapi({
+      device: tunnel.device,
+      listenPort: tunnel.port,
+      amnezia: conf.interface.amnezia,
+      now: tunnel.now,
+      removePeer: (row) => tunnel.removePeer(row),
+      drain: () => tunnel.control.drain(),
+    }),
+  );
+}
+
+function logStart(conf: WgConf, tunnel: TunnelProcess): void {
+  const log = logger("Core");
+  log.info("tunnel up: TUN adapter {name}, {addresses}, UDP port {port}", {
+    name: tunnel.interfaceName,
+    addresses: conf.interface.addresses.map(formatPrefix).join(", "),
+    port: tunnel.port,
+  });
+  log.info("crypto: {crypto}", { crypto: tunnel.crypto.description });
+  if (conf.interface.dns.length > 0) {
+    log.info("the gateway's DNS is {dns}; set it in the system yourself", {
+      dns: conf.interface.dns.join(", "),
+    });
+  }
+}
+
+async function readConf(file: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(file);
+  } catch (cause) {
+    const reason = cause instanceof Deno.errors.NotFound
+      ? "there is no such file"
+      : (cause as Error).message;
+    throw new UserError(
+      `cannot read ${file}: ${reason}`,
+      "sluice peer add NAME --conf FILE makes one, at the gateway",
+      ExitCode.Usage,
+      { cause },
+    );
+  }
+}
+
+/** The file's name without its ending, as wg-quick takes it. */
+function interfaceName(file: string): string {
+  const name = basename(file).replace(/\.conf$/, "")
+    .replaceAll(/[^A-Za-z0-9_=+.-]/g, "-").slice(0, NAME_LIMIT);
+  return name === "" ? "sluice0" : name;
+}
