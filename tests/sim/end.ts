@@ -31,7 +31,7 @@ import {
   type TimerConstants,
 } from "../../src/core/wireguard/timers.ts";
 import { readU16be, readU32be } from "../../src/core/wire/bytes.ts";
-import { Random } from "../core/wireguard/hex.ts";
+import type { Random } from "../core/wireguard/hex.ts";
 
 const MTU = 1420;
 const EMPTY = new Uint8Array(0);
