@@ -32,7 +32,7 @@ export interface DispatcherOptions {
 export interface OutsideSender {
   readonly port: OutsidePort;
   readonly nat: NatTable;
-  /** Told of each row that could not be sent; may append rows to the batch. */
+  /** Drops a row that could not be sent for its reason; may append answers. */
   failed(batch: Batch, row: number, errno: number, now: number): void;
 }
 
@@ -104,8 +104,9 @@ export class Dispatcher {
     const port = outside.port;
     port.flush();
     for (let i = 0; i < port.failedCount; i++) {
-      this.#options.counters.drop(DropReason.SendFailed);
-      outside.failed(batch, port.failedRow[i], port.failedErrno[i], now);
+      const row = port.failedRow[i];
+      outside.failed(batch, row, port.failedErrno[i], now);
+      this.#drop(batch, row, batch.target[row], now);
     }
   }
 

@@ -100,12 +100,16 @@ export class Gateway {
     this.#inbound = new Inbound({ config, nat, delivery });
   }
 
-  /** Open worker: decides every row, packets that peers (`batch.peer`) sent. Appended rows come decided. */
+  /** Open worker: decides every undecided row, packets that peers (`batch.peer`) sent. Appended rows come decided. */
   fromTunnel(batch: Batch, now: number): void {
     this.#now = now;
     const count = batch.count;
     this.#fragments.expire(batch, now);
-    for (let row = 0; row < count; row++) this.#decide(batch, row, now, false);
+    for (let row = 0; row < count; row++) {
+      if (batch.verdict[row] === Verdict.Undecided) {
+        this.#decide(batch, row, now, false);
+      }
+    }
   }
 
   /**
@@ -155,13 +159,17 @@ export class Gateway {
   }
 
   /**
-   * Seal worker: decides every row. UDP rows are payloads that the socket of NAT
+   * Seal worker: decides every undecided row. UDP rows are payloads that the socket of NAT
    * row `target` received, with >= 48 writable bytes before them; echo rows are
    * ICMP messages, `target` the NAT row or -1 to find it by identifier.
    */
   fromOutside(batch: Batch, now: number): void {
     const count = batch.count;
-    for (let row = 0; row < count; row++) this.#inbound.decide(batch, row, now);
+    for (let row = 0; row < count; row++) {
+      if (batch.verdict[row] === Verdict.Undecided) {
+        this.#inbound.decide(batch, row, now);
+      }
+    }
   }
 
   /**

@@ -22,7 +22,7 @@ export class PointToPoint {
     this.#allowedIps = allowedIps;
   }
 
-  /** Decides every row: packets that peers (`batch.peer`) sent. */
+  /** Decides every undecided row: packets that peers (`batch.peer`) sent. */
   fromTunnel(batch: Batch, _now: number): void {
     const count = batch.count;
     for (let row = 0; row < count; row++) {
