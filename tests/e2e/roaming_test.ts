@@ -24,6 +24,7 @@ async function roamUnderPing(place: ClientPlace): Promise<void> {
     ...["-n", "-c", "150", "-i", "0.02", TUNNEL.gateway],
   ]);
   await stream.waitForLine(/icmp_seq=50 /);
+  await place.namespace.sysctl("net.ipv4.conf.eth0.promote_secondaries", 1);
   await place.namespace.ip(
     `address add ${NEW_ADDRESS}/24 dev eth0`,
     `address delete ${place.address}/24 dev eth0`,

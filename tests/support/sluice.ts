@@ -296,15 +296,15 @@ export async function waitForPort(
   });
 }
 
-/** How many packets the exit statistics of a process count for a drop reason. */
+/**
+ * How many packets the last statistics of a process count for a drop reason; the
+ * process prints them at its end, and on SIGUSR1.
+ */
 export function dropCount(process: LoggedProcess, reason: string): number {
   let count = 0;
   for (const line of process.lines) {
-    const at = line.indexOf(`${reason} `);
-    const match = at >= 0 && /\bdrops?\b/.test(line)
-      ? line.slice(at + reason.length).match(/^[\s:=]+([0-9]+)/)
-      : null;
-    if (match) count = Number(match[1]);
+    const match = line.match(/drops: (.+) ([0-9]+)$/);
+    if (match?.[1] === reason) count = Number(match[2]);
   }
   return count;
 }

@@ -1,0 +1,104 @@
+/**
+ * The outside of a gateway for tests: poll set, wake, arena and both sides of
+ * the port in one thread.
+ */
+import assert from "node:assert/strict";
+import type { Libc } from "../../ffi/libc.ts";
+import { Verdict } from "../../src/core/columns/verdict.ts";
+import { parseEndpoint } from "../../src/core/wire/address.ts";
+import { attachOutside, openOutside } from "../../src/io/os/linux/outside.ts";
+import { attachPoller, openPoller } from "../../src/io/os/linux/poller.ts";
+import { openWake } from "../../src/io/os/linux/wake.ts";
+import type { OpenedOutside, OutsidePort, Poller } from "../../src/io/ports.ts";
+import { PacketArena, type PacketArenaOptions } from "./packet_arena.ts";
+
+/** Settings of a test's outside. */
+export interface OutsideEndOptions extends PacketArenaOptions {
+  /** NAT rows; 32 where left out. */
+  readonly capacity?: number;
+  readonly echo?: "raw" | "ping";
+}
+
+/** How a row is to be sent. */
+export interface RowOptions {
+  readonly hopLimit?: number;
+  readonly dontFragment?: 0 | 1;
+}
+
+/** An outside with all that it needs. */
+export class OutsideEnd implements Disposable {
+  readonly arena: PacketArena;
+  readonly poller: Poller;
+  readonly opened: OpenedOutside;
+  readonly outside: OutsidePort;
+  readonly #libc: Libc;
+  readonly #stack = new DisposableStack();
+
+  constructor(libc: Libc, options: OutsideEndOptions = {}) {
+    this.#libc = libc;
+    this.arena = new PacketArena(options);
+    const wake = this.#stack.use(openWake(libc));
+    const { descriptor } = this.#stack.use(openPoller(libc));
+    this.poller = this.#stack.use(
+      attachPoller(libc, { descriptor, wake: wake.descriptor }),
+    );
+    this.opened = this.#stack.use(openOutside(libc, {
+      poller: descriptor,
+      wake: wake.descriptor,
+      capacity: options.capacity ?? 32,
+      echo: options.echo,
+    }));
+    this.outside = this.#stack.use(this.attach());
+  }
+
+  /** A second user, as another worker is. */
+  attach(libc: Libc = this.#libc): OutsidePort {
+    const { bytes, receiveArea } = this.arena;
+    const { shared } = this.opened;
+    return attachOutside(libc, { shared, bytes, receiveArea });
+  }
+
+  /** Appends a ToUdp row and queues it. @returns the row. */
+  queueUdp(
+    handle: number,
+    to: string,
+    bytes: Uint8Array,
+    options: RowOptions = {},
+  ): number {
+    return this.#queue(Verdict.ToUdp, handle, to, bytes, options);
+  }
+
+  /** Appends a ToEcho row with an ICMP message and queues it. @returns the row. */
+  queueEcho(
+    handle: number,
+    to: string,
+    bytes: Uint8Array,
+    options: RowOptions = {},
+  ): number {
+    return this.#queue(Verdict.ToEcho, handle, to, bytes, options);
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose();
+  }
+
+  #queue(
+    verdict: Verdict,
+    handle: number,
+    to: string,
+    bytes: Uint8Array,
+    options: RowOptions,
+  ): number {
+    const endpoint = parseEndpoint(to);
+    assert.ok(endpoint, to);
+    const { batch } = this.arena;
+    const row = this.arena.append(bytes);
+    batch.decide(row, verdict, 0);
+    batch.remote.set(Int32Array.from(endpoint.words), row * 4);
+    batch.remotePort[row] = endpoint.port;
+    batch.hopLimit[row] = options.hopLimit ?? 0;
+    batch.dontFragment[row] = options.dontFragment ?? 0;
+    this.outside.send(handle, batch, row);
+    return row;
+  }
+}
