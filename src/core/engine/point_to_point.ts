@@ -26,6 +26,7 @@ export class PointToPoint {
   fromTunnel(batch: Batch, _now: number): void {
     const count = batch.count;
     for (let row = 0; row < count; row++) {
+      if (batch.verdict[row] !== Verdict.Undecided) continue;
       const at = batch.offset[row];
       const reason = readSource(
         batch.bytes,
