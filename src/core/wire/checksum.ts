@@ -41,8 +41,7 @@ export function sum(
 /** Folds a sum below 2^32 into 16 bits; not inverted. */
 export function fold(sum: number): number {
   const once = (sum >>> 16) + (sum & 0xffff);
-  const twice = (once >>> 16) + (once & 0xffff);
-  return (twice >>> 16) + (twice & 0xffff);
+  return (once >>> 16) + (once & 0xffff);
 }
 
 /** The checksum of a range, as it goes into the packet. */

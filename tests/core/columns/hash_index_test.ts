@@ -102,6 +102,36 @@ for (const [name, draw] of CROWDS) {
   });
 }
 
+Deno.test("removed entries don't pile up and are counted right", () => {
+  // The layout: three words of state in 16 bytes, hashes, rows; two areas each.
+  const capacity = 60;
+  const slots = 128;
+  const buffer = new ArrayBuffer(HashIndex.byteLength(capacity));
+  const state = new Int32Array(buffer, 0, 3);
+  const rows = new Int32Array(buffer, 16 + slots * 8, slots * 2);
+  const index = new HashIndex(buffer, capacity);
+  const random = new SeededRandom(7);
+  const hashes = new Array<number>(capacity).fill(-1);
+  const areas = new Set<number>();
+  for (let step = 0; step < 5000; step++) {
+    const row = random.below(capacity);
+    if (hashes[row] < 0) {
+      hashes[row] = random.next() >>> 1;
+      index.insert(hashes[row], row);
+    } else {
+      index.remove(hashes[row], row);
+      hashes[row] = -1;
+    }
+    const [area, live, dead] = state;
+    const used = rows.subarray(area * slots, (area + 1) * slots);
+    areas.add(area);
+    assert.equal(used.filter((entry) => entry > 0).length, live);
+    assert.equal(used.filter((entry) => entry < 0).length, dead);
+    assert.ok(live + dead <= slots * 0.75, `step ${step}`);
+  }
+  assert.equal(areas.size, 2);
+});
+
 Deno.test("the hash is MurmurHash3 of whole words", () => {
   // Known answers of murmur3_32 for 4 bytes (little-endian) and a seed; the
   // published function mixes the length in before its end.

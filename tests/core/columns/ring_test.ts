@@ -88,20 +88,22 @@ Deno.test("a queue of arrays does the same", () => {
   }
 });
 
-Deno.test("positions may pass 2^32", () => {
+Deno.test("positions may pass 2^31 and 2^32", () => {
   const capacity = 256;
-  const buffer = new ArrayBuffer(Ring.byteLength(capacity));
-  // Both positions stand shortly before the wrap, as after 4 GB of messages.
-  const positions = new Int32Array(buffer, 0, 32);
-  positions[0] = -64;
-  positions[16] = -64;
-  const ring = new Ring(buffer, capacity);
   const bytes = new Uint8Array(96).fill(1);
-  for (let n = 0; n < 20; n++) {
-    assert.ok(ring.tryWrite(n, 0, 0, bytes, 0, 96 - n));
-    assert.deepEqual(drain(ring).map((m) => [m[0], m[3].length]), [
-      [n, 96 - n],
-    ]);
+  for (const start of [0x7fffffc0, -64]) {
+    const buffer = new ArrayBuffer(Ring.byteLength(capacity));
+    // Both positions stand shortly before, as after gigabytes of messages.
+    const positions = new Int32Array(buffer, 0, 32);
+    positions[0] = start;
+    positions[16] = start;
+    const ring = new Ring(buffer, capacity);
+    for (let n = 0; n < 20; n++) {
+      assert.ok(ring.tryWrite(n, 0, 0, bytes, 0, 96 - n));
+      if (n === 0) assert.ok(!ring.tryWrite(n, 0, 0, bytes, 0, 96));
+      const read = drain(ring).map((message) => message[3].length);
+      assert.deepEqual(read, [96 - n]);
+    }
   }
 });
 

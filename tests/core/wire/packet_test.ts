@@ -333,6 +333,13 @@ Deno.test("the byte that names a fragment header is found behind options", () =>
   assert.equal(view.fragmentNamedAt, 40);
 });
 
+Deno.test("behind a later fragment's header nothing is walked", () => {
+  const fragment = hex("3c 00 0008 00000001");
+  const view = parse(packet6(Protocol.Fragment, fragment, hex("ffffffff")));
+  assert.equal(view.protocol, Protocol.DestinationOptions);
+  assert.equal(view.payloadLength, 4);
+});
+
 Deno.test("an authentication header is stepped over", () => {
   const header = hex("11 04 0000 00000001 00000002 000000000000000000000000");
   const b = packet6(
@@ -387,6 +394,16 @@ Deno.test("extension headers that RFC 8200 or its updates forbid are refused", (
     reasonOf(packet6(Protocol.DestinationOptions, to60.slice(0, 7))),
     bad,
   );
+});
+
+Deno.test("an embedded later fragment needs its whole header", () => {
+  const b = UDP4_OPTIONS.bytes.slice();
+  ipv4.setFragment(b, 0, 8, 0, 0);
+  const view = new PacketView();
+  for (let length = 0; length <= b.length; length++) {
+    const wanted = length < 24 ? DropReason.TooShort : DropReason.None;
+    assert.equal(parseEmbedded(b, 0, length, view), wanted, `${length}`);
+  }
 });
 
 Deno.test("an embedded packet is read though its end is cut and its checksum stale", () => {

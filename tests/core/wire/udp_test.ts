@@ -78,6 +78,9 @@ Deno.test("a checksum that comes out as 0 is sent as 0xffff", () => {
   assert.equal(udp.headerChecksum(b, AT), 0xffff);
   udp.setSourcePort(b, AT, 57754);
   assert.equal(toHex(b), toHex(UDP4_DNS.bytes));
+  // The same by a change of 32 bits.
+  udp.adjustChecksum32(b, AT, 57754, port);
+  assert.equal(udp.headerChecksum(b, AT), 0xffff);
 });
 
 Deno.test("no checksum stays none", () => {
