@@ -37,12 +37,13 @@ export function parseHostPort(
   text: string,
   defaultPort?: number,
 ): HostPort | undefined {
-  const match = /^\[([^\]]+)\](?::(\d+))?$/.exec(text) ??
-    /^([^:\[\]\s]+)(?::(\d+))?$/.exec(text);
-  const bare = match === null && parseIpv6(text) !== undefined;
+  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text);
+  const plain = /^([^:\[\]\s]+)(?::(\d+))?$/.exec(text);
+  const bare = parseIpv6(text) !== undefined;
+  const match = bracketed ?? plain;
   const host = bare ? text : match?.[1];
   if (host === undefined) return undefined;
-  const known = host.includes(":")
+  const known = bare || bracketed !== null
     ? parseIpv6(host) !== undefined
     : parseIpv4(host) !== undefined || isHostName(host);
   if (!known) return undefined;

@@ -56,10 +56,10 @@ export function parseServerConfig(
   const privateKey = readPrivateKey(raw, source, options, errors);
   const warnings: ConfigProblem[] = [];
   const gatewayKey = privateKey && publicKeyOf(privateKey);
-  const rules = checkServerRules(
-    parsed.success ? parsed.data : raw,
-    gatewayKey,
-  );
+  const readable = typeof raw === "object" && !Array.isArray(raw);
+  const rules = readable
+    ? checkServerRules(parsed.success ? parsed.data : raw, gatewayKey)
+    : [];
   const reported = new Set(errors.map((problem) => problem.path));
   for (const { path, message, severity } of rules) {
     const problem = source.problem(path, message);

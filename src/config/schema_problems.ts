@@ -32,6 +32,9 @@ export function schemaProblems(
         problems.push(source.problem(path, unknownKey(tree, path), "key"));
       }
     } else {
+      // The library also checks the length of what is no list at all.
+      const path = formatPath(issue.path);
+      if (problems.some((earlier) => earlier.path === path)) continue;
       const value = valueAt(source.value, issue.path);
       const anchor = value === undefined ? "key" : "value";
       const message = issueMessage(issue, value);

@@ -48,13 +48,18 @@ const address = z.string().refine(
   "not an address or prefix: write 10.66.0.2/32 or fd00::2/128",
 );
 
+const HEADER_HELP =
+  "must be a whole number (0 to 4294967295) or a range such as 100000-200000";
 const header = z.union([
-  z.int().min(0).max(0xffffffff),
-  z.string().regex(/^\d{1,10}(?:-\d{1,10})?$/),
-], {
-  error:
-    "must be a whole number (0 to 4294967295) or a range such as 100000-200000",
-});
+  z.int({ error: HEADER_HELP }).min(0, HEADER_HELP).max(
+    0xffffffff,
+    HEADER_HELP,
+  ),
+  z.string({ error: HEADER_HELP }).regex(
+    /^\d{1,10}(?:-\d{1,10})?$/,
+    HEADER_HELP,
+  ),
+], { error: HEADER_HELP });
 const junkPacket = z.string({
   error: "must be tags, such as <b 0xc0ff><r 16><t>",
 });
@@ -122,7 +127,7 @@ const interfaceSchema = z.strictObject({
       (text) => readInterfaceAddress(text) !== undefined,
       "not an address with its prefix: write 10.66.0.1/24 or fd00::1/64",
     ),
-  ).min(1, "needs at least one address, such as 10.66.0.1/24").max(8).default([
+  ).min(1, "needs at least one address, such as 10.66.0.1/24").default([
     "10.66.0.1/24",
   ])
     .meta({

@@ -3,11 +3,8 @@
  * into its own `.conf` and nowhere else; the server keeps the public one.
  */
 import { formatPrefix, type Prefix } from "../core/wire/address.ts";
-import {
-  addPeerEntry,
-  editServerConfig,
-  removePeerEntry,
-} from "../config/edit_server_config.ts";
+import { editServerConfig } from "../config/edit_server_config.ts";
+import { withoutPeer, withPeer } from "../config/peer_text.ts";
 import {
   formatKey,
   generatePresharedKey,
@@ -59,19 +56,18 @@ export function addPeer(
   request: PeerRequest,
   prepare: (added: AddedPeer) => void | Promise<void> = () => {},
 ): Promise<AddedPeer> {
-  return editServerConfig(path, async ({ config, document }) => {
+  return editServerConfig(path, async ({ config, text }) => {
     const peer = planPeer(config, request);
-    const added = { peer, config };
-    await prepare(added);
-    addPeerEntry(document, {
-      name: peer.name,
-      publicKey: formatKey(peer.publicKey),
-      ...(peer.presharedKey === undefined
-        ? {}
-        : { presharedKey: formatKey(peer.presharedKey) }),
-      addresses: peer.addresses.map(formatPrefix),
+    const result = { peer, config };
+    await prepare(result);
+    const { name, publicKey, presharedKey, addresses } = peer;
+    const edited = withPeer(text, {
+      name,
+      publicKey: formatKey(publicKey),
+      ...(presharedKey && { presharedKey: formatKey(presharedKey) }),
+      addresses: addresses.map(formatPrefix),
     });
-    return added;
+    return { text: edited, result };
   });
 }
 
@@ -119,10 +115,9 @@ export function planPeer(
  * @throws PeerError where there is none of that name.
  */
 export function removePeer(path: string, name: string): Promise<PeerConfig> {
-  return editServerConfig(path, ({ config, document }) => {
-    const peer = findPeer(config, name);
-    removePeerEntry(document, peer.name);
-    return peer;
+  return editServerConfig(path, ({ config, text }) => {
+    const result = findPeer(config, name);
+    return { text: withoutPeer(text, result.name) ?? text, result };
   });
 }
 
