@@ -33,6 +33,8 @@ import type {
 const ENOENT = 2;
 const ESRCH = 3;
 const EEXIST = 17;
+/** The address's family was switched off at the interface, and it with it. */
+const ENXIO = 6;
 const ENODEV = 19;
 const EADDRNOTAVAIL = 99;
 
@@ -133,6 +135,7 @@ class LinuxHostNetwork implements HostNetwork {
     });
     applied.addresses = [...plan.unwanted, ...plan.ours];
     this.#record(applied);
+    // Removal first: within one subnet, a later address goes with the first one.
     for (const address of plan.unwanted) this.#removeAddress(address);
     for (const address of plan.missing) {
       tolerate([EEXIST], () => this.#netlink.addAddress(address));
@@ -143,6 +146,7 @@ class LinuxHostNetwork implements HostNetwork {
 
   #applyRoutes(applied: Applied, config: InterfaceConfig): void {
     const { index } = applied.before;
+    // Read now: with an interface's last address the system takes its routes.
     const present = this.#netlink.routes();
     // An interface that is down has no routes.
     const wanted = (config.up ? config.routes : [])
@@ -189,7 +193,7 @@ class LinuxHostNetwork implements HostNetwork {
 
   #removeAddress(address: LinkAddress): void {
     tolerate(
-      [EADDRNOTAVAIL, ENODEV],
+      [EADDRNOTAVAIL, ENODEV, ENXIO],
       () => this.#netlink.removeAddress(address),
     );
   }

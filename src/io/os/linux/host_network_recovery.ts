@@ -7,6 +7,7 @@ import { type Netlink, NetlinkError } from "./netlink.ts";
 import { ROUTE_PROTOCOL } from "./netlink_entities.ts";
 
 const ESRCH = 3;
+const ENXIO = 6;
 const ENODEV = 19;
 const EADDRNOTAVAIL = 99;
 
@@ -82,13 +83,16 @@ function removeAddress(
 ): string | undefined {
   const prefix = parsePrefix(entry.prefix);
   if (prefix === undefined || !isSameLink(netlink, entry)) return undefined;
-  const removed = attempt([EADDRNOTAVAIL, ENODEV], () =>
-    netlink.removeAddress({
-      family: prefix.family,
-      words: Int32Array.from(prefix.words),
-      prefixLength: prefix.length,
-      index: entry.index,
-    }));
+  const removed = attempt(
+    [EADDRNOTAVAIL, ENODEV, ENXIO],
+    () =>
+      netlink.removeAddress({
+        family: prefix.family,
+        words: Int32Array.from(prefix.words),
+        prefixLength: prefix.length,
+        index: entry.index,
+      }),
+  );
   return removed
     ? `removed address ${entry.prefix} from ${entry.interface}`
     : undefined;
