@@ -190,6 +190,13 @@ Deno.test("coalesce: a wrong checksum leaves its packet alone and in order", () 
   }
 });
 
+Deno.test("coalesce: a wrong IPv4 header checksum is not made right", () => {
+  const packets = segments(3, 100);
+  packets[1]![10]! ^= 1;
+  const writes = coalesce(packets, BOTH);
+  assert.deepEqual(writes.map((write) => write.slice(10)), packets);
+});
+
 Deno.test("coalesce: a super-packet never passes 65,535 bytes", () => {
   const writes = coalesce(segments(100, 1400), BOTH);
   assert.deepEqual(writes.map((write) => (write.length - 50) / 1400), [

@@ -8,6 +8,7 @@ import {
   protocolOf,
   pseudoSum,
   setU16,
+  sum,
   transportAt,
   transportSum,
   writeVnet,
@@ -74,7 +75,10 @@ function describe(bytes: Uint8Array, options: TwinOptions): Member {
       total > bytes.length
     ) return none;
     packet = bytes.slice(0, total);
-    if ((getU16(packet, 6) & 0x3fff) !== 0) return { ...none, packet };
+    const intact = fold(sum(packet, 0, transportAt(packet))) === 0xffff;
+    if (!intact || (getU16(packet, 6) & 0x3fff) !== 0) {
+      return { ...none, packet };
+    }
     addresses = packet.slice(12, 20);
     header = `${packet.slice(0, 2)} ${packet[6]} ${packet[8]}`;
   } else if (version === 6 && bytes.length >= 40) {

@@ -32,6 +32,7 @@ import {
   UDP_HEADER_LENGTH,
   UDP_LENGTH,
 } from "./virtio";
+import { fold, sum } from "./checksum";
 import { field16, ipv4HeaderLength, tcpHeaderLength, version } from "./packet";
 
 /** Packets of one batch at most. */
@@ -115,7 +116,8 @@ function parseIpv4(packet: Packet, at: usize, length: u32): void {
   if (headerLength < 20 || total < headerLength || total > length) return;
   packet.length = total;
   const fragmented = (load<u16>(at, IPV4_FRAGMENT) & 0xff3f) !== 0; // offset or more fragments
-  if (!fragmented) parseTransport(packet, load<u8>(at, IPV4_PROTOCOL), headerLength, headerLength === 20);
+  if (fragmented || fold(sum(at, headerLength)) !== 0xffff) return;
+  parseTransport(packet, load<u8>(at, IPV4_PROTOCOL), headerLength, headerLength === 20);
 }
 
 function parseIpv6(packet: Packet, at: usize, length: u32): void {
