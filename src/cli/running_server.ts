@@ -9,7 +9,7 @@ import type { LoadedServerConfig } from "../config/load_server_config.ts";
 import type { ServerConfig } from "../config/server_config.ts";
 import { type ConfigChange, ConfigWatch } from "../control/config_watch.ts";
 import { DeviceUapi } from "../control/device_uapi.ts";
-import { PeerMemoryFile } from "../control/peer_memory.ts";
+import { PeerMemoryFile } from "../config/peer_memory.ts";
 import { PeerSync } from "../control/peer_sync.ts";
 import { UapiServer, uapiSocketPath } from "../control/uapi_server.ts";
 import type { Platform } from "../io/platform.ts";

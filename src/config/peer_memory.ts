@@ -5,8 +5,8 @@
  */
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import { writePrivateFile } from "../config/atomic_write.ts";
-import { formatHexKey, formatKey } from "../config/keys.ts";
+import { writePrivateFile } from "./atomic_write.ts";
+import { formatHexKey, formatKey } from "./keys.ts";
 import type { Device } from "../core/wireguard/device.ts";
 import type { PeerMemory } from "../core/wireguard/peer.ts";
 
