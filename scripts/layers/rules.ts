@@ -55,7 +55,7 @@ const ZONES: readonly Zone[] = [
   {
     prefix: "src/datapath/",
     imports: [CORE, "ffi/", PORTS],
-    packages: ["@noble/"],
+    packages: ["@noble/", "node:buffer", "node:crypto"],
   },
   { prefix: "src/io/", imports: [CORE, "ffi/"], packages: ["node:"] },
   {
