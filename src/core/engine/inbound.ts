@@ -100,7 +100,7 @@ export class Inbound {
   ): DropReason {
     const nat = this.#nat;
     const isEcho = batch.target[row] < 0 ||
-      nat.protocol[mapping] !== Protocol.Udp;
+      isEchoProtocol(nat.protocol[mapping]);
     if (!this.#isLive(mapping, now)) {
       return isEcho ? DropReason.UnmatchedEchoReply : DropReason.NoMapping;
     }
@@ -256,4 +256,8 @@ export class Inbound {
     const row = batch.push(0, 0, -1);
     if (row >= 0) batch.drop(row, reason);
   }
+}
+
+function isEchoProtocol(protocol: number): boolean {
+  return protocol === Protocol.Icmp || protocol === Protocol.Icmpv6;
 }

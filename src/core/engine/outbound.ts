@@ -101,13 +101,19 @@ export class Outbound {
       );
       return;
     }
+    if (
+      !isIcmp(view) && view.protocol !== Protocol.Udp &&
+      view.protocol !== Protocol.Tcp
+    ) {
+      batch.drop(row, DropReason.ProtocolNotForwarded);
+      return;
+    }
     const reason = verifyTransport(batch.bytes, view);
     if (reason !== DropReason.None) batch.drop(row, reason);
     else if (isIcmp(view)) this.#icmp(batch, row, view, now);
     else if (view.protocol === Protocol.Udp) {
       this.#udp(batch, row, view, now, reassembled);
-    } else if (view.protocol === Protocol.Tcp) this.#tcp(batch, row, view);
-    else batch.drop(row, DropReason.ProtocolNotForwarded);
+    } else this.#tcp(batch, row, view);
   }
 
   /** The open mapping that a packet to one of the host's outside addresses is for, or -1. */

@@ -131,9 +131,16 @@ export class Reassembly {
       return DropReason.FragmentOverlap;
     }
     this.#store(slot, b, view, dataAt, length, header);
-    if (this.#received[slot] === this.#payloadLength[slot]) {
-      this.completed = slot;
+    if (this.#received[slot] !== this.#payloadLength[slot]) {
+      return DropReason.None;
     }
+    // The first fragment's header may be longer than that of the last one.
+    const longest = MAX_PACKET + (isIpv4 ? 0 : ipv6.HEADER_LENGTH);
+    if (this.lengthOf(slot) > longest) {
+      this.free(slot);
+      return DropReason.BadTotalLength;
+    }
+    this.completed = slot;
     return DropReason.None;
   }
 

@@ -1,18 +1,20 @@
 /**
  * A handful of prefixes, asked by walking all of them: the VPN's own subnets.
- * (Peers' allowed IPs are many and live in a trie.) IPv4 prefixes are kept as
- * ::ffff:0:0/96 and longer, so families never match each other.
+ * (Peers' allowed IPs are many and live in a trie.) Families never match each
+ * other: ::/0 holds no IPv4, although that is written ::ffff:a.b.c.d.
  */
-import type { Prefix } from "../wire/address.ts";
+import { isMappedIpv4, type Prefix } from "../wire/address.ts";
 
 /** Prefixes as words and masks, 4 each. */
 export class PrefixList {
   readonly #words: Int32Array;
   readonly #masks: Int32Array;
+  readonly #families: Int32Array;
 
   constructor(prefixes: readonly Prefix[]) {
     this.#words = new Int32Array(prefixes.length * 4);
     this.#masks = new Int32Array(prefixes.length * 4);
+    this.#families = Int32Array.from(prefixes, (prefix) => prefix.family);
     prefixes.forEach((prefix, n) => {
       const bits = prefix.family === 4 ? prefix.length + 96 : prefix.length;
       for (let word = 0; word < 4; word++) {
@@ -28,12 +30,13 @@ export class PrefixList {
   contains(words: Int32Array, i: number): boolean {
     const all = this.#words;
     const masks = this.#masks;
+    const family = isMappedIpv4(words, i) ? 4 : 6;
     for (let at = 0; at < all.length; at += 4) {
       const difference = ((words[i] & masks[at]) ^ all[at]) |
         ((words[i + 1] & masks[at + 1]) ^ all[at + 1]) |
         ((words[i + 2] & masks[at + 2]) ^ all[at + 2]) |
         ((words[i + 3] & masks[at + 3]) ^ all[at + 3]);
-      if (difference === 0) return true;
+      if (difference === 0 && this.#families[at >> 2] === family) return true;
     }
     return false;
   }
