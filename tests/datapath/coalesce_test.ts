@@ -12,6 +12,7 @@ import {
   pseudoSum,
   readVnet,
   setU16,
+  sum,
   transportAt,
   transportSum,
 } from "./twins/packets.ts";
@@ -315,6 +316,9 @@ function isWhole(packet: Uint8Array): boolean {
     return false;
   }
   if (version === 4 && (getU16(packet, 6) & 0x3fff) !== 0) return false; // a fragment
+  if (version === 4 && fold(sum(packet, 0, transportAt(packet))) !== 0xffff) {
+    return false;
+  }
   const least = transportAt(packet) + (protocolOf(packet) === 6 ? 20 : 8);
   return [4, 6].includes(version) && [6, 17].includes(protocolOf(packet)) &&
     packet.length >= least && transportSum(packet) === 0xffff;

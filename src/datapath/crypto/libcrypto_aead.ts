@@ -14,7 +14,9 @@ const CIPHER = new TextEncoder().encode("ChaCha20-Poly1305\0");
  * Seals and opens by libcrypto, with one context a direction: key and nonce are
  * given anew for each packet, so no context belongs to a session.
  *
- * EVP_Cipher would save a call, but it never checks the tag.
+ * EVP_Cipher would save a call, but it never checks the tag. One instance a
+ * thread: with several, the runtime no longer takes its fast path for the
+ * calls, which costs 100 ns each.
  */
 export class LibcryptoAead implements PacketAead, Disposable {
   readonly name = "libcrypto";
