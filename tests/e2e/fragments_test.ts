@@ -31,7 +31,7 @@ await e2eTest({
       count: 5,
       more: ["-s", "3000"],
     });
-    assert.equal(pings.received, 5);
+    assert.deepEqual(pings, { sent: 5, received: 5 });
     const fragments = (await capture.stop()).filter(({ bytes }) =>
       ((bytes[6] << 8 | bytes[7]) & IPV4_FRAGMENT) !== 0
     );

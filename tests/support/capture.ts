@@ -1,6 +1,7 @@
 /** Packets as they pass an interface: tcpdump writes them, this reads the file (pcap). */
 import type { Namespace } from "./lab.ts";
 import type { LoggedProcess } from "./process.ts";
+import { waitFor } from "./wait.ts";
 
 const LINKTYPE_ETHERNET = 1;
 const ETHERNET_HEADER = 14;
@@ -57,9 +58,20 @@ export class Capture {
 
   /** Ends the capture and gives all packets. */
   async stop(): Promise<CapturedPacket[]> {
+    await this.#settle();
     this.#process.signal("SIGINT");
     await this.#process.waitForExit();
     return parsePcap(await Deno.readFile(this.#path));
+  }
+
+  /** Waits until tcpdump has written all that it has seen: the file rests. */
+  async #settle(): Promise<void> {
+    let size = -1;
+    await waitFor("the capture's file to rest", async () => {
+      const before = size;
+      size = (await Deno.stat(this.#path)).size;
+      return size === before;
+    }, { intervalMs: 150 });
   }
 
   /** Ends the capture and gives the IPv4 UDP datagrams. */

@@ -5,12 +5,17 @@
 import assert from "node:assert/strict";
 import type { Libc } from "../../ffi/libc.ts";
 import { Verdict } from "../../src/core/columns/verdict.ts";
+import { OpenFailure } from "../../src/core/flow/outside_sockets.ts";
 import { parseEndpoint } from "../../src/core/wire/address.ts";
 import { attachOutside, openOutside } from "../../src/io/os/linux/outside.ts";
 import { attachPoller, openPoller } from "../../src/io/os/linux/poller.ts";
 import { openWake } from "../../src/io/os/linux/wake.ts";
 import type { OpenedOutside, OutsidePort, Poller } from "../../src/io/ports.ts";
-import { PacketArena, type PacketArenaOptions } from "./packet_arena.ts";
+import {
+  PacketArena,
+  type PacketArenaOptions,
+  PlainSocket,
+} from "./packet_arena.ts";
 
 /** Settings of a test's outside. */
 export interface OutsideEndOptions extends PacketArenaOptions {
@@ -58,6 +63,16 @@ export class OutsideEnd implements Disposable {
     return attachOutside(libc, { shared, bytes, receiveArea });
   }
 
+  /** Opens a UDP socket on any free port for a NAT row. @returns its handle. */
+  openUdp(family: 4 | 6, row: number): number {
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const port = freePort(family);
+      const handle = this.outside.open(17, family, port, row);
+      if (handle !== OpenFailure.InUse) return handle;
+    }
+    throw new Error("each free port was taken before it could be opened");
+  }
+
   /** Appends a ToUdp row and queues it. @returns the row. */
   queueUdp(
     handle: number,
@@ -101,4 +116,10 @@ export class OutsideEnd implements Disposable {
     this.outside.send(handle, batch, row);
     return row;
   }
+}
+
+/** A UDP port that was free a moment ago. */
+export function freePort(family: 4 | 6): number {
+  using socket = new PlainSocket(family === 4 ? "0.0.0.0" : "::");
+  return socket.port;
 }

@@ -8,6 +8,7 @@ import type {
   CommandResult,
   LoggedProcess,
 } from "./process.ts";
+import type { Unprivileged } from "./unprivileged.ts";
 import { waitFor } from "./wait.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
@@ -57,7 +58,8 @@ export interface ServerOptions {
   readonly timers?: Readonly<Record<string, number>>;
   readonly env?: Record<string, string>;
   readonly logLevel?: "info" | "debug" | "trace";
-  readonly setpriv?: readonly string[];
+  /** Runs it as an ordinary user. */
+  readonly user?: Unprivileged;
 }
 
 /** A running `sluice server`. */
@@ -116,7 +118,7 @@ export async function startServer(
 ): Promise<Server> {
   const keys = options.keys ?? await generateKeyPair();
   const config = serverConfig(keys, options);
-  const mode = options.setpriv ? 0o644 : 0o600;
+  const mode = options.user ? 0o644 : 0o600;
   const configPath = await namespace.lab.write(
     `server${++fileNumber}.yaml`,
     JSON.stringify(config, undefined, 2),
@@ -132,7 +134,7 @@ export async function startServer(
     ],
     timers: options.timers,
     env: options.env,
-    setpriv: options.setpriv,
+    user: options.user,
   });
   const { name, listenPort } = (config as {
     interface: { name: string; listenPort: number };
@@ -244,7 +246,7 @@ export interface SpawnSluiceOptions {
   readonly args: readonly string[];
   readonly timers?: Readonly<Record<string, number>>;
   readonly env?: Record<string, string>;
-  readonly setpriv?: readonly string[];
+  readonly user?: Unprivileged;
   readonly cwd?: string;
 }
 
@@ -254,29 +256,39 @@ export function spawnSluice(
   name: string,
   options: SpawnSluiceOptions,
 ): LoggedProcess {
-  return namespace.spawn(`sluice ${name}`, denoRun(MAIN, ...options.args), {
-    env: {
-      NO_COLOR: "1",
-      ...(options.timers &&
-        { SLUICE_TEST_TIMERS: JSON.stringify(options.timers) }),
-      ...options.env,
+  return namespace.spawn(
+    `sluice ${name}`,
+    [...commandLine(options.user), ...options.args],
+    {
+      env: {
+        NO_COLOR: "1",
+        ...(options.timers &&
+          { SLUICE_TEST_TIMERS: JSON.stringify(options.timers) }),
+        ...options.user?.env,
+        ...options.env,
+      },
+      setpriv: options.user?.setpriv,
+      cwd: options.cwd,
     },
-    setpriv: options.setpriv,
-    cwd: options.cwd,
-  });
+  );
 }
 
 /** Runs `sluice ARGS` in a namespace to its end; any exit code is an answer. */
 export function runSluice(
   namespace: Namespace,
   args: readonly string[],
-  options: CommandOptions & { readonly setpriv?: readonly string[] } = {},
+  options: CommandOptions & { readonly user?: Unprivileged } = {},
 ): Promise<CommandResult> {
-  return namespace.run(denoRun(MAIN, ...args), {
+  return namespace.run([...commandLine(options.user), ...args], {
     ...options,
-    env: { NO_COLOR: "1", ...options.env },
+    env: { NO_COLOR: "1", ...options.user?.env, ...options.env },
+    setpriv: options.user?.setpriv,
     exit: "any",
   });
+}
+
+function commandLine(user: Unprivileged | undefined): readonly string[] {
+  return user?.sluice ?? denoRun(MAIN);
 }
 
 /** Waits until a UDP port is bound in a namespace. */
