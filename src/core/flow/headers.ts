@@ -5,7 +5,7 @@
  */
 import { isMappedIpv4, writeWords } from "../wire/address.ts";
 import { writeU16be } from "../wire/bytes.ts";
-import { adjust16, pseudoHeader4, pseudoHeader6 } from "../wire/checksum.ts";
+import { adjust16, pseudoHeader6, sum } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
 import type { PacketView } from "../wire/packet.ts";
@@ -40,14 +40,15 @@ export function emitIp(
     return;
   }
   const total = ipv4.HEADER_LENGTH + payloadLength;
+  // Signed words, as they are: a value above 2^31 would be a number on the heap.
   ipv4.emit(
     b,
     at,
     total,
     protocol,
     hopLimit,
-    source[i + 3] >>> 0,
-    destination[j + 3] >>> 0,
+    source[i + 3],
+    destination[j + 3],
   );
   const checksum = adjust16(ipv4.headerChecksum(b, at), 0, identification);
   ipv4.setIdentification(b, at, identification);
@@ -64,20 +65,11 @@ export function pseudoHeaderOf(
   protocol: number,
   length: number,
 ): number {
-  return b[at] >>> 4 === 4
-    ? pseudoHeader4(
-      ipv4.source(b, at),
-      ipv4.destination(b, at),
-      protocol,
-      length,
-    )
-    : pseudoHeader6(
-      b,
-      at + ipv6.SOURCE_AT,
-      at + ipv6.DESTINATION_AT,
-      protocol,
-      length,
-    );
+  if (b[at] >>> 4 === 4) {
+    return sum(b, at + ipv4.SOURCE_AT, 8, protocol + length);
+  }
+  const sourceAt = at + ipv6.SOURCE_AT;
+  return pseudoHeader6(b, sourceAt, at + ipv6.DESTINATION_AT, protocol, length);
 }
 
 /**
