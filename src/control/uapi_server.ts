@@ -33,10 +33,12 @@ export class UapiServer implements AsyncDisposable {
   readonly path: string;
   readonly #port: UapiPort;
   readonly #listener: Deno.UnixListener;
-  readonly #inode: number | null;
+  /** Tells our socket from another that took its name. */
+  readonly #identity: string;
   readonly #limits: Required<UapiServerOptions>;
   readonly #connections = new Set<Deno.UnixConn>();
   readonly #accepting: Promise<void>;
+  #closed = false;
 
   /**
    * Listens on the socket; a dead one that a crash left is removed.
@@ -69,7 +71,7 @@ export class UapiServer implements AsyncDisposable {
     this.path = path;
     this.#port = port;
     this.#listener = listener;
-    this.#inode = Deno.lstatSync(path).ino;
+    this.#identity = identityOf(Deno.lstatSync(path));
     this.#limits = {
       requestLimit: options.requestLimit ?? 16 * 1024 * 1024,
       requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
@@ -79,6 +81,8 @@ export class UapiServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#listener.close();
     for (const connection of this.#connections) close(connection);
     await this.#accepting;
@@ -140,12 +144,17 @@ export class UapiServer implements AsyncDisposable {
   /** Removes the socket unless somebody has put another one there. */
   async #remove(): Promise<void> {
     try {
-      const { ino } = await Deno.lstat(this.path);
-      if (ino === this.#inode) await Deno.remove(this.path);
+      const there = identityOf(await Deno.lstat(this.path));
+      if (there === this.#identity) await Deno.remove(this.path);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
+}
+
+/** Inode numbers are used again at once, so the time belongs to it. */
+function identityOf({ dev, ino, mtime, isSocket }: Deno.FileInfo): string {
+  return `${dev} ${ino} ${mtime?.getTime()} ${isSocket}`;
 }
 
 /** Removes a socket that nobody answers on. */
