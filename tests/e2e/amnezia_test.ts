@@ -25,7 +25,7 @@ const SHARED = {
 };
 const JUNK = { jc: 5, jmin: 41, jmax: 57 };
 const SPECIAL = {
-  i1: "<b 0xc0ff00ee><r 24><t>",
+  i1: "<b 0xc0ff00ee><r 25><t>",
   i2: "<rd 30><b 0x0a>",
   i3: "<rc 21><c>",
   i4: "<b 0x16030100><r 66>",
@@ -67,9 +67,9 @@ function inRange(value: number, range: string): boolean {
 function assertSpecial(payloads: readonly Uint8Array[]): void {
   const [i1, i2, i3, i4, i5] = payloads;
   const now = Date.now() / 1000;
-  assert.equal(i1.length, 4 + 24 + 4);
+  assert.equal(i1.length, 4 + 25 + 4);
   assert.equal(readU32be(i1, 0), 0xc0ff00ee);
-  assert.ok(Math.abs(readU32be(i1, 28) - now) < 60, "Unix time in I1");
+  assert.ok(Math.abs(readU32be(i1, 29) - now) < 60, "Unix time in I1");
   assert.match(text(i2), /^[0-9]{30}\n$/);
   assert.match(text(i3.subarray(0, 21)), /^[A-Za-z]{21}$/);
   assert.equal(i3.length, 25);

@@ -9,7 +9,6 @@ import type {
   LoggedProcess,
 } from "./process.ts";
 import type { Unprivileged } from "./unprivileged.ts";
-import { waitFor } from "./wait.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
@@ -111,7 +110,7 @@ function isPart(value: unknown): value is ConfigPart {
 
 let fileNumber = 0;
 
-/** Starts `sluice server` and waits until its port is open. */
+/** Starts `sluice server` and waits until it says that it is up. */
 export async function startServer(
   namespace: Namespace,
   options: ServerOptions,
@@ -136,11 +135,9 @@ export async function startServer(
     env: options.env,
     user: options.user,
   });
-  const { name, listenPort } = (config as {
-    interface: { name: string; listenPort: number };
-  }).interface;
+  const { name } = (config as { interface: { name: string } }).interface;
   const server = { process, namespace, keys, configPath, interfaceName: name };
-  await waitForPort(namespace, listenPort, process);
+  await process.waitForLine(/gateway up:/);
   return server;
 }
 
@@ -198,7 +195,7 @@ export interface Connection {
   readonly interfaceName: string;
 }
 
-/** Starts `sluice connect` and waits until its interface is up. */
+/** Starts `sluice connect` and waits until it says that its tunnel is up. */
 export async function startConnect(
   namespace: Namespace,
   options: ConnectOptions,
@@ -213,16 +210,7 @@ export async function startConnect(
     timers: options.timers,
     env: options.env,
   });
-  await waitFor(`interface ${interfaceName}`, async () => {
-    if (process.status) throw new Error("sluice connect ended");
-    const { stdout } = await namespace.run(["ip", "-json", "link"]);
-    const links: { ifname: string; flags: string[] }[] = JSON.parse(stdout);
-    return links.some((link) =>
-      link.ifname === interfaceName && link.flags.includes("UP")
-    );
-  }).catch((error) => {
-    throw new Error(`${error.message}\n${process.tail()}`);
-  });
+  await process.waitForLine(/tunnel up:/);
   return { process, namespace, interfaceName };
 }
 
@@ -289,23 +277,6 @@ export function runSluice(
 
 function commandLine(user: Unprivileged | undefined): readonly string[] {
   return user?.sluice ?? denoRun(MAIN);
-}
-
-/** Waits until a UDP port is bound in a namespace. */
-export async function waitForPort(
-  namespace: Namespace,
-  port: number,
-  process: LoggedProcess,
-): Promise<void> {
-  await waitFor(`UDP port ${port} to be open`, async () => {
-    if (process.status) return "ended";
-    const { stdout } = await namespace.run(["ss", "-Huln", `sport = :${port}`]);
-    return stdout.trim() !== "";
-  }).then((answer) => {
-    if (answer === "ended") throw new Error(`${process.name} ended`);
-  }).catch((error) => {
-    throw new Error(`${error.message}\n${process.tail()}`);
-  });
 }
 
 /**
