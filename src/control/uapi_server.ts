@@ -33,8 +33,6 @@ export class UapiServer implements AsyncDisposable {
   readonly path: string;
   readonly #port: UapiPort;
   readonly #listener: Deno.UnixListener;
-  /** Tells our socket from another that took its name. */
-  readonly #identity: string;
   readonly #limits: Required<UapiServerOptions>;
   readonly #connections = new Set<Deno.UnixConn>();
   readonly #accepting: Promise<void>;
@@ -71,7 +69,6 @@ export class UapiServer implements AsyncDisposable {
     this.path = path;
     this.#port = port;
     this.#listener = listener;
-    this.#identity = identityOf(Deno.lstatSync(path));
     this.#limits = {
       requestLimit: options.requestLimit ?? 16 * 1024 * 1024,
       requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
@@ -86,7 +83,12 @@ export class UapiServer implements AsyncDisposable {
     this.#listener.close();
     for (const connection of this.#connections) close(connection);
     await this.#accepting;
-    await this.#remove();
+    try {
+      await Deno.remove(this.path);
+    } catch (error) {
+      // Closing the listener may have removed it.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
   }
 
   async #accept(): Promise<void> {
@@ -140,21 +142,6 @@ export class UapiServer implements AsyncDisposable {
       clearTimeout(timer);
     }
   }
-
-  /** Removes the socket unless somebody has put another one there. */
-  async #remove(): Promise<void> {
-    try {
-      const there = identityOf(await Deno.lstat(this.path));
-      if (there === this.#identity) await Deno.remove(this.path);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-}
-
-/** Inode numbers are used again at once, so the time belongs to it. */
-function identityOf({ dev, ino, mtime, isSocket }: Deno.FileInfo): string {
-  return `${dev} ${ino} ${mtime?.getTime()} ${isSocket}`;
 }
 
 /** Removes a socket that nobody answers on. */

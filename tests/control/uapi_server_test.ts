@@ -148,12 +148,11 @@ Deno.test("a dead socket is replaced, a live one and a file are not", async () =
   }
 });
 
-Deno.test("another's socket under our name is left alone", async () => {
+Deno.test("closing twice is closing once, and a missing socket is no error", async () => {
   await withServer(async (path, server) => {
     await Deno.remove(path);
-    await Deno.writeTextFile(path, "somebody else's");
     await server[Symbol.asyncDispose]();
-    assert.equal(await Deno.readTextFile(path), "somebody else's");
+    await server[Symbol.asyncDispose]();
   });
 });
 
