@@ -29,6 +29,7 @@ export const SOL = { SOCKET: 1, RAW: 255 } as const;
 
 /** Options of SOL_SOCKET. */
 export const SO = {
+  REUSEADDR: 2,
   ERROR: 4,
   SNDBUF: 7,
   RCVBUF: 8,
@@ -79,11 +80,11 @@ export const MSG = {
 /** Values of `ee_origin` in struct sock_extended_err. */
 export const SO_EE_ORIGIN = { LOCAL: 1, ICMP: 2, ICMP6: 3 } as const;
 
-/** Events and operations of epoll; POLLIN and POLLOUT of poll have the same values. */
+/** Events of poll and epoll. */
+export const POLL = { IN: 0x1, OUT: 0x4, ERR: 0x8 } as const;
+
+/** Operations and flags of epoll. */
 export const EPOLL = {
-  IN: 0x1,
-  OUT: 0x4,
-  ERR: 0x8,
   CTL_ADD: 1,
   CTL_DEL: 2,
   CLOEXEC: 0x80000,
@@ -105,10 +106,9 @@ export const ERRNO = {
   EMFILE: 24,
   ENOSPC: 28,
   EMSGSIZE: 90,
-  EPROTONOSUPPORT: 93,
   EAFNOSUPPORT: 97,
   EADDRINUSE: 98,
-  EADDRNOTAVAIL: 99,
+  ENETUNREACH: 101,
   ENOBUFS: 105,
   ECONNREFUSED: 111,
 } as const;

@@ -13,11 +13,13 @@ import {
   AF,
   ICMP_FILTER,
   IPPROTO,
+  SO,
   SOCK,
   SOL,
 } from "../../../../ffi/linux_socket_constants.ts";
 import { Type as IcmpType } from "../../../core/wire/icmp.ts";
 import { Type as Icmpv6Type } from "../../../core/wire/icmpv6.ts";
+import type { SocketOptions } from "./socket_option.ts";
 
 /**
  * Opens a raw socket that receives echo replies.
@@ -48,12 +50,19 @@ export function openRawEcho(libc: Libc, family: 4 | 6): number {
  * Opens a ping socket; it has no identifier before it is bound.
  * @returns its descriptor, or -1; errno tells why.
  */
-export function openPing(libc: Libc, family: 4 | 6): number {
-  return libc.call.socket(
+export function openPing(
+  libc: Libc,
+  options: SocketOptions,
+  family: 4 | 6,
+): number {
+  const descriptor = libc.call.socket(
     family === 4 ? AF.INET : AF.INET6,
     SOCK.DGRAM | SOCK.NONBLOCK | SOCK.CLOEXEC,
     family === 4 ? IPPROTO.ICMP : IPPROTO.ICMPV6,
   );
+  // Ping sockets share identifiers by default, and one of them gets the replies.
+  if (descriptor >= 0) options.set(descriptor, SOL.SOCKET, SO.REUSEADDR, 0);
+  return descriptor;
 }
 
 /** struct icmp_filter: 32 bits, 1 keeps the type out. */

@@ -226,7 +226,7 @@ function openSharedEcho(libc: Libc, family: 4 | 6): number {
 }
 
 function mayPing(libc: Libc): boolean {
-  const descriptor = openPing(libc, 4);
+  const descriptor = openPing(libc, new SocketOptions(libc), 4);
   if (descriptor < 0) return false;
   libc.call.close(descriptor);
   return true;

@@ -7,13 +7,13 @@ import type { Libc } from "../../../../ffi/libc.ts";
 import { pollfd } from "../../../../ffi/linux_layouts.ts";
 import {
   AF,
-  EPOLL,
   ERRNO,
   IP,
   IP_PMTUDISC,
   IPPROTO,
   IPV6,
   MSG,
+  POLL,
   SOCK,
 } from "../../../../ffi/linux_socket_constants.ts";
 import type { Batch } from "../../../core/columns/batch.ts";
@@ -226,7 +226,7 @@ export class OutsideSender {
 
   #waitForRoom(): void {
     this.#poll[0] = this.#descriptor;
-    this.#poll[1] = EPOLL.OUT;
+    this.#poll[1] = POLL.OUT;
     this.#libc.call.poll(this.#pollBytes, 1, FULL_WAIT_MS);
   }
 

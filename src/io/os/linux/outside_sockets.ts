@@ -62,11 +62,13 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
     if (echo && this.#shared.echo === "raw") return this.#rawHandle(family);
     if (echo && this.#shared.echo === "none") return OpenFailure.NotPermitted;
     const libc = this.#libc;
-    const descriptor = echo ? openPing(libc, family) : libc.call.socket(
-      family === 4 ? AF.INET : AF.INET6,
-      SOCK.DGRAM | SOCK.NONBLOCK | SOCK.CLOEXEC,
-      0,
-    );
+    const descriptor = echo
+      ? openPing(libc, this.#options, family)
+      : libc.call.socket(
+        family === 4 ? AF.INET : AF.INET6,
+        SOCK.DGRAM | SOCK.NONBLOCK | SOCK.CLOEXEC,
+        0,
+      );
     if (descriptor < 0) return openFailure(libc.errno());
     if (
       this.#configure(descriptor, family) &&

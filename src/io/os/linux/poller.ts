@@ -3,7 +3,7 @@
  * what a pump leaves unread is reported again. Source: epoll(7).
  */
 import type { Libc } from "../../../../ffi/libc.ts";
-import { EPOLL } from "../../../../ffi/linux_socket_constants.ts";
+import { EPOLL, POLL } from "../../../../ffi/linux_socket_constants.ts";
 import { type Poller, Ready } from "../../ports.ts";
 import { PollEvents, PollSet, PollTag } from "./poller_set.ts";
 import { attachWake } from "./wake.ts";
@@ -118,7 +118,7 @@ class LinuxPoller implements Poller {
   }
 
   outsideError(i: number): boolean {
-    return (this.#events.events(this.#outside[i]) & EPOLL.ERR) !== 0;
+    return (this.#events.events(this.#outside[i]) & POLL.ERR) !== 0;
   }
 
   [Symbol.dispose](): void {

@@ -7,7 +7,7 @@
  * Source: epoll_ctl(2). Adding and removing is safe from any thread.
  */
 import type { Libc } from "../../../../ffi/libc.ts";
-import { EPOLL } from "../../../../ffi/linux_socket_constants.ts";
+import { EPOLL, POLL } from "../../../../ffi/linux_socket_constants.ts";
 import {
   epollEventArm64,
   epollEventX64,
@@ -51,7 +51,7 @@ export class PollEvents {
 
   /** Makes event `i` a wish to hear of input. */
   set(i: number, row: number, handle: number): void {
-    this.#words[i * EVENT_WORDS] = EPOLL.IN;
+    this.#words[i * EVENT_WORDS] = POLL.IN;
     this.#words[i * EVENT_WORDS + ROW] = row;
     this.#words[i * EVENT_WORDS + HANDLE] = handle;
   }

@@ -20,12 +20,12 @@ import {
   pollfd,
 } from "../../../../ffi/linux_layouts.ts";
 import {
-  EPOLL,
   ERRNO,
   IP,
   IPPROTO,
   IPV6,
   MSG,
+  POLL,
   UDP,
 } from "../../../../ffi/linux_socket_constants.ts";
 import { writeU32be, writeU32le } from "../../../core/wire/bytes.ts";
@@ -94,7 +94,7 @@ export class TunnelSocketQueue {
     });
     const poll = new Int32Array(this.#poll.buffer);
     poll[0] = options.descriptor;
-    poll[1] = EPOLL.OUT;
+    poll[1] = POLL.OUT;
   }
 
   /** Whether trains are still tried. */
@@ -148,6 +148,7 @@ export class TunnelSocketQueue {
     let message = 0;
     let waits = 0;
     let retried = -1;
+    let sourceless = -1;
     while (message < count) {
       const sent = this.#libc.call.sendmmsg(
         this.#descriptor,
@@ -175,13 +176,19 @@ export class TunnelSocketQueue {
       if (this.#giveUpTrain(errno, end[train] - message)) {
         trains = this.#build(message, end[train]);
         train = 0;
-      } else if (errno === ERRNO.EINVAL && this.#giveUpSource(message)) {
+      } else if (
+        (errno === ERRNO.EINVAL || errno === ERRNO.ENETUNREACH) &&
+        this.#giveUpSource(message)
+      ) {
+        sourceless = message;
         trains = this.#build(message, 0);
         train = 0;
       } else if (retried !== message) {
         // The error may belong to an earlier message (ICMP): this one was not tried.
         retried = message;
       } else {
+        // The source was not the reason, then.
+        if (sourceless === message) this.#restoreSource(message);
         this.#failed += end[train] - message;
         message = end[train];
         train++;
@@ -217,6 +224,11 @@ export class TunnelSocketQueue {
     if (!sources.find(words, at, port, this.#local, 0)) return false;
     sources.refuse(words, at, port);
     return true;
+  }
+
+  #restoreSource(message: number): void {
+    const destination = this.#destination[message];
+    this.#sources?.allow(this.#words, destination * 4, this.#port[destination]);
   }
 
   /**

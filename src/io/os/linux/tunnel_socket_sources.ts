@@ -79,10 +79,15 @@ export class TunnelSocketSources {
     return sequence !== 0 && Atomics.load(cells, at) === sequence;
   }
 
-  /** Forgets, for this thread, an address that the host no longer has. */
+  /** Forgets, for this thread, an address that the host seems to have lost. */
   refuse(remote: Int32Array, r: number, port: number): void {
     const row = rowOf(remote, r, port);
     this.#refused[row] = Atomics.load(this.#cells, row * CELLS);
+  }
+
+  /** Takes {@linkcode refuse} back. */
+  allow(remote: Int32Array, r: number, port: number): void {
+    this.#refused[rowOf(remote, r, port)] = -1;
   }
 }
 

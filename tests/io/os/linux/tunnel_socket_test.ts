@@ -1,104 +1,17 @@
 import assert from "node:assert/strict";
 import { type Libc, openLibc } from "../../../../ffi/libc.ts";
-import { ERRNO, IPPROTO, UDP } from "../../../../ffi/linux_socket_constants.ts";
-import { parseEndpoint } from "../../../../src/core/wire/address.ts";
 import {
-  attachTunnelSocket,
-  openTunnelSocket,
-} from "../../../../src/io/os/linux/tunnel_socket.ts";
-import {
-  type OpenedTunnelSocket,
-  PortInUseError,
-  type TunnelSocket,
-} from "../../../../src/io/ports.ts";
-import {
-  numbered,
-  PacketArena,
-  PlainSocket,
-} from "../../../support/packet_arena.ts";
+  AF,
+  ERRNO,
+  IPPROTO,
+  UDP,
+} from "../../../../ffi/linux_socket_constants.ts";
+import { openTunnelSocket } from "../../../../src/io/os/linux/tunnel_socket.ts";
+import { PortInUseError } from "../../../../src/io/ports.ts";
+import { numbered, PlainSocket } from "../../../support/packet_arena.ts";
+import { target, TunnelEnd } from "../../../support/tunnel_end.ts";
 
 const ignore = Deno.build.os !== "linux";
-
-/** A socket of ours with an arena of its own. */
-class End {
-  readonly arena: PacketArena;
-  readonly opened: OpenedTunnelSocket;
-  readonly socket: TunnelSocket;
-
-  constructor(
-    readonly libc: Libc,
-    options: {
-      source?: "sticky" | "system";
-      rows?: number;
-      receiveBytes?: number;
-    } = {},
-  ) {
-    this.arena = new PacketArena(options);
-    const { bytes, receiveArea } = this.arena;
-    this.opened = openTunnelSocket(libc, {
-      port: 0,
-      source: options.source ?? "system",
-    });
-    this.socket = attachTunnelSocket(libc, {
-      ...this.opened,
-      bytes,
-      receiveArea,
-    });
-  }
-
-  /** A second user of the same socket, as another worker is. */
-  attach(libc: Libc = this.libc): TunnelSocket {
-    const { bytes, receiveArea } = this.arena;
-    return attachTunnelSocket(libc, { ...this.opened, bytes, receiveArea });
-  }
-
-  send(to: Target, messages: readonly Uint8Array[], gap = 0): number {
-    this.arena.forgetMessages();
-    for (const message of messages) {
-      const at = this.arena.put(message, gap);
-      this.socket.queue(at, message.length, to.words, 0, to.port);
-    }
-    return this.socket.flush();
-  }
-
-  /** Receives until nothing waits any more. */
-  receiveAll(): Received {
-    const { batch } = this.arena;
-    const received: Received = { bytes: [], words: [], ports: [] };
-    for (;;) {
-      batch.clear();
-      if (this.socket.receive(batch) === 0) return received;
-      received.bytes.push(...this.arena.rows());
-      for (let row = 0; row < batch.count; row++) {
-        received.words.push([...batch.remote.slice(row * 4, row * 4 + 4)]);
-        received.ports.push(batch.remotePort[row]);
-        assert.equal(batch.peer[row], -1);
-      }
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.socket[Symbol.dispose]();
-    this.opened[Symbol.dispose]();
-  }
-}
-
-interface Received {
-  readonly bytes: Uint8Array[];
-  readonly words: number[][];
-  readonly ports: number[];
-}
-
-interface Target {
-  readonly words: Int32Array;
-  readonly port: number;
-}
-
-function target(text: string): Target {
-  const endpoint = parseEndpoint(text);
-  assert.ok(endpoint, text);
-  return { words: Int32Array.from(endpoint.words), port: endpoint.port };
-}
 
 /** Messages as a gateway sends them: trains of full ones, with shorter ones between. */
 function mixture(): Uint8Array[] {
@@ -131,8 +44,8 @@ for (const [family, host] of [["IPv4", "127.0.0.1"], ["IPv6", "[::1]"]]) {
       ignore,
       fn() {
         using libc = openLibc();
-        using a = new End(libc);
-        using b = new End(libc);
+        using a = new TunnelEnd(libc);
+        using b = new TunnelEnd(libc);
         const sent = mixture();
         assert.equal(
           a.send(target(`${host}:${b.socket.port}`), sent, gap),
@@ -157,7 +70,7 @@ for (const [family, host] of [["IPv4", "127.0.0.1"], ["IPv6", "[::1]"]]) {
     ignore,
     async fn() {
       using libc = openLibc();
-      using a = new End(libc);
+      using a = new TunnelEnd(libc);
       const hostname = host.replace(/[[\]]/g, "");
       using plain = new PlainSocket(hostname);
       const { port } = plain;
@@ -192,9 +105,9 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using a = new End(libc);
-    using b = new End(libc);
-    using c = new End(libc);
+    using a = new TunnelEnd(libc);
+    using b = new TunnelEnd(libc);
+    using c = new TunnelEnd(libc);
     const toB = target(`127.0.0.1:${b.socket.port}`);
     const toC = target(`[::1]:${c.socket.port}`);
     const messages = [...new Array(300).keys()].map((i) => numbered(i, 200));
@@ -219,8 +132,8 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using a = new End(libc);
-    using b = new End(libc);
+    using a = new TunnelEnd(libc);
+    using b = new TunnelEnd(libc);
     const to = target(`127.0.0.1:${b.socket.port}`);
     const sent = [...new Array(1500).keys()].map((i) =>
       numbered(i, i % 100 === 50 ? 0 : 64)
@@ -235,8 +148,8 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using a = new End(libc);
-    using b = new End(libc, { rows: 256 });
+    using a = new TunnelEnd(libc);
+    using b = new TunnelEnd(libc, { rows: 256 });
     const sent = [...new Array(400).keys()].map((i) => numbered(i, 40));
     assert.equal(a.send(target(`127.0.0.1:${b.socket.port}`), sent), 0);
     const { batch } = b.arena;
@@ -256,8 +169,8 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using a = new End(libc);
-    using b = new End(libc, { receiveBytes: 67_000 });
+    using a = new TunnelEnd(libc);
+    using b = new TunnelEnd(libc, { receiveBytes: 67_000 });
     const counting = scriptedLibc(libc, ({ messages }) => {
       assert.equal(messages, 1);
       return ALL;
@@ -282,7 +195,7 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using a = new End(libc);
+    using a = new TunnelEnd(libc);
     const { port } = a.socket;
     assert.throws(
       () => openTunnelSocket(libc, { port, source: "system" }),
@@ -296,7 +209,7 @@ Deno.test({
   ignore,
   async fn() {
     using libc = openLibc();
-    using server = new End(libc, { source: "sticky" });
+    using server = new TunnelEnd(libc, { source: "sticky" });
     using client = new PlainSocket("127.0.0.1");
     const back = target(`127.0.0.1:${client.port}`);
     const sealing = server.attach();
@@ -314,6 +227,42 @@ Deno.test({
         assert.deepEqual(bytes, numbered(i, 60));
         assert.equal(from.hostname, hostname);
       }
+    }
+  },
+});
+
+Deno.test({
+  name: "without IPv6 in the system the socket carries IPv4",
+  ignore,
+  async fn() {
+    using libc = openLibc();
+    let refused = 0;
+    const without: Libc = {
+      ...libc,
+      errno: () => refused === 1 ? ERRNO.EAFNOSUPPORT : libc.errno(),
+      call: {
+        ...libc.call,
+        socket: (family, type, protocol) =>
+          family === AF.INET6 && ++refused > 0
+            ? -1
+            : libc.call.socket(family, type, protocol),
+      },
+    };
+    using a = new TunnelEnd(without, { source: "sticky" });
+    assert.equal(a.opened.family, 4);
+    using far = new PlainSocket("127.0.0.1");
+    const hostname = "127.0.0.6";
+    await far.send(numbered(1, 99), { hostname, port: a.socket.port });
+    const received = a.receiveAll();
+    assert.deepEqual(received.bytes, [numbered(1, 99)]);
+    const to = target(`127.0.0.1:${far.port}`);
+    assert.deepEqual(received.words, [[...to.words]]);
+    const answers = [1, 2, 3].map((i) => numbered(i, 300));
+    assert.equal(a.send(to, answers), 0);
+    for (const answer of answers) {
+      const { bytes, from } = await far.receive();
+      assert.deepEqual(bytes, answer);
+      assert.equal(from.hostname, hostname);
     }
   },
 });
@@ -403,8 +352,8 @@ for (const { name, script, failed } of failures) {
     ignore,
     fn() {
       using libc = openLibc();
-      using a = new End(libc);
-      using b = new End(libc);
+      using a = new TunnelEnd(libc);
+      using b = new TunnelEnd(libc);
       const sending = a.attach(scriptedLibc(libc, script));
       const to = target(`127.0.0.1:${b.socket.port}`);
       const sent = mixture();
@@ -423,8 +372,8 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using a = new End(libc);
-    using b = new End(libc);
+    using a = new TunnelEnd(libc);
+    using b = new TunnelEnd(libc);
     const to = target(`127.0.0.1:${b.socket.port}`);
     for (
       const { errno, first, later } of [
@@ -460,8 +409,8 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using a = new End(libc);
-    using b = new End(libc);
+    using a = new TunnelEnd(libc);
+    using b = new TunnelEnd(libc);
     const to = target(`127.0.0.1:${b.socket.port}`);
     // Class E: the system has no route to it.
     const nowhere = target("255.255.255.255:9");
@@ -481,7 +430,7 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using a = new End(libc);
+    using a = new TunnelEnd(libc);
     const full = scriptedLibc(libc, () => ({ errno: ERRNO.EAGAIN }));
     const sending = a.attach(full);
     const to = target("127.0.0.1:9");
@@ -499,7 +448,7 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using a = new End(libc);
+    using a = new TunnelEnd(libc);
     const length = new Uint8Array(new Uint32Array([4]).buffer);
     const value = new Uint8Array(4);
     for (const option of [UDP.SEGMENT, UDP.GRO]) {
