@@ -28,20 +28,17 @@ import {
   isSpecial,
 } from "../route/destination.ts";
 import { isMappedIpv4 } from "../wire/address.ts";
-import {
-  FragmentKind,
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../wire/packet.ts";
+import { FragmentKind, PacketView, parsePacket } from "../wire/packet.ts";
+
 import { Protocol } from "../wire/protocol.ts";
 import type { AllowedIps } from "../wireguard/allowed_ips.ts";
-import { answerEcho, isEchoRequest } from "./echo_answer.ts";
 import { ErrorKind, ErrorReplies } from "./error_replies.ts";
 import { FragmentGate } from "./fragment_gate.ts";
 import type { GatewayConfig } from "./gateway_config.ts";
 import { Inbound } from "./inbound.ts";
-import { Outbound } from "./outbound.ts";
+import { isIcmp, Outbound } from "./outbound.ts";
+import { LiveMappings } from "./live_mappings.ts";
+import { LocalServices } from "./local_services.ts";
 import type { OutsideError, SendFailure } from "./outside_error.ts";
 import { PeerDelivery } from "./peer_delivery.ts";
 
@@ -59,16 +56,14 @@ export interface GatewayOptions {
   readonly sockets?: OutsideSockets;
 }
 
-const DNS_PORT = 53;
-
 /** One worker's view of the gateway. */
 export class Gateway {
-  readonly #config: GatewayConfig;
   readonly #allowedIps: AllowedIps;
   readonly #destinations: Destinations;
   readonly #errors: ErrorReplies;
   readonly #delivery: PeerDelivery;
   readonly #fragments: FragmentGate;
+  readonly #local: LocalServices;
   readonly #mapper: Mapper;
   readonly #outbound: Outbound;
   readonly #inbound: Inbound;
@@ -78,26 +73,28 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     const { config, nat, allowedIps, sockets } = options;
-    this.#config = config;
+    const errors = new ErrorReplies(config);
+    const delivery = new PeerDelivery(config.mtu, errors);
+    const live = new LiveMappings(nat, allowedIps, config);
+    const mapper = new Mapper(nat, sockets ?? NO_SOCKETS, config);
+    const slots = sockets === undefined ? 0 : config.fragmentSlots;
+    const slotsPerPeer = config.fragmentSlotsPerPeer;
     this.#allowedIps = allowedIps;
     this.#destinations = new Destinations(config);
-    this.#errors = new ErrorReplies(config);
-    this.#delivery = new PeerDelivery(config.mtu, this.#errors);
-    this.#fragments = new FragmentGate({
-      slots: sockets === undefined ? 0 : config.fragmentSlots,
-      slotsPerPeer: config.fragmentSlotsPerPeer,
-    });
-    this.#mapper = new Mapper(nat, sockets ?? NO_SOCKETS, config);
-    const errors = this.#errors;
-    const delivery = this.#delivery;
+    this.#errors = errors;
+    this.#delivery = delivery;
+    this.#fragments = new FragmentGate({ slots, slotsPerPeer });
+    this.#local = new LocalServices(config.host, delivery);
+    this.#mapper = mapper;
     this.#outbound = new Outbound({
       config,
       nat,
-      mapper: this.#mapper,
+      live,
+      mapper,
       errors,
       delivery,
     });
-    this.#inbound = new Inbound({ config, nat, delivery });
+    this.#inbound = new Inbound({ config, nat, live, delivery });
   }
 
   /** Open worker: decides every undecided row, packets that peers (`batch.peer`) sent. Appended rows come decided. */
@@ -189,47 +186,31 @@ export class Gateway {
 
   #decide(batch: Batch, row: number, now: number, reassembled: boolean): void {
     const view = this.#view;
-    const reason = parsePacket(
-      batch.bytes,
-      batch.offset[row],
-      batch.length[row],
-      view,
-    );
+    const { bytes, offset, length } = batch;
+    const reason = parsePacket(bytes, offset[row], length[row], view);
     if (reason !== DropReason.None) return batch.drop(row, reason);
-    batch.length[row] = view.totalLength;
+    length[row] = view.totalLength;
     if (!this.#sourceBelongs(batch.peer[row])) {
       return batch.drop(row, DropReason.SpoofedSource);
     }
-
     const kind = this.#destinationKind();
-    if (kind === DestinationKind.NotForwardable) {
-      return batch.drop(row, DropReason.Multicast);
-    }
-    if (kind === DestinationKind.Gateway) {
-      return this.#toGateway(batch, row, now);
-    }
-    if (kind === DestinationKind.HostOutside) {
-      return this.#toHostOutside(batch, row, now);
-    }
-    const peer = this.#allowedIps.lookup(view.destinationWords, 0);
+    const peer = this.#destinationPeer(kind);
     if (peer >= 0) return this.#delivery.forward(batch, row, view, peer, now);
-    if (kind === DestinationKind.Inside) {
-      batch.drop(row, DropReason.NoPeer);
-      return this.#errors.reply(
-        batch,
-        view,
-        batch.peer[row],
-        ErrorKind.HostUnreachable,
-        0,
-        now,
-      );
-    }
-    if (
-      view.fragment !== FragmentKind.None && this.#outbound.translates(view)
-    ) {
+    if (view.fragment !== FragmentKind.None && this.#isReadHere(kind)) {
       return this.#reassemble(batch, row, now);
     }
-    this.#outbound.decide(batch, row, view, now, reassembled);
+    switch (kind) {
+      case DestinationKind.NotForwardable:
+        return batch.drop(row, DropReason.Multicast);
+      case DestinationKind.Gateway:
+        return this.#local.atGateway(batch, row, view);
+      case DestinationKind.HostOutside:
+        return this.#toHostOutside(batch, row, now);
+      case DestinationKind.Inside:
+        return this.#toNobody(batch, row, now);
+      default:
+        return this.#outbound.decide(batch, row, view, now, reassembled);
+    }
   }
 
   /** Cryptokey routing; an IPv6 header must not pass for IPv4 by a mapped address. */
@@ -242,59 +223,51 @@ export class Gateway {
 
   #destinationKind(): number {
     const { version, destinationWords } = this.#view;
-    if (version === 6 && isMappedIpv4(destinationWords, 0)) {
-      return DestinationKind.NotForwardable;
-    }
-    return this.#destinations.kindOf(destinationWords, 0);
+    return version === 6 && isMappedIpv4(destinationWords, 0)
+      ? DestinationKind.NotForwardable
+      : this.#destinations.kindOf(destinationWords, 0);
   }
 
-  #toGateway(batch: Batch, row: number, now: number): void {
+  #destinationPeer(kind: number): number {
+    return kind === DestinationKind.Inside || kind === DestinationKind.Outside
+      ? this.#allowedIps.lookup(this.#view.destinationWords, 0)
+      : -1;
+  }
+
+  /** Whether fragments to such a place are put together here; peers and the host do it themselves. */
+  #isReadHere(kind: number): boolean {
     const view = this.#view;
-    const isWhole = view.fragment === FragmentKind.None;
-    const isDns = isWhole && view.destinationPort === DNS_PORT;
-    if (view.protocol === Protocol.Udp && isDns) {
-      const reason = verifyTransport(batch.bytes, view);
-      if (reason !== DropReason.None) return batch.drop(row, reason);
-      return batch.decide(row, Verdict.ToControl, 0);
+    switch (kind) {
+      case DestinationKind.Gateway:
+        return isIcmp(view);
+      case DestinationKind.HostOutside:
+        return isIcmp(view) || view.protocol === Protocol.Udp;
+      case DestinationKind.Outside:
+        return this.#outbound.translates(view);
+      default:
+        return false;
     }
-    if (
-      view.protocol === Protocol.Tcp && isDns && this.#config.host === "deny"
-    ) {
-      return batch.decide(row, Verdict.ToHost, 0);
-    }
-    this.#toHost(batch, row, now);
   }
 
   /** RFC 4787 REQ-9: the mapping that has the port, else the host. */
   #toHostOutside(batch: Batch, row: number, now: number): void {
     const view = this.#view;
-    if (view.fragment !== FragmentKind.None && view.protocol === Protocol.Udp) {
-      return this.#reassemble(batch, row, now);
-    }
     const mapping = this.#outbound.hairpinTarget(view, now);
-    if (mapping >= 0) {
-      return this.#outbound.hairpin(batch, row, view, mapping, now);
-    }
-    this.#toHost(batch, row, now);
+    if (mapping < 0) return this.#local.atHost(batch, row, view);
+    this.#outbound.hairpin(batch, row, view, mapping, now);
   }
 
-  #toHost(batch: Batch, row: number, now: number): void {
-    const view = this.#view;
-    const isIcmp =
-      view.protocol === (view.version === 4 ? Protocol.Icmp : Protocol.Icmpv6);
-    if (isIcmp && view.fragment !== FragmentKind.None) {
-      return this.#reassemble(batch, row, now);
-    }
-    if (isEchoRequest(view)) {
-      const reason = verifyTransport(batch.bytes, view);
-      if (reason !== DropReason.None) return batch.drop(row, reason);
-      answerEcho(batch, row, view);
-      return this.#delivery.deliver(batch, row, batch.peer[row]);
-    }
-    if (this.#config.host === "allow") {
-      return batch.decide(row, Verdict.ToHost, 0);
-    }
-    batch.drop(row, DropReason.HostDenied);
+  #toNobody(batch: Batch, row: number, now: number): void {
+    const peer = batch.peer[row];
+    batch.drop(row, DropReason.NoPeer);
+    this.#errors.reply(
+      batch,
+      this.#view,
+      peer,
+      ErrorKind.HostUnreachable,
+      0,
+      now,
+    );
   }
 
   #reassemble(batch: Batch, row: number, now: number): void {

@@ -6,9 +6,9 @@
 import type { Batch } from "../columns/batch.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import { Verdict } from "../columns/verdict.ts";
-import { admits, isExpired } from "../flow/filtering.ts";
+import { admits } from "../flow/filtering.ts";
 import { ipHeaderLength } from "../flow/headers.ts";
-import { MappingState, type NatTable } from "../flow/nat.ts";
+import type { NatTable } from "../flow/nat.ts";
 import { restoreEmbedded, translateInbound } from "../flow/translate.ts";
 import { isMappedIpv4, isUnspecified, setMappedIpv4 } from "../wire/address.ts";
 import { copyBytes, readU16be } from "../wire/bytes.ts";
@@ -24,6 +24,7 @@ import * as icmpv6 from "../wire/icmpv6.ts";
 import { Protocol } from "../wire/protocol.ts";
 import * as udp from "../wire/udp.ts";
 import type { GatewayConfig } from "./gateway_config.ts";
+import type { LiveMappings } from "./live_mappings.ts";
 import type { OutsideError } from "./outside_error.ts";
 import type { PeerDelivery } from "./peer_delivery.ts";
 
@@ -31,6 +32,7 @@ import type { PeerDelivery } from "./peer_delivery.ts";
 export interface InboundParts {
   readonly config: GatewayConfig;
   readonly nat: NatTable;
+  readonly live: LiveMappings;
   readonly delivery: PeerDelivery;
 }
 
@@ -40,12 +42,14 @@ const DEFAULT_HOP_LIMIT = 64;
 export class Inbound {
   readonly #config: GatewayConfig;
   readonly #nat: NatTable;
+  readonly #live: LiveMappings;
   readonly #delivery: PeerDelivery;
   readonly #gateway4 = new Int32Array(4);
 
   constructor(parts: InboundParts) {
     this.#config = parts.config;
     this.#nat = parts.nat;
+    this.#live = parts.live;
     this.#delivery = parts.delivery;
     setMappedIpv4(this.#gateway4, 0, parts.config.address4);
   }
@@ -101,7 +105,7 @@ export class Inbound {
     const nat = this.#nat;
     const isEcho = batch.target[row] < 0 ||
       isEchoProtocol(nat.protocol[mapping]);
-    if (!this.#isLive(mapping, now)) {
+    if (!this.#live.has(mapping, now)) {
       return isEcho ? DropReason.UnmatchedEchoReply : DropReason.NoMapping;
     }
     const { remote } = batch;
@@ -140,7 +144,7 @@ export class Inbound {
   }
 
   #errorRefusal(mapping: number, error: OutsideError, now: number): DropReason {
-    if (!this.#isLive(mapping, now)) return DropReason.NoMapping;
+    if (!this.#live.has(mapping, now)) return DropReason.NoMapping;
     if (error.family !== this.#nat.family[mapping]) {
       return DropReason.IcmpNotForwarded;
     }
@@ -227,11 +231,6 @@ export class Inbound {
     }
     const own = isIpv4 ? this.#gateway4 : this.#config.address6;
     return isUnspecified(own, 0) ? destination : own;
-  }
-
-  #isLive(mapping: number, now: number): boolean {
-    return this.#nat.stateOf(mapping) === MappingState.Open &&
-      !isExpired(this.#nat, mapping, this.#config, now);
   }
 
   #echoMapping(batch: Batch, row: number): number {

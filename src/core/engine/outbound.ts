@@ -5,9 +5,9 @@
 import type { Batch } from "../columns/batch.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import { Verdict } from "../columns/verdict.ts";
-import { admits, isExpired, noteRemote } from "../flow/filtering.ts";
+import { admits, noteRemote } from "../flow/filtering.ts";
 import type { Mapper } from "../flow/mapper.ts";
-import { MappingState, type NatTable } from "../flow/nat.ts";
+import type { NatTable } from "../flow/nat.ts";
 import {
   restoreOutbound,
   translateInbound,
@@ -26,6 +26,7 @@ import * as tcp from "../wire/tcp.ts";
 import { isEchoRequest } from "./echo_answer.ts";
 import { ErrorKind, type ErrorReplies } from "./error_replies.ts";
 import type { GatewayConfig } from "./gateway_config.ts";
+import type { LiveMappings } from "./live_mappings.ts";
 import { SendFailure } from "./outside_error.ts";
 import type { PeerDelivery } from "./peer_delivery.ts";
 
@@ -33,6 +34,7 @@ import type { PeerDelivery } from "./peer_delivery.ts";
 export interface OutboundParts {
   readonly config: GatewayConfig;
   readonly nat: NatTable;
+  readonly live: LiveMappings;
   readonly mapper: Mapper;
   readonly errors: ErrorReplies;
   readonly delivery: PeerDelivery;
@@ -46,6 +48,7 @@ const LEAST_MTU_6 = 1280;
 export class Outbound {
   readonly #config: GatewayConfig;
   readonly #nat: NatTable;
+  readonly #live: LiveMappings;
   readonly #mapper: Mapper;
   readonly #errors: ErrorReplies;
   readonly #delivery: PeerDelivery;
@@ -54,6 +57,7 @@ export class Outbound {
   constructor(parts: OutboundParts) {
     this.#config = parts.config;
     this.#nat = parts.nat;
+    this.#live = parts.live;
     this.#mapper = parts.mapper;
     this.#errors = parts.errors;
     this.#delivery = parts.delivery;
@@ -118,15 +122,14 @@ export class Outbound {
 
   /** The open mapping that a packet to one of the host's outside addresses is for, or -1. */
   hairpinTarget(view: PacketView, now: number): number {
-    if (view.protocol !== Protocol.Udp || this.#config.udp !== "nat") return -1;
-    const nat = this.#nat;
-    const mapping = nat.lookupExternal(
-      Protocol.Udp,
-      view.version,
-      view.destinationPort,
+    const { protocol, version, destinationPort } = view;
+    if (protocol !== Protocol.Udp || this.#config.udp !== "nat") return -1;
+    const mapping = this.#nat.lookupExternal(
+      protocol,
+      version,
+      destinationPort,
     );
-    if (mapping < 0 || nat.stateOf(mapping) !== MappingState.Open) return -1;
-    return isExpired(nat, mapping, this.#config, now) ? -1 : mapping;
+    return this.#live.has(mapping, now) ? mapping : -1;
   }
 
   /**
@@ -307,7 +310,7 @@ export class Outbound {
 }
 
 /** Whether a packet is of its family's own ICMP. */
-function isIcmp(view: PacketView): boolean {
+export function isIcmp(view: PacketView): boolean {
   return view.protocol ===
     (view.version === 4 ? Protocol.Icmp : Protocol.Icmpv6);
 }

@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import {
   addressWords,
   echoPacket,
+  fragmentsOf,
   icmpBytes,
   ipPacket,
   pattern,
   slowChecksum,
   tcpPacket,
+  udpBytes,
   udpPacket,
 } from "../flow/packets.ts";
 import { World } from "./world.ts";
@@ -464,4 +466,61 @@ Deno.test("removing a peer ends its mappings and no other's", () => {
   world.sockets.closeRetired(world.nat);
   world.open.tick(world.now);
   assert.equal(world.nat.size, 5);
+});
+
+Deno.test("what comes in for an address that its peer has lost goes nowhere", () => {
+  const world = new World();
+  const packet = udpPacket({
+    from: CLIENT,
+    to: OUT,
+    fromPort: 4000,
+    toPort: 53,
+  });
+  const mapping = world.fromTunnel(0, packet)[0].target as number;
+  const arrives = () =>
+    world.fromOutside(mapping, { address: OUT, port: 53 }, [1])[0];
+  assert.equal(arrives().verdict, "ToPeer");
+  world.allowedIps.remove(0);
+  assert.equal(arrives().target, "no mapping");
+  world.allow("10.8.0.2/32", 2);
+  assert.equal(arrives().target, "no mapping");
+});
+
+Deno.test("a fragmented echo request to the gateway is answered in fragments", () => {
+  const world = new World();
+  const addresses = { from: CLIENT, to: "10.8.0.1", id: 5 };
+  const rest = [0, 9, 0, 1, ...pattern(3000)];
+  const parts = fragmentsOf(
+    1,
+    icmpBytes(addresses, 8, 0, rest),
+    [1400, 2800],
+    addresses,
+  );
+  const seen = world.fromTunnel(0, ...parts).filter((row) =>
+    row.verdict !== "Held"
+  );
+  assert.deepEqual(seen.map((row) => [row.verdict, row.target]), [
+    ["ToPeer", 0],
+    ["ToPeer", 0],
+    ["ToPeer", 0],
+  ]);
+  const body = seen.flatMap((row) => row.bytes.slice(20));
+  assert.deepEqual(body, icmpBytes(addresses, 0, 0, rest));
+});
+
+Deno.test("fragments for peers and for the host pass as they are", () => {
+  const world = new World();
+  for (
+    const [to, verdict] of [["10.8.0.3", "ToPeer"], ["10.8.0.1", "ToHost"]]
+  ) {
+    const addresses = { from: CLIENT, to, fromPort: 1, toPort: 2, id: 5 };
+    const parts = fragmentsOf(
+      17,
+      udpBytes(addresses, pattern(2000)),
+      [1000],
+      addresses,
+    );
+    const seen = world.fromTunnel(0, ...parts);
+    assert.deepEqual(seen.map((row) => row.verdict), [verdict, verdict]);
+  }
 });
