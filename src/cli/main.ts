@@ -82,7 +82,6 @@ async function buildProgram(args: readonly string[]): Promise<AnyCommand> {
   const program = new Command("sluice")
     .description("A VPN gateway and client in one program.")
     .version(metadata.version, "-V, --version", "print the version")
-    .helpOption("-h, --help", "show this help")
     .helpCommand("help [command]", "show the help of a command")
     .addOption(
       new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS),
@@ -108,9 +107,14 @@ async function buildProgram(args: readonly string[]): Promise<AnyCommand> {
   return program;
 }
 
-/** Errors are thrown, not exits; text goes where ours goes. */
+/**
+ * For every command alike: errors are thrown, not exits; text goes where ours
+ * goes; help names the options of the whole program too.
+ */
 function settle(command: AnyCommand): void {
   command.exitOverride();
+  command.helpOption("-h, --help", "show this help");
+  command.configureHelp({ showGlobalOptions: true });
   command.configureOutput({
     writeOut,
     writeErr: writeError,

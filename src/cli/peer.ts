@@ -79,7 +79,7 @@ function addCommand(): Command<[string], AddOptions> {
     )
     .option("--qr", "show the client's .conf as a QR code")
     .option("--endpoint <host[:port]>", "where the client reaches this gateway")
-    .option("--psk", "make a preshared key as well (default)", true)
+    .option("--psk", "make a preshared key as well", true)
     .option("--no-psk", "make no preshared key")
     .option(
       "--public-key <key>",
