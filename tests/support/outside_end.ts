@@ -21,6 +21,7 @@ import {
 export interface OutsideEndOptions extends PacketArenaOptions {
   /** NAT rows; 32 where left out. */
   readonly capacity?: number;
+  /** `ping` where left out: raw sockets also hear of other programs' pings. */
   readonly echo?: "raw" | "ping";
 }
 
@@ -51,7 +52,7 @@ export class OutsideEnd implements Disposable {
       poller: descriptor,
       wake: wake.descriptor,
       capacity: options.capacity ?? 32,
-      echo: options.echo,
+      echo: options.echo ?? "ping",
     }));
     this.outside = this.#stack.use(this.attach());
   }

@@ -34,7 +34,7 @@ export class PollEvents {
     this.#words = new Int32Array(this.bytes.buffer);
   }
 
-  /** What is ready: EPOLL bits. */
+  /** What is ready: POLL bits. */
   events(i: number): number {
     return this.#words[i * EVENT_WORDS];
   }
