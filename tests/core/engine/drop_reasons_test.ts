@@ -137,7 +137,7 @@ const CASES: Case[] = [
   },
   {
     reason: "multicast or broadcast",
-    ...tunnel(udpPacket({ ...UDP6, to: "0:0:0:0:0:ffff:7f00:1" })),
+    ...tunnel(udpPacket({ ...UDP6, to: "0:0:0:0:0:ffff:a08:3" })),
   },
   {
     reason: "multicast or broadcast",
