@@ -5,6 +5,7 @@ import {
   type AmneziaParameters,
   PLAIN_WIREGUARD,
 } from "../../src/core/wireguard/amnezia.ts";
+import { PeerEvent } from "../../src/core/wireguard/peer_table.ts";
 import { SessionState } from "../../src/core/wireguard/session_table.ts";
 import { type End, numberedPacket } from "./end.ts";
 import { INNER, Pair } from "./pair.ts";
@@ -54,6 +55,19 @@ Deno.test("simultaneous initiation leads to one working pair of sessions", () =>
       pair.run(delayMs + 1);
       assert.ok(pair.hasArrived(0, more[0]) && pair.hasArrived(1, more[1]));
     }
+    // Both seal under the same session, and one of them is its initiator.
+    const [a, b] = [0, 1].map((side) => {
+      const { peers, sessions } = pair.end(side);
+      const slot = peers.currentSession(0);
+      return {
+        ours: sessions.receiverIndex[slot],
+        theirs: sessions.remoteIndex[slot],
+        initiator: sessions.initiator[slot],
+      };
+    });
+    assert.equal(a.ours, b.theirs);
+    assert.equal(a.theirs, b.ours);
+    assert.equal(a.initiator + b.initiator, 1);
     for (const side of [0, 1]) {
       assert.equal(pair.end(side).device.counters.initiationsSent, 1);
       assert.ok(slotsInUse(pair.end(side)) <= 3);
@@ -102,29 +116,60 @@ Deno.test("packets that wait are bounded and dropped when the attempts end", () 
   assert.equal(slotsInUse(pair.end(0)), 0);
 });
 
-Deno.test("rekeys under traffic lose no packet", () => {
-  const pair = new Pair(6);
-  pair.world.weather = { ...CALM, delayMs: 30, jitterMs: 20 };
-  const sent: [number, number][] = [];
-  const first = pair.send(0);
-  pair.run(SECOND);
-  assert.ok(pair.hasArrived(0, first));
-  for (let i = 0; i < 500 * 20; i++) {
-    sent.push([0, pair.send(0)], [1, pair.send(1)]);
-    pair.run(50);
-  }
-  pair.run(SECOND);
-  const lost = sent.filter(([side, number]) => !pair.hasArrived(side, number));
-  assert.deepEqual(lost, []);
-  // 500 s: sessions begin at 0, 120, 240, 360, 480.
-  assert.equal(pair.end(0).handshakes.length, 5);
-  assert.equal(pair.end(1).handshakes.length, 5);
-  assert.equal(pair.end(0).device.counters.initiationsSent, 5);
-  assert.equal(pair.end(1).device.counters.initiationsSent, 0);
-  for (const side of [0, 1]) {
-    assert.ok(slotsInUse(pair.end(side)) <= 2);
-    assert.equal(pair.end(side).device.staged.dropped, 0);
-  }
+for (const start of ["one end", "both ends at once"] as const) {
+  Deno.test(`rekeys under traffic lose no packet, begun by ${start}`, () => {
+    const pair = new Pair(6);
+    pair.world.weather = { ...CALM, delayMs: 30, jitterMs: 20 };
+    const sent: [number, number][] = [[0, pair.send(0)]];
+    if (start === "one end") pair.run(SECOND);
+    for (let i = 0; i < 500 * 20; i++) {
+      sent.push([0, pair.send(0)], [1, pair.send(1)]);
+      pair.run(50);
+    }
+    pair.run(SECOND);
+    const lost = sent.filter(([side, number]) =>
+      !pair.hasArrived(side, number)
+    );
+    assert.deepEqual(lost, []);
+    // 500 s: sessions begin at 0, 120, 240, 360, 480.
+    const initiations = [0, 1].map((side) =>
+      pair.end(side).device.counters.initiationsSent
+    );
+    const expected = start === "one end" ? 5 : 6;
+    assert.equal(initiations[0] + initiations[1], expected);
+    for (const side of [0, 1]) {
+      assert.ok(slotsInUse(pair.end(side)) <= 2);
+      assert.equal(pair.end(side).device.staged.dropped, 0);
+    }
+  });
+}
+
+Deno.test("a busy initiator makes new keys when the old are 120 s old", () => {
+  const pair = new Pair(27);
+  const { counters } = pair.end(0).device;
+  const start = pair.world.now;
+  pair.send(0);
+  pair.run(100);
+  const until = (ms: number) => {
+    while (pair.world.now < start + ms) {
+      pair.send(0);
+      pair.send(1);
+      pair.run(100);
+    }
+  };
+  until(119.9 * SECOND);
+  assert.equal(counters.initiationsSent, 1);
+  until(120.5 * SECOND);
+  assert.equal(counters.initiationsSent, 2);
+});
+
+Deno.test("a session without data is confirmed by a keepalive", () => {
+  const pair = new Pair(28);
+  pair.end(0).device.handlePeerEvents(0, PeerEvent.NeedSession, pair.world.now);
+  pair.end(0).drain();
+  pair.run(200);
+  assert.equal(pair.end(0).keepalivesSent, 1);
+  assert.deepEqual(pair.end(1).handshakes, ["established"]);
 });
 
 Deno.test("an initiator that only receives makes new keys after 165 s", () => {

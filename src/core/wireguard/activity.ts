@@ -87,7 +87,7 @@ export function reviewUnanswered(
   const since = peers.unansweredSince[index];
   if (since <= peers.lastReceivedAt[index]) return;
   peers.notePeerEvent(index, PeerEvent.DataSent);
-  if (now - since >= constants.unansweredMs) {
+  if (since + constants.unansweredMs <= now) {
     startHandshake(device, peer, now);
   } else {
     timers.set(index, TimerKind.Unanswered, since + constants.unansweredMs);
@@ -127,7 +127,7 @@ export function reviewOwed(
   peers.withdrawPeerEvent(index, PeerEvent.DataReceived);
   const since = peers.owedSince[index];
   if (since <= peers.lastSentAt[index]) return;
-  if (now - since < constants.keepaliveMs) {
+  if (since + constants.keepaliveMs > now) {
     peers.notePeerEvent(index, PeerEvent.DataReceived);
     timers.set(index, TimerKind.Keepalive, since + constants.keepaliveMs);
   } else if (hasUsableSession(device, peer, now)) {

@@ -9,10 +9,11 @@
  *     link 0 -> IPv4 root      link 2n   -> child of node n whose next bit is 0
  *     link 1 -> IPv6 root      link 2n+1 -> child of node n whose next bit is 1
  *
- * A change is published by one Atomics.store into one link or one peer cell; a
- * reader sees the trie before or after it. A node taken out keeps its content
- * until it is used anew; before that, `reuses` grows, and a reader that finds
- * it grown during its walk walks again.
+ * A change is published by one Atomics.store into one link or one peer cell,
+ * and counted before anything is written; a reader that finds the count grown
+ * during its walk walks again. So it sees the trie before or after a change,
+ * and never a node that was taken out and is filled anew. The walk itself reads
+ * plainly: each read follows from the one before it.
  */
 import { ColumnAllocator, type TableBuffer } from "../columns/columns.ts";
 
@@ -35,10 +36,14 @@ const NONE = -1;
 const IPV4_ROOT = 0;
 const IPV6_ROOT = 1;
 // Cells of the header column.
-const REUSES = 0;
-const FREE = 1;
-const USED = 2;
-const HEADER_CELLS = 4;
+const CHANGES = 0;
+const FREE_FIRST = 1;
+const FREE_LAST = 2;
+/** Nodes in use. */
+const USED = 3;
+/** Nodes that have ever been used: 1 to this. */
+const TOUCHED = 4;
+const HEADER_CELLS = 6;
 
 /** The prefixes of all peers. */
 export class AllowedIps {
@@ -86,24 +91,22 @@ export class AllowedIps {
    */
   lookup4(address: number): number {
     const header = this.#header;
+    const links = this.#links;
     for (;;) {
-      const before = Atomics.load(header, REUSES);
+      const before = Atomics.load(header, CHANGES);
       let best = NONE;
-      let node = Atomics.load(this.#links, IPV4_ROOT);
+      let node = links[IPV4_ROOT];
       // A path has at most 33 nodes; the bound ends a walk on nodes in reuse.
       for (let steps = 0; node !== 0 && steps < 34; steps++) {
         const bits = this.#bits[node] - 96;
         const difference = this.#key[node * 4 + 3] ^ address;
         if (bits > 0 && difference >>> (32 - bits) !== 0) break;
-        const peer = Atomics.load(this.#peer, node);
+        const peer = this.#peer[node];
         if (peer !== NONE) best = peer;
         if (bits >= 32) break;
-        node = Atomics.load(
-          this.#links,
-          node * 2 + ((address >>> (31 - bits)) & 1),
-        );
+        node = links[node * 2 + ((address >>> (31 - bits)) & 1)];
       }
-      if (Atomics.load(header, REUSES) === before) return best;
+      if (Atomics.load(header, CHANGES) === before) return best;
     }
   }
 
@@ -116,19 +119,20 @@ export class AllowedIps {
       return this.lookup4(words[i + 3]);
     }
     const header = this.#header;
+    const links = this.#links;
     for (;;) {
-      const before = Atomics.load(header, REUSES);
+      const before = Atomics.load(header, CHANGES);
       let best = NONE;
-      let node = Atomics.load(this.#links, IPV6_ROOT);
+      let node = links[IPV6_ROOT];
       for (let steps = 0; node !== 0 && steps < 130; steps++) {
         const bits = this.#bits[node];
         if (commonBits(this.#key, node * 4, words, i) < bits) break;
-        const peer = Atomics.load(this.#peer, node);
+        const peer = this.#peer[node];
         if (peer !== NONE) best = peer;
         if (bits >= 128) break;
-        node = Atomics.load(this.#links, node * 2 + bitAt(words, i, bits));
+        node = links[node * 2 + bitAt(words, i, bits)];
       }
-      if (Atomics.load(header, REUSES) === before) return best;
+      if (Atomics.load(header, CHANGES) === before) return best;
     }
   }
 
@@ -140,6 +144,7 @@ export class AllowedIps {
    * @returns false where the trie is full (nothing changed).
    */
   insert(words: Words, length: number, peer: number): boolean {
+    this.#announceChange();
     let link = rootOf(words, length);
     let node = this.#links[link];
     let common = 0;
@@ -221,6 +226,11 @@ export class AllowedIps {
     return prefixes;
   }
 
+  /** Before anything is written: has readers that are on their way walk again. */
+  #announceChange(): void {
+    Atomics.add(this.#header, CHANGES, 1);
+  }
+
   #available(): number {
     return this.#nodes - this.#header[USED];
   }
@@ -228,13 +238,12 @@ export class AllowedIps {
   /** A node that nobody reaches yet, with no peer and no children. */
   #take(words: Words, length: number): number {
     const header = this.#header;
-    let node = header[FREE];
-    if (node !== 0) {
-      header[FREE] = this.#next[node];
-      Atomics.add(header, REUSES, 1);
+    let node = header[FREE_FIRST];
+    if (header[TOUCHED] < this.#nodes) {
+      node = ++header[TOUCHED];
     } else {
-      // The free chain is empty, so nodes 1 .. USED are all in use.
-      node = header[USED] + 1;
+      header[FREE_FIRST] = this.#next[node];
+      if (header[FREE_FIRST] === 0) header[FREE_LAST] = 0;
     }
     header[USED]++;
     for (let i = 0; i < 4; i++) {
@@ -279,6 +288,7 @@ export class AllowedIps {
   }
 
   #disown(node: number): void {
+    this.#announceChange();
     this.#unlist(node);
     Atomics.store(this.#peer, node, NONE);
   }
@@ -304,11 +314,20 @@ export class AllowedIps {
       const child = zero !== 0 ? zero : one;
       if (child !== 0) this.#parentLink[child] = link;
       Atomics.store(this.#links, link, child);
-      this.#next[node] = this.#header[FREE];
-      this.#header[FREE] = node;
-      this.#header[USED]--;
+      this.#giveBack(node);
       node = link >> 1;
     }
+  }
+
+  /** Queues a node for reuse, behind all others. */
+  #giveBack(node: number): void {
+    const header = this.#header;
+    const last = header[FREE_LAST];
+    this.#next[node] = 0;
+    if (last === 0) header[FREE_FIRST] = node;
+    else this.#next[last] = node;
+    header[FREE_LAST] = node;
+    header[USED]--;
   }
 }
 

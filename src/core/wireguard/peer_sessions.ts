@@ -6,8 +6,12 @@
  *     as responder:   new -> next; its first packet from the peer makes it
  *                     current, and current previous
  *
- * When both ends initiate at once, each keeps the session that it initiated and
- * the one that it answered; either can be opened, so nothing is lost.
+ * When both ends initiate at once there are two new sessions. Both can be
+ * opened, so nothing is lost; that of the end with the greater public key
+ * becomes current on both sides, so that one end is its initiator and renews it.
+ *
+ * Ages are compared as deadlines, `start + length <= now`, as the timers that
+ * bring us here are: else rounding could set a timer that is due for ever.
  */
 import type { DeviceContext } from "./device_context.ts";
 import type { Peer } from "./peer.ts";
@@ -27,7 +31,7 @@ export function hasUsableSession(
 ): boolean {
   const slot = device.peers.currentSession(peer.index);
   return slot !== NONE &&
-    now - device.sessions.createdAt[slot] < device.constants.rejectAfterMs &&
+    device.sessions.createdAt[slot] + device.constants.rejectAfterMs > now &&
     (device.sessions.sendCounter[slot] >>> 0) < SEND_COUNTER_LIMIT;
 }
 
@@ -39,8 +43,8 @@ export function isRekeyDue(
 ): boolean {
   const slot = device.peers.currentSession(peer.index);
   if (slot === NONE || device.sessions.initiator[slot] === 0) return false;
-  return now - device.sessions.createdAt[slot] >=
-      device.constants.rekeyAfterMs ||
+  return device.sessions.createdAt[slot] + device.constants.rekeyAfterMs <=
+      now ||
     (device.sessions.sendCounter[slot] >>> 0) >= REKEY_AFTER_MESSAGES;
 }
 
@@ -52,7 +56,7 @@ export function isRekeyDueOnReceive(
 ): boolean {
   const slot = device.peers.currentSession(peer.index);
   return slot !== NONE && device.sessions.initiator[slot] === 1 &&
-    now - device.sessions.createdAt[slot] >= device.constants.rekeyOnReceiveMs;
+    device.sessions.createdAt[slot] + device.constants.rekeyOnReceiveMs <= now;
 }
 
 /** A session that our side initiated stands in `slot`. */
@@ -89,7 +93,7 @@ export function adoptAnswered(
 }
 
 /**
- * Makes the next session the current one, if a packet has confirmed it.
+ * Lets the next session take its turn, if a packet has confirmed it.
  * @returns false where there is none or it is not confirmed.
  */
 export function promoteConfirmed(device: DeviceContext, peer: Peer): boolean {
@@ -100,7 +104,12 @@ export function promoteConfirmed(device: DeviceContext, peer: Peer): boolean {
     Atomics.load(sessions.state, next) !== SessionState.Confirmed
   ) return false;
   const previous = peers.previousSession(peer.index);
-  peers.setSessions(peer.index, next, peers.currentSession(peer.index), NONE);
+  const current = peers.currentSession(peer.index);
+  if (prefersCurrent(device, peer, next)) {
+    peers.setSessions(peer.index, current, next, NONE);
+  } else {
+    peers.setSessions(peer.index, next, current, NONE);
+  }
   if (previous !== NONE) sessions.release(previous);
   armSessionTimers(device, peer);
   return true;
@@ -116,7 +125,7 @@ export function expireSessions(
   const { index } = peer;
   const keep = (slot: number) => {
     return slot !== NONE &&
-      now - sessions.createdAt[slot] < constants.rejectAfterMs;
+      sessions.createdAt[slot] + constants.rejectAfterMs > now;
   };
   const current = peers.currentSession(index);
   const previous = peers.previousSession(index);
@@ -168,10 +177,10 @@ export function reviewSessionAge(
   const slot = peers.currentSession(peer.index);
   if (slot === NONE || sessions.initiator[slot] === 0) return;
   const created = sessions.createdAt[slot];
-  if (now - created >= constants.rekeyAfterMs) {
+  if (created + constants.rekeyAfterMs <= now) {
     peers.withdrawPeerEvent(peer.index, PeerEvent.DataSent);
   }
-  if (now - created >= constants.rekeyOnReceiveMs) {
+  if (created + constants.rekeyOnReceiveMs <= now) {
     peers.withdrawPeerEvent(
       peer.index,
       PeerEvent.DataReceived | PeerEvent.KeepaliveReceived,
@@ -183,6 +192,27 @@ export function reviewSessionAge(
       created + constants.rekeyOnReceiveMs,
     );
   }
+}
+
+/**
+ * Both ends initiated at once and ours is the session to keep: the peer's
+ * initiation came while ours was under way, so that it cannot be the later one.
+ */
+function prefersCurrent(
+  device: DeviceContext,
+  peer: Peer,
+  next: number,
+): boolean {
+  const { sessions, keys } = device;
+  const current = device.peers.currentSession(peer.index);
+  return current !== NONE && sessions.initiator[current] === 1 &&
+    sessions.createdAt[next] <= sessions.createdAt[current] &&
+    isGreater(keys.publicKey, peer.publicKey);
+}
+
+function isGreater(a: Uint8Array, b: Uint8Array): boolean {
+  const at = a.findIndex((byte, i) => byte !== b[i]);
+  return at >= 0 && a[at] > b[at];
 }
 
 function armSessionTimers(device: DeviceContext, peer: Peer): void {

@@ -225,6 +225,67 @@ Deno.test("any sequence of changes gives what a list gives", () => {
   );
 });
 
+/**
+ * Address words that run something at the `moment`-th time they are read: a
+ * lookup that another thread overtakes, at a chosen point.
+ */
+function interrupted(
+  text: string,
+  moment: number,
+  run: () => void,
+): { words: Uint32Array; reads: () => number } {
+  const words = parseAddress(text);
+  assert.ok(words);
+  let reads = 0;
+  const proxy = new Proxy(words, {
+    get(target, key) {
+      if (typeof key === "string" && reads++ === moment) run();
+      return target[key as unknown as number];
+    },
+  });
+  return { words: proxy, reads: () => reads };
+}
+
+Deno.test("a lookup that is overtaken gives the answer before or after", () => {
+  const build = () => {
+    const ips = trie(6);
+    insert(ips, "2001:db8::/32", 1);
+    insert(ips, "2001:db8:1::/48", 2);
+    insert(ips, "2001:db8:1:1::/64", 3);
+    insert(ips, "2001:db8:1:1::5/128", 4);
+    return ips;
+  };
+  // Takes nodes out of the way of the lookup and uses them for prefixes that
+  // fit the address, too, but belong to others.
+  const overtake = (ips: AllowedIps) => {
+    for (const peer of [2, 3, 4]) ips.remove(peer);
+    insert(ips, "2001:db8:1:1::5/128", 5);
+    ips.remove(5);
+    insert(ips, "2001:db8:1:1::4/127", 6);
+    insert(ips, "2001:db8:1:1::5/128", 7);
+    ips.remove(7);
+    ips.remove(6);
+    insert(ips, "::/0", 8);
+    insert(ips, "2001:db8:1:1::6/128", 9);
+  };
+  let moment = 0;
+  for (; moment < 1000; moment++) {
+    const ips = build();
+    const { words, reads } = interrupted(
+      "2001:db8:1:1::5",
+      moment,
+      () => overtake(ips),
+    );
+    const found = ips.lookup(words, 0);
+    if (reads() <= moment) {
+      assert.equal(found, 4, "it was not overtaken");
+      break;
+    }
+    assert.ok(found === 4 || found === 1, `at read ${moment}: peer ${found}`);
+  }
+  assert.ok(moment > 10);
+});
+
 Deno.test("a reader in another thread never sees a wrong peer", async () => {
   // The writer moves 10.0.0.0/8 between no, one and many longer prefixes; the
   // answer for 10.0.0.1 is peer 1 at every moment.
