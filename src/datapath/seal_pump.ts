@@ -102,11 +102,11 @@ function pumpOutside(
   now: number,
 ): void {
   const { poller, batch, dispatcher, counters } = options;
-  const { port, nat, engine } = outside;
+  const { port, engine } = outside;
   const report = port.report;
   for (let i = 0; i < poller.outsideCount; i++) {
     const natRow = poller.outsideRow(i);
-    const handle = natRow < 0 ? natRow : nat.handle[natRow];
+    const handle = poller.outsideHandle(i);
     batch.clear();
     if (poller.outsideError(i)) {
       while (port.receiveError(handle, batch, report)) {
