@@ -125,7 +125,10 @@ export class RunningServer implements AsyncDisposable {
       platform,
       network,
       sizes: serverSizes(config),
-      engine: { kind: "gateway", config: serverGateway(config) },
+      engine: {
+        kind: "gateway",
+        config: serverGateway(config, outsideAddresses(tunnel.name)),
+      },
       privateKey: tunnel.privateKey,
       amnezia: tunnel.amnezia ?? PLAIN_WIREGUARD,
       timers: timerConstants(),
@@ -237,6 +240,15 @@ export class RunningServer implements AsyncDisposable {
       });
     }
   }
+}
+
+/** The host's addresses, but for loopback, link-local and the tunnel's own. */
+function outsideAddresses(tunnelName: string): string[] {
+  return Deno.networkInterfaces()
+    .filter(({ name, address }) =>
+      name !== tunnelName && name !== "lo" && !address.startsWith("fe80:")
+    )
+    .map(({ address }) => address);
 }
 
 /** Names in one line, the first ten of them. */

@@ -1,7 +1,11 @@
 /** What a server's configuration comes to: tables, engine, interface, peers. */
 import type { GatewayConfig } from "../core/engine/gateway.ts";
 import { gatewayConfig } from "../core/engine/gateway_config.ts";
-import { formatAddress, type Prefix } from "../core/wire/address.ts";
+import {
+  formatAddress,
+  parseAddress,
+  type Prefix,
+} from "../core/wire/address.ts";
 import type { PeerEndpoint } from "../core/wireguard/peer.ts";
 import {
   type PeerConfig,
@@ -45,8 +49,14 @@ export function serverSizes(config: ServerConfig): SharedSizes {
   };
 }
 
-/** The gateway's policies. */
-export function serverGateway(config: ServerConfig): GatewayConfig {
+/**
+ * The gateway's policies.
+ * @param hostAddresses the host's own, as text: where hairpins turn round.
+ */
+export function serverGateway(
+  config: ServerConfig,
+  hostAddresses: readonly string[],
+): GatewayConfig {
   const { interface: tunnel, forward } = config;
   const own = (family: 4 | 6) =>
     tunnel.addresses.find((address) => address.family === family);
@@ -54,6 +64,7 @@ export function serverGateway(config: ServerConfig): GatewayConfig {
     address4: (own(4)?.words[3] ?? 0) >>> 0,
     address6: Int32Array.from(own(6)?.words ?? [0, 0, 0, 0]),
     subnets: tunnel.addresses,
+    outsideAddresses: addressColumn(hostAddresses),
     mtu: tunnel.mtu,
     host: tunnel.tun === "none" ? "absent" : forward.host,
     tcp: forward.tcp,
@@ -139,6 +150,12 @@ async function peerEndpoint(
     onWarning(`peer ${peer.name}: ${(error as Error).message}`);
     return undefined;
   }
+}
+
+/** Address words, 4 an address; what is no address is left out. */
+function addressColumn(texts: readonly string[]): Int32Array {
+  const known = texts.flatMap((text) => parseAddress(text) ?? []);
+  return Int32Array.from(known.flatMap((words) => [...words]));
 }
 
 function isDefault(prefix: Prefix): boolean {
