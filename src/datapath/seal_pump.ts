@@ -87,7 +87,10 @@ function pumpDevice(
   const { batch, engine, dispatcher, counters } = options;
   for (let round = 0; round < DEVICE_ROUNDS; round++) {
     batch.clear();
-    if (tun.read(batch) === 0) return;
+    if (tun.read(batch) === 0) {
+      if (tun.gone) throw new Error(`the interface ${tun.name} was removed`);
+      return;
+    }
     for (let row = 0; row < batch.count; row++) {
       counters.add(Direction.FromHost, 1, batch.length[row]);
     }
