@@ -4,7 +4,12 @@
  * upstreams.
  */
 import { buildDatagram } from "../core/flow/datagram.ts";
-import { DnsProxy, type DnsProxyOptions } from "../core/flow/dns_proxy.ts";
+import {
+  type DnsOutput,
+  DnsProxy,
+  type DnsProxyOptions,
+  type DnsTransport,
+} from "../core/flow/dns_proxy.ts";
 import { DropReason } from "../core/columns/drop_reason.ts";
 import {
   PacketView,
@@ -17,12 +22,10 @@ import * as udp from "../core/wire/udp.ts";
 /** Asks one upstream. */
 export interface DnsUpstreams {
   readonly count: number;
-  /**
-   * @returns the answer; undefined where there was none in time.
-   */
+  /** @returns the answer; undefined where there was none in time. */
   ask(
     upstream: number,
-    transport: "udp" | "tcp",
+    transport: DnsTransport,
     message: Uint8Array,
     timeoutMs: number,
   ): Promise<Uint8Array | undefined>;
@@ -102,7 +105,7 @@ export class DnsService {
   }
 
   #query(
-    transport: "udp" | "tcp",
+    transport: DnsTransport,
     query: Uint8Array,
     answer: AnswerHandler,
   ): boolean {
@@ -141,23 +144,16 @@ export class DnsService {
     }, Math.max(1, next - this.#options.now()));
   }
 
-  async #ask(
-    output: {
-      question: number;
-      upstream: number;
-      transport: "udp" | "tcp";
-      message: Uint8Array;
-    },
-  ): Promise<void> {
-    const { question, upstream, transport, message } = output;
+  async #ask(output: DnsOutput & { kind: "ask" }): Promise<void> {
+    const { ask, upstream, transport, message } = output;
     const { timeoutMs } = this.#options.proxy;
     const answer = await this.#options.upstreams
       .ask(upstream, transport, message, timeoutMs)
       .catch(() => undefined);
     if (this.#stopped) return;
     const now = this.#options.now();
-    if (answer !== undefined) this.#proxy.handleAnswer(question, answer, now);
-    else this.#proxy.handleFailure(question, { upstream, now });
+    if (answer !== undefined) this.#proxy.handleAnswer(ask, answer, now);
+    else this.#proxy.handleFailure(ask, now);
     this.#drain();
   }
 }

@@ -41,6 +41,14 @@ async function readExactly(
   return bytes;
 }
 
+/** What a listener grants its clients (RFC 7766 section 6.2). */
+export interface DnsListenerLimits {
+  readonly connections: number;
+  readonly connectionsPerClient: number;
+  /** How long a client may take for a query, and to take an answer, in ms. */
+  readonly idleMs: number;
+}
+
 /** How a listener behaves. */
 export interface DnsListenerOptions {
   /** An IP address as text. */
@@ -48,74 +56,110 @@ export interface DnsListenerOptions {
   readonly port: number;
   /** Gives the answer, or undefined to end the connection. */
   readonly answer: (query: Uint8Array) => Promise<Uint8Array | undefined>;
+  readonly limits?: DnsListenerLimits;
 }
 
-const MAX_CONNECTIONS = 128;
-const IDLE_TIMEOUT_MS = 10_000;
+/** A running listener. */
+export interface DnsListener extends Disposable {
+  readonly port: number;
+}
+
+const DEFAULT_LIMITS: DnsListenerLimits = {
+  connections: 128,
+  connectionsPerClient: 16,
+  idleMs: 10_000,
+};
+/** How long to wait where the system gives no connection: out of descriptors. */
+const RETRY_MS = 100;
 
 /**
  * Answers DNS by TCP until it is disposed.
  * @throws what Deno.listen throws: the address is in use or not there.
  */
-export function listenDnsTcp(options: DnsListenerOptions): Disposable {
-  const { hostname, port } = options;
-  const listener = Deno.listen({ transport: "tcp", hostname, port });
-  const connections = new Set<Deno.Conn>();
-  accept(listener, connections, options);
-  return {
-    [Symbol.dispose]() {
-      listener.close();
-      for (const connection of connections) close(connection);
-    },
-  };
+export function listenDnsTcp(options: DnsListenerOptions): DnsListener {
+  return new Listener(options);
 }
 
-async function accept(
-  listener: Deno.Listener,
-  connections: Set<Deno.Conn>,
-  options: DnsListenerOptions,
-): Promise<void> {
-  for (;;) {
-    let connection: Deno.Conn;
-    try {
-      connection = await listener.accept();
-    } catch (error) {
-      if (error instanceof Deno.errors.BadResource) return;
-      await new Promise((resolve) => setTimeout(resolve, 100)); // out of descriptors
-      continue;
-    }
-    if (connections.size >= MAX_CONNECTIONS) {
-      close(connection);
-      continue;
-    }
-    connections.add(connection);
-    serve(connection, options)
-      .catch(() => {}) // the client has gone
-      .finally(() => {
-        connections.delete(connection);
-        close(connection);
-      });
+class Listener implements DnsListener {
+  readonly #options: DnsListenerOptions;
+  readonly #limits: DnsListenerLimits;
+  readonly #listener: Deno.TcpListener;
+  readonly #connections = new Set<Deno.TcpConn>();
+  #closed = false;
+
+  constructor(options: DnsListenerOptions) {
+    const { hostname, port, limits = DEFAULT_LIMITS } = options;
+    this.#options = options;
+    this.#limits = limits;
+    this.#listener = Deno.listen({ transport: "tcp", hostname, port });
+    this.#accept();
   }
-}
 
-async function serve(
-  connection: Deno.Conn,
-  options: DnsListenerOptions,
-): Promise<void> {
-  for (;;) {
-    const timer = setTimeout(() => close(connection), IDLE_TIMEOUT_MS);
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    this.#listener.close();
+    for (const connection of this.#connections) close(connection);
+  }
+
+  async #accept(): Promise<void> {
+    while (!this.#closed) {
+      try {
+        const connection = await this.#listener.accept();
+        if (this.#hasRoomFor(connection)) this.#serve(connection);
+        else close(connection);
+      } catch {
+        if (this.#closed) return;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  #hasRoomFor(connection: Deno.TcpConn): boolean {
+    const { connections, connectionsPerClient } = this.#limits;
+    const client = connection.remoteAddr.hostname;
+    let same = 0;
+    for (const { remoteAddr } of this.#connections) {
+      if (remoteAddr.hostname === client) same++;
+    }
+    return this.#connections.size < connections && same < connectionsPerClient;
+  }
+
+  async #serve(connection: Deno.TcpConn): Promise<void> {
+    this.#connections.add(connection);
     try {
-      const query = await readStreamMessage(connection);
-      const answer = query && await options.answer(query);
-      if (answer === undefined) return;
-      await writeStreamMessage(connection, answer);
+      for (;;) {
+        const query = await this.#limited(
+          connection,
+          readStreamMessage(connection),
+        );
+        const answer = query && await this.#options.answer(query);
+        if (answer === undefined) return;
+        await this.#limited(connection, writeStreamMessage(connection, answer));
+      }
+    } catch {
+      // The client has gone, or was too slow.
+    } finally {
+      this.#connections.delete(connection);
+      close(connection);
+    }
+  }
+
+  /** Closes the connection where the client takes too long. */
+  async #limited<T>(connection: Deno.TcpConn, step: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => close(connection), this.#limits.idleMs);
+    try {
+      return await step;
     } finally {
       clearTimeout(timer);
     }
   }
 }
 
-function close(connection: Deno.Conn): void {
+function close(connection: Deno.TcpConn): void {
   try {
     connection.close();
   } catch {

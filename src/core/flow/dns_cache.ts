@@ -1,8 +1,9 @@
 /**
  * Answers kept for their TTL (RFC 1035 section 7.4; negative ones by the SOA,
- * RFC 2308 section 5), at most so many: the one used longest ago goes first.
+ * RFC 2308 section 5), bounded in number and in bytes: the one used longest ago
+ * goes first.
  */
-import { ageDns } from "../wire/dns.ts";
+import { ageDns } from "../wire/dns_emit.ts";
 
 /** Bounds of a cache. */
 export interface DnsCacheOptions {
@@ -15,9 +16,11 @@ export interface DnsCacheOptions {
 
 interface Entry {
   readonly message: Uint8Array;
-  readonly ttlOffsets: readonly number[];
+  readonly ttlOffsets: Uint16Array;
   readonly storedAt: number;
   readonly expiresAt: number;
+  /** What it counts for, in bytes. */
+  readonly size: number;
 }
 
 /** Bytes that all kept answers may take together, per entry allowed. */
@@ -26,6 +29,7 @@ const BYTES_PER_ENTRY = 2048;
 /** A bounded cache of whole answers. */
 export class DnsCache {
   readonly #options: DnsCacheOptions;
+  /** The one used longest ago is the first. */
   readonly #entries = new Map<string, Entry>();
   #bytes = 0;
 
@@ -38,15 +42,20 @@ export class DnsCache {
     return this.#entries.size;
   }
 
+  /** What they take, in bytes. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** A copy of the answer with its TTLs aged, or undefined. */
   get(key: string, now: number): Uint8Array | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    this.#entries.delete(key);
     if (entry.expiresAt <= now) {
-      this.#bytes -= entry.message.length;
+      this.#remove(key);
       return undefined;
     }
+    this.#entries.delete(key);
     this.#entries.set(key, entry);
     const message = entry.message.slice();
     const seconds = Math.floor((now - entry.storedAt) / 1000);
@@ -54,26 +63,29 @@ export class DnsCache {
     return message;
   }
 
-  /** Keeps an answer; `seconds` below 0 keeps nothing. */
+  /** Keeps a copy of an answer; `seconds` below 0 keeps nothing. */
   set(
     key: string,
     message: Uint8Array,
     age: { ttlOffsets: readonly number[]; seconds: number; now: number },
   ): void {
     const { entries, minTtlMs, maxTtlMs } = this.#options;
-    if (entries === 0 || age.seconds < 0) return;
-    const ttlMs = Math.min(Math.max(age.seconds * 1000, minTtlMs), maxTtlMs);
-    if (ttlMs === 0) return;
     this.#remove(key);
-    const { ttlOffsets, now: storedAt } = age;
-    const expiresAt = storedAt + ttlMs;
-    this.#entries.set(key, { message, ttlOffsets, storedAt, expiresAt });
-    this.#bytes += message.length;
-    while (
-      this.#entries.size > entries || this.#bytes > entries * BYTES_PER_ENTRY
-    ) {
-      const oldest = this.#entries.keys().next().value;
-      if (oldest === undefined) break;
+    const ttlMs = Math.min(Math.max(age.seconds * 1000, minTtlMs), maxTtlMs);
+    if (age.seconds < 0 || ttlMs === 0) return;
+    const ttlOffsets = Uint16Array.from(age.ttlOffsets);
+    const size = message.length + ttlOffsets.byteLength + key.length;
+    this.#entries.set(key, {
+      message: message.slice(),
+      ttlOffsets,
+      storedAt: age.now,
+      expiresAt: age.now + ttlMs,
+      size,
+    });
+    this.#bytes += size;
+    const limit = entries * BYTES_PER_ENTRY;
+    for (const oldest of this.#entries.keys()) {
+      if (this.#entries.size <= entries && this.#bytes <= limit) break;
       this.#remove(oldest);
     }
   }
@@ -81,7 +93,7 @@ export class DnsCache {
   #remove(key: string): void {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
-    this.#bytes -= entry.message.length;
+    this.#bytes -= entry.size;
     this.#entries.delete(key);
   }
 }

@@ -3,19 +3,24 @@
  * upstreams and answers to clients out.
  *
  * - The same question in flight is asked once; all who asked get the answer.
- * - An upstream that is silent, fails or refuses is followed by the next one,
- *   and is asked last for a while.
+ * - An upstream that is silent, fails or refuses is followed by the next one.
+ *   One that was silent is asked last for a while.
  * - A truncated answer is asked for again by TCP, of the same upstream.
  * - An answer that a client cannot take by UDP is sent truncated.
  */
 import {
-  DNS_UDP_LIMIT,
   type DnsMessage,
-  emptyDnsAnswer,
+  isAnswerTo,
   parseDns,
+  RecordType,
   ResponseCode,
-  setDnsId,
 } from "../wire/dns.ts";
+import {
+  EDNS_UDP_LIMIT,
+  emitDnsAnswer,
+  emitDnsQuery,
+  readdressDns,
+} from "../wire/dns_emit.ts";
 import { DnsCache, type DnsCacheOptions } from "./dns_cache.ts";
 
 /** How a question or an answer travels. */
@@ -34,17 +39,15 @@ export interface DnsProxyOptions {
    * Answers that need no upstream: names of peers.
    * @returns a whole answer to the query, or undefined to forward it.
    */
-  readonly local: (query: DnsMessage, bytes: Uint8Array) =>
-    | Uint8Array
-    | undefined;
+  readonly local: (query: DnsMessage) => Uint8Array | undefined;
 }
 
 /** What a proxy asks of the world. */
 export type DnsOutput =
   | {
     readonly kind: "ask";
-    /** Names the question in handleAnswer and handleFailure. */
-    readonly question: number;
+    /** Names this asking in handleAnswer and handleFailure. */
+    readonly ask: number;
     readonly upstream: number;
     readonly transport: DnsTransport;
     readonly message: Uint8Array;
@@ -58,47 +61,56 @@ export type DnsOutput =
 
 /** Counts since the start. */
 export interface DnsStatistics {
+  /** Well-formed queries. */
   queries: number;
+  /** Messages of clients that are none. */
+  malformed: number;
   answeredFromCache: number;
   joined: number;
+  /** Upstreams that were silent, failed or refused. */
   upstreamFailures: number;
+  /** Queries beyond a limit: told «server failure». */
   refused: number;
 }
 
 interface Client {
   readonly token: number;
   readonly transport: DnsTransport;
-  readonly query: Uint8Array;
   readonly message: DnsMessage;
 }
 
+/** What clients wait for. */
 interface Question {
-  readonly number: number;
   readonly key: string;
-  readonly query: Uint8Array;
   readonly message: DnsMessage;
   readonly clients: Client[];
-  /** Upstreams still to be tried. */
-  readonly left: number[];
-  id: number;
-  upstream: number;
-  transport: DnsTransport;
-  deadline: number;
+  /** Upstreams still to be asked. */
+  left: readonly number[];
+}
+
+/** One question at one upstream. */
+interface Ask {
+  readonly question: Question;
+  readonly upstream: number;
+  readonly transport: DnsTransport;
+  readonly query: Uint8Array;
+  readonly deadline: number;
 }
 
 /** Questions in flight, and clients that wait for one of them. */
 const MAX_QUESTIONS = 2048;
 const MAX_CLIENTS = 128;
-/** An upstream that failed is asked last for so long, in ms. */
+/** An upstream that was silent is asked last for so long, in ms. */
 const PENALTY_MS = 30_000;
-/** By UDP we give no more, whatever a client says (no fragments: RFC 9715). */
-const UDP_ANSWER_LIMIT = 1232;
+/** By UDP a client without EDNS takes no more (RFC 1035 section 2.3.4). */
+const PLAIN_UDP_LIMIT = 512;
 const OPCODE_QUERY = 0;
 
 /** One proxy for all clients. */
 export class DnsProxy {
   readonly statistics: DnsStatistics = {
     queries: 0,
+    malformed: 0,
     answeredFromCache: 0,
     joined: 0,
     upstreamFailures: 0,
@@ -106,16 +118,22 @@ export class DnsProxy {
   };
   readonly #options: DnsProxyOptions;
   readonly #cache: DnsCache;
-  readonly #byKey = new Map<string, Question>();
-  readonly #byNumber = new Map<number, Question>();
+  readonly #questions = new Map<string, Question>();
+  /** All wait equally long: in the order of their deadlines. */
+  readonly #asks = new Map<number, Ask>();
   readonly #penaltyUntil: number[];
   readonly #outputs: DnsOutput[] = [];
-  #nextNumber = 1;
+  #nextAsk = 1;
 
   constructor(options: DnsProxyOptions) {
     this.#options = options;
     this.#cache = new DnsCache(options.cache);
     this.#penaltyUntil = new Array(options.upstreams).fill(0);
+  }
+
+  /** Questions in flight. */
+  get inFlight(): number {
+    return this.#questions.size;
   }
 
   /**
@@ -128,41 +146,36 @@ export class DnsProxy {
     now: number,
   ): boolean {
     const message = parseDns(query);
-    if (message === undefined || message.response) return false;
+    if (message === undefined || message.response) {
+      this.statistics.malformed++;
+      return false;
+    }
     this.statistics.queries++;
-    const waiting = { ...client, query, message };
-    if (message.opcode === OPCODE_QUERY) this.#resolve(waiting, now);
+    const waiting = { ...client, message };
+    if (isForwardable(message)) this.#resolve(waiting, now);
     else this.#fail(waiting, ResponseCode.NotImplemented);
     return true;
   }
 
-  #resolve(client: Client, now: number): void {
-    const { message, query } = client;
-    const local = this.#options.local(message, query);
-    if (local !== undefined) return this.#answer(client, local);
-    const key = questionKey(message);
-    const kept = this.#cache.get(key, now);
-    if (kept !== undefined) {
-      this.statistics.answeredFromCache++;
-      return this.#answer(client, kept);
-    }
-    this.#forward(client, key, now);
-  }
-
-  /** An upstream's answer to the question of that number. */
+  /** What came as the answer to an asking; anything else is ignored. */
   handleAnswer(number: number, bytes: Uint8Array, now: number): void {
-    const question = this.#byNumber.get(number);
+    const ask = this.#asks.get(number);
+    if (ask === undefined || !isAnswerTo(bytes, ask.query)) return;
     const answer = parseDns(bytes);
-    if (question === undefined || answer === undefined) return;
-    if (!answer.response || answer.id !== question.id) return;
-    if (questionName(answer) !== questionName(question.message)) return;
-    if (answer.truncated && question.transport === "udp") {
-      return this.#ask(question, question.upstream, "tcp", now);
+    if (answer === undefined) return this.handleFailure(number, now);
+    this.#asks.delete(number);
+    const { question, upstream } = ask;
+    this.#penaltyUntil[upstream] = 0;
+    if (answer.truncated && ask.transport === "udp") {
+      return this.#ask(question, upstream, "tcp", now);
     }
     if (
       answer.responseCode === ResponseCode.ServerFailure ||
       answer.responseCode === ResponseCode.Refused
     ) {
+      this.statistics.upstreamFailures++;
+      // It would say the same again.
+      question.left = question.left.filter((other) => other !== upstream);
       return this.#next(question, now, bytes);
     }
     const { ttlOffsets, cacheSeconds: seconds } = answer;
@@ -170,15 +183,14 @@ export class DnsProxy {
     this.#finish(question, bytes);
   }
 
-  /** The upstream could not be asked, or did not answer. */
-  handleFailure(
-    number: number,
-    asked: { upstream: number; now: number },
-  ): void {
-    const question = this.#byNumber.get(number);
-    // Somebody else may be asked by now: the proxy has a timeout of its own.
-    if (question?.upstream !== asked.upstream) return;
-    this.#next(question, asked.now, undefined);
+  /** The upstream could not be asked, or gave no answer. */
+  handleFailure(number: number, now: number): void {
+    const ask = this.#asks.get(number);
+    if (ask === undefined) return;
+    this.#asks.delete(number);
+    this.statistics.upstreamFailures++;
+    this.#penaltyUntil[ask.upstream] = now + PENALTY_MS;
+    this.#next(ask.question, now, undefined);
   }
 
   /** What to do next; call it until it gives undefined. */
@@ -188,55 +200,73 @@ export class DnsProxy {
 
   /** When handleTimeout is due; Infinity where nothing waits. */
   nextTimeout(): number {
-    let next = Infinity;
-    for (const question of this.#byNumber.values()) {
-      next = Math.min(next, question.deadline);
-    }
-    return next;
+    for (const { deadline } of this.#asks.values()) return deadline;
+    return Infinity;
   }
 
   /** Gives up on upstreams that were silent too long. */
   handleTimeout(now: number): void {
-    for (const question of [...this.#byNumber.values()]) {
-      if (question.deadline <= now) this.#next(question, now, undefined);
+    for (const [number, { deadline }] of this.#asks) {
+      if (deadline > now) return;
+      this.handleFailure(number, now);
     }
   }
 
-  #forward(client: Client, key: string, now: number): void {
-    const same = this.#byKey.get(key);
-    if (same !== undefined) {
-      this.statistics.joined++;
-      if (same.clients.length < MAX_CLIENTS) same.clients.push(client);
-      else this.#fail(client, ResponseCode.ServerFailure);
-      return;
+  #resolve(client: Client, now: number): void {
+    const { message } = client;
+    const local = this.#options.local(message);
+    if (local !== undefined) return this.#answer(client, local);
+    const key = questionKey(message);
+    const kept = this.#cache.get(key, now);
+    if (kept !== undefined) {
+      this.statistics.answeredFromCache++;
+      return this.#answer(client, kept);
     }
-    if (this.#byNumber.size >= MAX_QUESTIONS) {
-      this.statistics.refused++;
-      return this.#fail(client, ResponseCode.ServerFailure);
-    }
-    const question: Question = {
-      number: this.#nextNumber++,
-      key,
-      query: client.query,
-      message: client.message,
-      clients: [client],
-      left: this.#order(now),
-      id: 0,
-      upstream: -1,
-      transport: "udp",
-      deadline: Infinity,
-    };
-    this.#byKey.set(key, question);
-    this.#byNumber.set(question.number, question);
-    this.#ask(question, question.left.shift() ?? 0, "udp", now);
+    const same = this.#questions.get(key);
+    if (same === undefined) this.#open(client, key, now);
+    else this.#join(client, same);
   }
 
-  /** Upstreams by preference, those that failed lately last. */
+  #join(client: Client, question: Question): void {
+    if (question.clients.length >= MAX_CLIENTS) return this.#refuse(client);
+    this.statistics.joined++;
+    question.clients.push(client);
+  }
+
+  #open(client: Client, key: string, now: number): void {
+    if (this.#questions.size >= MAX_QUESTIONS) return this.#refuse(client);
+    const { message } = client;
+    const left = this.#order(now);
+    const question: Question = { key, message, clients: [client], left };
+    this.#questions.set(key, question);
+    this.#next(question, now, undefined);
+  }
+
+  /** Upstreams by preference; those that were silent lately last, the longest ago first. */
   #order(now: number): number[] {
-    const all = this.#penaltyUntil.map((_, upstream) => upstream);
-    const penalty = (upstream: number) =>
-      this.#penaltyUntil[upstream] > now ? 1 : 0;
-    return all.sort((a, b) => penalty(a) - penalty(b) || a - b);
+    const penalty = this.#penaltyUntil.map((until) => until > now ? until : 0);
+    const order = [...penalty.keys()];
+    order.sort((a, b) => penalty[a] - penalty[b] || a - b);
+    // A datagram may be lost: a single upstream gets a second chance.
+    return order.length === 1 ? [...order, ...order] : order;
+  }
+
+  /** Asks the next upstream; after the last one the clients get what the last one said. */
+  #next(
+    question: Question,
+    now: number,
+    refusal: Uint8Array | undefined,
+  ): void {
+    const [upstream, ...left] = question.left;
+    if (upstream !== undefined) {
+      question.left = left;
+      return this.#ask(question, upstream, "udp", now);
+    }
+    if (refusal !== undefined) return this.#finish(question, refusal);
+    this.#questions.delete(question.key);
+    for (const client of question.clients) {
+      this.#fail(client, ResponseCode.ServerFailure);
+    }
   }
 
   #ask(
@@ -245,82 +275,60 @@ export class DnsProxy {
     transport: DnsTransport,
     now: number,
   ): void {
-    question.upstream = upstream;
-    question.transport = transport;
-    question.id = this.#options.random16();
-    question.deadline = now + this.#options.timeoutMs;
-    const message = question.query.slice();
-    setDnsId(message, question.id);
-    const { number } = question;
-    this.#outputs.push({
-      kind: "ask",
-      question: number,
+    const ask = this.#nextAsk++;
+    const message = emitDnsQuery(question.message, this.#options.random16());
+    const deadline = now + this.#options.timeoutMs;
+    this.#asks.set(ask, {
+      question,
       upstream,
       transport,
-      message,
+      query: message,
+      deadline,
     });
-  }
-
-  /** The upstream failed: the next one, or the failure itself, to the clients. */
-  #next(question: Question, now: number, answer: Uint8Array | undefined): void {
-    this.statistics.upstreamFailures++;
-    this.#penaltyUntil[question.upstream] = now + PENALTY_MS;
-    const upstream = question.left.shift();
-    if (upstream !== undefined) {
-      this.#ask(question, upstream, "udp", now);
-    } else if (answer !== undefined) {
-      this.#finish(question, answer);
-    } else {
-      this.#forget(question);
-      for (const client of question.clients) {
-        this.#fail(client, ResponseCode.ServerFailure);
-      }
-    }
+    this.#outputs.push({ kind: "ask", ask, upstream, transport, message });
   }
 
   #finish(question: Question, answer: Uint8Array): void {
-    this.#forget(question);
+    this.#questions.delete(question.key);
     for (const client of question.clients) this.#answer(client, answer.slice());
   }
 
-  #forget(question: Question): void {
-    this.#byKey.delete(question.key);
-    this.#byNumber.delete(question.number);
-  }
-
-  /** Sends an answer, the client's own id and spelling of the name in it. */
   #answer(client: Client, answer: Uint8Array): void {
-    const { message, query, transport, token } = client;
+    const { message, transport, token } = client;
     if (transport === "udp" && answer.length > udpLimit(message)) {
-      const truncated = { responseCode: ResponseCode.NoError, truncated: true };
-      answer = emptyDnsAnswer(query, message, truncated);
+      answer = emitDnsAnswer(message, {
+        responseCode: ResponseCode.NoError,
+        truncated: true,
+      });
     }
-    setDnsId(answer, message.id);
-    answer.set(query.subarray(12, message.questionEnd), 12);
+    readdressDns(answer, message);
     this.#outputs.push({ kind: "answer", client: token, message: answer });
   }
 
+  #refuse(client: Client): void {
+    this.statistics.refused++;
+    this.#fail(client, ResponseCode.ServerFailure);
+  }
+
   #fail(client: Client, responseCode: number): void {
-    const answer = emptyDnsAnswer(client.query, client.message, {
-      responseCode,
-      truncated: false,
-    });
-    this.#answer(client, answer);
+    this.#answer(client, emitDnsAnswer(client.message, { responseCode }));
   }
 }
 
-function udpLimit(message: DnsMessage): number {
-  return Math.min(Math.max(message.udpLimit, DNS_UDP_LIMIT), UDP_ANSWER_LIMIT);
+/** Zone transfers are many messages; we pass on one. */
+function isForwardable({ opcode, type }: DnsMessage): boolean {
+  return opcode === OPCODE_QUERY &&
+    type !== RecordType.AXFR && type !== RecordType.IXFR;
 }
 
-function questionName(message: DnsMessage): string {
-  return `${message.name} ${message.type} ${message.class}`;
+function udpLimit({ edns }: DnsMessage): number {
+  const limit = Math.max(edns?.udpLimit ?? 0, PLAIN_UDP_LIMIT);
+  return Math.min(limit, EDNS_UDP_LIMIT);
 }
 
-/** What makes two questions the same: also the flags that change the answer. */
+/** What makes two questions the same: also what else changes the answer. */
 function questionKey(message: DnsMessage): string {
-  const flags = (message.recursionDesired ? 1 : 0) |
-    (message.checkingDisabled ? 2 : 0) | (message.dnssec ? 4 : 0) |
-    (message.udpLimit > 0 ? 8 : 0);
-  return `${questionName(message)} ${flags}`;
+  const { name, type, requestFlags, edns } = message;
+  const extension = edns === undefined ? "" : edns.dnssec ? "DO" : "EDNS";
+  return `${name} ${type} ${message.class} ${requestFlags} ${extension}`;
 }
