@@ -42,9 +42,10 @@ export interface ThroughputOptions extends ContenderOptions {
 
 /** Labels of the contenders, told apart where one takes part twice. */
 export function labels(contenders: readonly ContenderName[]): string[] {
-  return contenders.map((name, i) =>
-    contenders.indexOf(name) === i ? name : `${name} (${i + 1})`
-  );
+  return contenders.map((name, i) => {
+    const earlier = contenders.slice(0, i).filter((other) => other === name);
+    return earlier.length === 0 ? name : `${name} (${earlier.length + 1})`;
+  });
 }
 
 /** Runs all rounds. */
