@@ -68,20 +68,27 @@ async function missingDevices(
   needs: readonly Need[],
 ): Promise<string | undefined> {
   if (needs.includes("root") && Deno.uid() !== 0) return "needs root";
+  if (needs.some(isTcpdump) && Deno.uid() !== 0) {
+    // It gives up its rights by setgroups, which a user namespace forbids.
+    return "tcpdump needs root";
+  }
   if (needs.includes("tun")) {
     try {
       (await Deno.open("/dev/net/tun", { read: true, write: true })).close();
     } catch (error) {
-      const why = error instanceof Deno.errors.NotFound
-        ? "is missing: modprobe tun"
-        : `${error}`;
-      return `/dev/net/tun ${why}`;
+      return error instanceof Deno.errors.NotFound
+        ? "there is no /dev/net/tun: modprobe tun"
+        : "/dev/net/tun may not be opened: run as root";
     }
   }
   if (needs.includes("wireguard-go") && !await cachedWireguardGo()) {
     return "wireguard-go is missing: deno run -A scripts/peers.ts";
   }
   return undefined;
+}
+
+function isTcpdump(need: Need): boolean {
+  return typeof need === "object" && need.program === "tcpdump";
 }
 
 async function hasProgram(name: string): Promise<boolean> {
