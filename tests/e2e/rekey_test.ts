@@ -19,7 +19,13 @@ import {
 } from "../support/sluice.ts";
 import { startWireguardGo } from "../support/wireguard_go.ts";
 
-const SHORT = { rekeyAfterMs: 1500, rekeyOnReceiveMs: 2500 };
+/** Two initiations are never closer than the time of a retry. */
+const SHORT = {
+  rekeyAfterMs: 1500,
+  rekeyOnReceiveMs: 2500,
+  retryMs: 1000,
+  jitterMs: 50,
+};
 
 await e2eTest({
   name:
