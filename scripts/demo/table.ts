@@ -1,5 +1,7 @@
 /** The demo's table: what was sent where, what came back, how fast. */
 
+import { quantile } from "../../tests/bench/statistics.ts";
+
 /** One line of it. */
 export interface Row {
   readonly what: string;
@@ -23,13 +25,6 @@ export function rowOfTimes(
 ): Row {
   const back = timesMs.length;
   return { what, to, sent, back, timesMs, held: back === sent };
-}
-
-/** The value below which the share `q` of the values lies; NaN where there are none. */
-export function quantile(values: readonly number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ??
-    NaN;
 }
 
 /** Aligns columns: the first two to the left, numbers to the right. */

@@ -96,6 +96,27 @@ await e2eTest({
   },
 });
 
+await e2eTest({
+  name: "bad input: a key file that may not be read",
+  needs: ["root"],
+  run: async (lab) => {
+    const namespace = await lab.namespace("gateway");
+    const user = await prepareUnprivileged(namespace);
+    await lab.write("server.key", "secret", 0o600);
+    const path = await writeConfig(lab, {
+      interface: { privateKey: undefined, privateKeyFile: "server.key" },
+    }, 0o644);
+    const { code, stderr } = await runSluice(
+      namespace,
+      ["server", "-c", path],
+      { user },
+    );
+    assert.equal(code, USAGE, stderr);
+    assert.match(stderr, /server\.key/);
+    assert.match(stderr, /denied|may not be read|can't be read/i);
+  },
+});
+
 interface ConfigCase {
   readonly name: string;
   /** A part over a good config, or the whole text. */

@@ -106,6 +106,7 @@ export class LoggedProcess {
   readonly #drained: Promise<unknown>;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array> | undefined;
   #status: Deno.CommandStatus | undefined;
+  #unfinishedLine = "";
 
   constructor(
     name: string,
@@ -149,6 +150,11 @@ export class LoggedProcess {
   /** Resolves when it has ended and all its output is kept. */
   get ended(): Promise<unknown> {
     return this.#drained;
+  }
+
+  /** What it printed after its last newline, such as a status line. */
+  get unfinishedLine(): string {
+    return this.#unfinishedLine;
   }
 
   /** Everything printed so far as one text. */
@@ -230,6 +236,7 @@ export class LoggedProcess {
       const parts = (rest + text).split(/\r?\n/);
       rest = parts.pop()!;
       for (const part of parts) take(part);
+      this.#unfinishedLine = rest;
     }
     if (rest) take(rest);
   }
