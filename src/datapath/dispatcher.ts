@@ -64,9 +64,7 @@ export class Dispatcher {
 
   #dispatchRows(batch: Batch, from: number, now: number): void {
     const { link, counters, outside, rows } = this.#options;
-    // Copies that #toPeer appends are queued by it: they are not looked at again.
-    const count = batch.count;
-    for (let row = from; row < count; row++) {
+    for (let row = from; row < batch.count; row++) {
       switch (batch.verdict[row]) {
         case Verdict.ToPeer:
           this.#toPeer(batch, row, rows === "packed", now);
@@ -116,12 +114,10 @@ export class Dispatcher {
     let at = batch.offset[row];
     const length = batch.length[row];
     if (packed && !batch.hasRoom(row)) {
-      const copy = batch.append(length, batch.peer[row]);
+      const copy = batch.reserve(length);
       if (copy < 0) return this.#drop(batch, row, DropReason.BatchFull, now);
-      batch.verdict[copy] = Verdict.Held;
-      const from = at;
-      at = batch.offset[copy];
-      batch.bytes.copyWithin(at, from, from + length);
+      batch.bytes.copyWithin(copy, at, at + length);
+      at = copy;
     }
     const reason = sealer.seal(at, length, peer, now, link);
     if (reason === DropReason.None) {

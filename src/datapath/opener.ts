@@ -64,7 +64,8 @@ export class Opener {
     const { sessions, peers, format, aead, link } = this.#options;
     const bytes = batch.bytes;
     const header = batch.offset[row] + format.prefix[MessageKind.Transport - 1];
-    const slot = sessions.lookup(transportReceiver(bytes, header));
+    const receiver = transportReceiver(bytes, header);
+    const slot = sessions.lookup(receiver);
     if (slot < 0) return DropReason.UnknownSession;
     if (now - sessions.createdAt[slot] >= this.#options.rejectAfterMs) {
       return DropReason.SessionExpired;
@@ -79,9 +80,10 @@ export class Opener {
       return DropReason.AuthenticationFailed;
     }
     // An erased key authenticates what anybody can make.
-    if (Atomics.load(sessions.generation, slot) !== generation) {
-      return DropReason.UnknownSession;
-    }
+    if (
+      Atomics.load(sessions.generation, slot) !== generation ||
+      sessions.lookup(receiver) !== slot
+    ) return DropReason.UnknownSession;
     if (!sessions.acceptCounter(slot, counter)) return DropReason.Replayed;
 
     const peer = sessions.peer[slot];

@@ -83,8 +83,9 @@ export class Sealer {
     const port = peers.readEndpoint(peer, this.#endpoint, 0);
     if (port === 0) return DropReason.NoEndpoint;
     const generation = Atomics.load(sessions.generation, slot);
-    // The slot may have become another peer's since it was read.
-    if (sessions.peer[slot] !== peer) return DropReason.NoSession;
+    // Still the peer's, so the generation is of a session with keys: a slot is
+    // taken from its peer before it is released.
+    if (peers.currentSession(peer) !== slot) return DropReason.NoSession;
     const counter = sessions.reserveCounters(slot, 1);
     if (counter < 0) return DropReason.NoSession;
 

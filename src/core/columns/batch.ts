@@ -107,12 +107,22 @@ export class Batch {
    * @returns the row, or -1 where rows or spare bytes are used up.
    */
   append(length: number, peer: number): number {
+    if (this.count === this.capacity) return -1;
+    const offset = this.reserve(length);
+    return offset < 0 ? -1 : this.push(offset, length, peer);
+  }
+
+  /**
+   * Takes `length` bytes of the spare area as for an appended row, without the
+   * row: room for what no later stage looks at.
+   * @returns their offset, or -1 where spare bytes are used up.
+   */
+  reserve(length: number): number {
     const offset = (this.#spareAt + this.headroom + 15) & ~15;
     const end = offset + length + this.tailroom;
     if (end > this.#spareEnd) return -1;
-    const row = this.push(offset, length, peer);
-    if (row >= 0) this.#spareAt = end;
-    return row;
+    this.#spareAt = end;
+    return offset;
   }
 
   /** Whether the row lies in the spare area, with head- and tailroom around it. */
