@@ -62,14 +62,17 @@ export class DeviceUapi implements UapiPort {
     if (changes.privateKey === "none") {
       throw new UapiError(UapiErrno.NotSupported, "a device needs its key");
     }
-    if (changes.privateKey !== undefined) {
-      device.setPrivateKey(changes.privateKey, now());
+    try {
+      if (changes.privateKey !== undefined) {
+        device.setPrivateKey(changes.privateKey, now());
+      }
+      if (changes.peers === "replace") {
+        for (const row of device.rows()) removePeer(row);
+      }
+      for (const change of changes.peerChanges) this.#change(change);
+    } finally {
+      drain();
     }
-    if (changes.peers === "replace") {
-      for (const row of device.rows()) removePeer(row);
-    }
-    for (const change of changes.peerChanges) this.#change(change);
-    drain();
   }
 
   #change(change: UapiPeerChange): void {

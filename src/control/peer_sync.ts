@@ -45,6 +45,8 @@ const NO_KEY = new Uint8Array(32);
 export class PeerSync {
   readonly #options: PeerSyncOptions;
   #known = new Map<string, DesiredPeer>();
+  /** Peers of the list that could not be made as it says; tried again next time. */
+  #failed = new Set<string>();
 
   constructor(options: PeerSyncOptions) {
     this.#options = options;
@@ -76,14 +78,22 @@ export class PeerSync {
     // Prefixes may move from one peer to another: all are taken, then given.
     for (const [key, peer] of desired) this.#takePrefixes(key, peer);
     const before = this.#known;
+    const failedBefore = this.#failed;
     this.#known = desired;
+    this.#failed = new Set();
+    let failure: unknown;
     for (const [key, peer] of desired) {
-      const known = before.get(key);
-      if (known === undefined) {
-        this.#add(peer);
-        added.push(peer.name);
-      } else if (this.#update(known, peer)) changed.push(peer.name);
+      const known = failedBefore.has(key) ? undefined : before.get(key);
+      if (known !== undefined && samePeer(known, peer)) continue;
+      try {
+        this.#put(known, peer);
+        (before.has(key) ? changed : added).push(peer.name);
+      } catch (error) {
+        this.#failed.add(key);
+        failure ??= error;
+      }
     }
+    if (failure !== undefined) throw failure;
     return { added, removed, changed };
   }
 
@@ -98,38 +108,28 @@ export class PeerSync {
     }
   }
 
-  #add(peer: DesiredPeer): void {
+  /** Makes a peer as the list says, whether or not the device has it. */
+  #put(known: DesiredPeer | undefined, peer: DesiredPeer): void {
     const { device, now, memory } = this.#options;
-    const { publicKey, endpoint, presharedKey, persistentKeepaliveMs } = peer;
+    const { publicKey, persistentKeepaliveMs } = peer;
+    const presharedKey = peer.presharedKey ?? NO_KEY;
     let row = device.peerOf(publicKey);
     if (row < 0) {
       row = device.addPeer(publicKey, {
-        endpoint,
+        endpoint: peer.endpoint,
         presharedKey,
         persistentKeepaliveMs,
         memory: memory(publicKey),
         now: now(),
       });
+    } else {
+      // It may have roamed: only another address in the list moves it.
+      const moved = !sameEndpoint(known?.endpoint, peer.endpoint);
+      const endpoint = moved ? peer.endpoint : undefined;
+      const settings = { presharedKey, persistentKeepaliveMs, endpoint };
+      device.updatePeer(row, settings, now());
     }
     this.#give(row, peer);
-  }
-
-  #update(known: DesiredPeer, peer: DesiredPeer): boolean {
-    if (samePeer(known, peer)) return false;
-    const { device, now } = this.#options;
-    const row = device.peerOf(peer.publicKey);
-    if (row < 0) {
-      this.#add(peer);
-      return true;
-    }
-    const moved = !sameEndpoint(known.endpoint, peer.endpoint);
-    device.updatePeer(row, {
-      presharedKey: peer.presharedKey ?? NO_KEY,
-      persistentKeepaliveMs: peer.persistentKeepaliveMs,
-      endpoint: moved ? peer.endpoint : undefined,
-    }, now());
-    this.#give(row, peer);
-    return true;
   }
 
   #give(row: number, peer: DesiredPeer): void {

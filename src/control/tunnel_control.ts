@@ -74,12 +74,9 @@ export class TunnelControl {
 
   /** Sends a packet of the gateway itself, or holds it until there is a session. */
   sendPacket(peer: number, packet: Uint8Array): void {
-    const { device, sender, now, onOwnDrop } = this.#options;
-    const reason = sender.seal(peer, packet, now());
-    if (reason === DropReason.NoSession) {
-      device.stagePacket(peer, packet, now());
-      this.drain();
-    } else if (reason !== DropReason.None) onOwnDrop(reason);
+    const { device, now } = this.#options;
+    device.stagePacket(peer, packet, now());
+    this.drain();
   }
 
   /** Carries out what the device wants; call it after every change to it. */
