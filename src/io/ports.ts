@@ -59,6 +59,11 @@ export interface TunDevice extends Disposable {
   /** Somebody removed the interface: its descriptor stays ready, for nothing. */
   readonly gone: boolean;
   /**
+   * A super-packet was read that found no room: the next read begins with it,
+   * and no poller reports it.
+   */
+  readonly pending: boolean;
+  /**
    * Reads what is there into rows of the batch (peer -1), each with the batch's
    * head- and tailroom; a super-packet is split into its segments. Stops when
    * the batch or the device's part of the arena is full. The next read uses
@@ -328,6 +333,8 @@ export interface OutsideShared {
   readonly capacity: number;
   /** Sockets on their way from the sending to the receiving worker. */
   readonly retired: SharedArrayBuffer;
+  /** How each socket was last set to treat fragments. */
+  readonly modes: SharedArrayBuffer;
 }
 
 /** How a worker gets at the outside. */

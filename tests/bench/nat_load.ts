@@ -19,7 +19,9 @@ import {
   IPPROTO,
   MSG,
   POLL,
+  SO,
   SOCK,
+  SOL,
   UDP,
 } from "../../ffi/linux_socket_constants.ts";
 import { parseAddress } from "../../src/core/wire/address.ts";
@@ -77,7 +79,7 @@ class End {
   readonly libc: Libc = openLibc();
   readonly now = openClock(this.libc);
   readonly arena = new Uint8Array(SLOTS * SLOT_BYTES);
-  readonly options: LoadOptions;
+  readonly #options = new SocketOptions(this.libc);
   readonly #descriptor: number;
   readonly #poll = new Int32Array(pollfd.size >> 2);
   readonly #pollBytes = new Uint8Array(this.#poll.buffer);
@@ -86,10 +88,9 @@ class End {
   readonly #addressRoom = new Uint8Array(4);
 
   constructor(options: LoadOptions) {
-    this.options = options;
     const { call } = this.libc;
     this.#descriptor = call.socket(AF.INET, SOCK.DGRAM | SOCK.NONBLOCK, 0);
-    const socket = new SocketOptions(this.libc);
+    const socket = this.#options;
     socket.setBuffer(this.#descriptor, "receive", BUFFER_BYTES);
     socket.setBuffer(this.#descriptor, "send", BUFFER_BYTES);
     if (options.role === "sink") {
@@ -111,10 +112,15 @@ class End {
     this.#poll[0] = this.#descriptor;
   }
 
-  /** Waits for input. @returns whether there is some. */
+  /** Waits for input. @returns whether there is some; an ICMP error is none. */
   wait(timeoutMs: number): boolean {
     this.#poll[1] = POLL.IN;
-    return this.libc.call.poll(this.#pollBytes, 1, timeoutMs) > 0;
+    this.libc.call.poll(this.#pollBytes, 1, timeoutMs);
+    const ready = this.#poll[1] >> 16;
+    if ((ready & POLL.ERR) !== 0) {
+      this.#options.get(this.#descriptor, SOL.SOCKET, SO.ERROR);
+    }
+    return (ready & POLL.IN) !== 0;
   }
 
   /** Says a number to the other end. */
@@ -250,7 +256,9 @@ function runSink(options: LoadOptions): LoadResult {
     vector.setRooms(slot, 0, controlRoom);
   }
   if (options.opens === "waits") end.accept();
-  else do end.say(0); while (!end.wait(HELLO_MS));
+  else {do {
+      end.say(0);
+    } while (!end.wait(HELLO_MS));}
 
   const from = end.now() + options.warmUpMs;
   const word = Math.max(1, options.window >> 3);

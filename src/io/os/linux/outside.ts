@@ -14,6 +14,8 @@ import type {
 import { openPing, openRawEcho } from "./echo_socket.ts";
 import { emptyReport, ERROR_PAYLOAD_ROOM, ErrorQueue } from "./error_queue.ts";
 import { isRawHandle } from "./outside_handle.ts";
+import { OutsideModes } from "./outside_modes.ts";
+import { OutsidePathMtu } from "./outside_path_mtu.ts";
 import { OUTSIDE_HEADROOM, OutsideReceiver } from "./outside_receiver.ts";
 import { OutsideRetired } from "./outside_retired.ts";
 import { OutsideSender } from "./outside_sender.ts";
@@ -58,6 +60,7 @@ export function openOutside(
     raw6,
     capacity,
     retired: new SharedArrayBuffer(OutsideRetired.byteLength(capacity)),
+    modes: new SharedArrayBuffer(OutsideModes.byteLength(capacity)),
   };
   const opened = new LinuxOpenedOutside(libc, shared);
   const set = new PollSet(libc, poller);
@@ -113,6 +116,7 @@ class LinuxOutside implements OutsidePort {
   readonly #sender: OutsideSender;
   readonly #receiver: OutsideReceiver;
   readonly #errors: ErrorQueue;
+  readonly #pathMtu: OutsidePathMtu;
   readonly #retired: OutsideRetired;
   readonly #set: PollSet;
   readonly #receives: boolean;
@@ -127,6 +131,7 @@ class LinuxOutside implements OutsidePort {
     const payloadAt = ((receiveArea.start + 63) & ~63) + OUTSIDE_HEADROOM;
     const start = payloadAt + ERROR_PAYLOAD_ROOM;
     this.#errors = new ErrorQueue(libc, { bytes, payloadAt });
+    this.#pathMtu = new OutsidePathMtu(libc);
     this.#receiver = new OutsideReceiver(libc, {
       shared,
       bytes,
@@ -150,9 +155,7 @@ class LinuxOutside implements OutsidePort {
   }
 
   open(protocol: number, family: 4 | 6, port: number, row: number): number {
-    const handle = this.#sockets.open(protocol, family, port, row);
-    if (handle >= 0 && !isRawHandle(handle)) this.#sender.forget(handle);
-    return handle;
+    return this.#sockets.open(protocol, family, port, row);
   }
 
   port(handle: number): number {
@@ -173,7 +176,7 @@ class LinuxOutside implements OutsidePort {
   }
 
   pathMtu(batch: Batch, row: number): number {
-    return this.#sender.pathMtu(batch, row);
+    return this.#pathMtu.towards(batch, row);
   }
 
   receive(natRow: number, handle: number, batch: Batch): number {

@@ -1,60 +1,64 @@
 /**
- * Sending from outside sockets: rows of one socket that follow each other leave
- * by one sendmmsg. Hop limits travel with each message; whether a datagram may
- * be fragmented is a mode of its socket, changed only where it differs.
+ * Sending from outside sockets: the rows of one socket leave by one sendmmsg,
+ * in trains where they are alike, whatever rows of other sockets lie between
+ * them. Hop limits travel with each message; whether a datagram may be
+ * fragmented is a mode of its socket, changed only where it differs.
+ *
+ *     queue     0 a   1 b   2 a   3 a   4 c      rows, with their descriptors
+ *     next      2     -     3     -     -        one chain a descriptor
+ *     sends     a: 0 2 3    b: 1    c: 4
  */
 import type { Libc } from "../../../../ffi/libc.ts";
-import { pollfd } from "../../../../ffi/linux_layouts.ts";
 import {
   AF,
-  ERRNO,
   IP,
   IP_PMTUDISC,
   IPPROTO,
   IPV6,
-  MSG,
-  POLL,
   SOCK,
+  UDP,
 } from "../../../../ffi/linux_socket_constants.ts";
 import type { Batch } from "../../../core/columns/batch.ts";
 import { Verdict } from "../../../core/columns/verdict.ts";
 import { isMappedIpv4 } from "../../../core/wire/address.ts";
 import type { OutsideShared } from "../../ports.ts";
-import { controlSpace, MessageVector } from "./message_vector.ts";
+import { MessageTrains, type TrainOwner } from "./message_trains.ts";
+import { controlSpace, type MessageVector } from "./message_vector.ts";
 import { descriptorOf } from "./outside_handle.ts";
-import { SOCKET_ADDRESS_ROOM, writeSocketAddress } from "./socket_address.ts";
+import { OutsideModes } from "./outside_modes.ts";
 import { SocketOptions } from "./socket_option.ts";
 
-/** Messages of one socket that can wait; one more sends those before it. */
-const CAPACITY = 256;
+/** Rows that can wait; one more sends those before it. */
+const CAPACITY = 1024;
 /** Failed rows that are told; the largest batches have fewer rows. */
 const FAILURES = 8192;
 /** How long to wait for a full socket to take more, and how often. */
 const FULL_WAIT_MS = 5;
 const FULL_WAITS = 3;
-/** The fragmentation mode of a socket that is not known yet. */
-const UNKNOWN_MODE = 0;
 
 /** Queues and sends rows of a batch. */
-export class OutsideSender {
+export class OutsideSender implements TrainOwner {
   /** Rows that could not be sent. */
   readonly failedRow = new Int32Array(FAILURES);
   /** Why, as the system's errno. */
   readonly failedErrno = new Int32Array(FAILURES);
-  readonly #libc: Libc;
   readonly #shared: OutsideShared;
+  readonly #modes: OutsideModes;
   readonly #options: SocketOptions;
-  readonly #vector: MessageVector;
+  readonly #trains: MessageTrains;
+  // The queue: row, descriptor, the next entry of the same descriptor (or -1).
   readonly #row = new Int32Array(CAPACITY);
-  readonly #poll = new Int32Array(pollfd.size >> 2);
-  readonly #pollBytes = new Uint8Array(this.#poll.buffer);
-  readonly #address = new Uint8Array(SOCKET_ADDRESS_ROOM);
-  /** IP_PMTUDISC of each descriptor, plus 1. */
-  #mode = new Uint8Array(1024);
-  #descriptor = -1;
-  #wantedMode = 0;
-  #family: 4 | 6 = 4;
+  readonly #descriptor = new Int32Array(CAPACITY);
+  readonly #next = new Int32Array(CAPACITY);
+  /** Entries that begin a chain. */
+  readonly #head = new Int32Array(CAPACITY);
+  /** Rows of the messages that are being sent. */
+  readonly #sentRow = new Int32Array(CAPACITY);
+  /** Per descriptor, the last entry of its chain plus 1. */
+  #last = new Int32Array(1024);
+  #batch: Batch | undefined;
   #count = 0;
+  #heads = 0;
   #failed = 0;
   #told: "yes" | "no" = "no";
 
@@ -62,16 +66,17 @@ export class OutsideSender {
     libc: Libc,
     options: { shared: OutsideShared; bytes: Uint8Array<ArrayBuffer> },
   ) {
-    this.#libc = libc;
     this.#shared = options.shared;
+    this.#modes = new OutsideModes(options.shared.modes);
     this.#options = new SocketOptions(libc);
-    this.#vector = new MessageVector({
+    this.#trains = new MessageTrains(libc, this, {
       bytes: options.bytes,
       capacity: CAPACITY,
-      pieces: CAPACITY,
       controlRoom: controlSpace(4),
+      trains: knowsTrains(libc, this.#options) ? "tried" : "never",
+      fullWaitMs: FULL_WAIT_MS,
+      fullWaits: FULL_WAITS,
     });
-    for (let i = 0; i < CAPACITY; i++) this.#vector.setPieces(i, i, 1);
   }
 
   /** Rows told by {@linkcode failedRow}. */
@@ -79,58 +84,24 @@ export class OutsideSender {
     return this.#failed;
   }
 
-  /** A descriptor was opened anew: forgets the mode of the one that had its number. */
-  forget(descriptor: number): void {
-    if (descriptor >= this.#mode.length) {
-      const grown = new Uint8Array(
-        Math.max(descriptor + 1, this.#mode.length * 2),
-      );
-      grown.set(this.#mode);
-      this.#mode = grown;
-    }
-    this.#mode[descriptor] = UNKNOWN_MODE;
-  }
-
-  /** Queues a row; its bytes must stay until {@linkcode flush}. */
+  /** Queues a row; its bytes and columns must stay until {@linkcode flush}. */
   send(handle: number, batch: Batch, row: number): void {
     if (this.#told === "yes") {
       this.#failed = 0;
       this.#told = "no";
     }
+    if (this.#count === CAPACITY || batch !== this.#batch) this.sendQueued();
+    this.#batch = batch;
     const descriptor = descriptorOf(this.#shared, handle);
-    const mode = batch.dontFragment[row] !== 0
-      ? IP_PMTUDISC.DO
-      : IP_PMTUDISC.DONT;
-    if (
-      descriptor !== this.#descriptor || mode !== this.#wantedMode ||
-      this.#count === CAPACITY
-    ) {
-      this.sendQueued();
-      this.#descriptor = descriptor;
-      this.#wantedMode = mode;
-    }
-    const family = isMappedIpv4(batch.remote, row * 4) ? 4 : 6;
-    this.#family = family;
-    const i = this.#count++;
-    const vector = this.#vector;
-    const port = batch.verdict[row] === Verdict.ToEcho
-      ? 0
-      : batch.remotePort[row];
-    this.#row[i] = row;
-    vector.setPiece(i, batch.offset[row], batch.length[row]);
-    vector.setDestination(i, family, batch.remote, row * 4, port);
-    const hopLimit = batch.hopLimit[row];
-    if (hopLimit === 0) {
-      vector.setControlLength(i, 0);
-      return;
-    }
-    const at = vector.controlAt(i);
-    if (family === 4) {
-      vector.putControl32(at, IPPROTO.IP, IP.TTL, hopLimit);
-    } else {
-      vector.putControl32(at, IPPROTO.IPV6, IPV6.HOPLIMIT, hopLimit);
-    }
-    vector.setControlLength(i, controlSpace(4));
+    this.#makeRoom(descriptor);
+    const entry = this.#count++;
+    const before = this.#last[descriptor] - 1;
+    this.#row[entry] = row;
+    this.#descriptor[entry] = descriptor;
+    this.#next[entry] = -1;
+    if (before >= 0) this.#next[before] = entry;
+    else this.#head[this.#heads++] = entry;
+    this.#last[descriptor] = entry + 1;
   }
 
   /** Sends what is queued. @returns {@linkcode failedCount}. */
@@ -143,91 +114,82 @@ export class OutsideSender {
 
   /** Sends what is queued, the failed rows not being told yet. */
   sendQueued(): void {
-    const count = this.#count;
-    if (count === 0) return;
-    this.#applyMode();
-    let message = 0;
-    let waits = 0;
-    let retried = -1;
-    while (message < count) {
-      const sent = this.#libc.call.sendmmsg(
-        this.#descriptor,
-        this.#vector.from(message),
-        count - message,
-        MSG.DONTWAIT,
-      );
-      if (sent > 0) {
-        message += sent;
-        continue;
-      }
-      const errno = this.#libc.errno();
-      if (errno === ERRNO.EINTR) continue;
-      if (
-        (errno === ERRNO.EAGAIN || errno === ERRNO.ENOBUFS) &&
-        ++waits <= FULL_WAITS
-      ) {
-        this.#waitForRoom();
-      } else if (retried !== message) {
-        // The error may be an ICMP message about an earlier datagram.
-        retried = message;
-      } else {
-        this.#fail(this.#row[message], errno);
-        message++;
-      }
+    const batch = this.#batch;
+    if (batch === undefined) return;
+    for (let i = 0; i < this.#heads; i++) {
+      const head = this.#head[i];
+      this.#last[this.#descriptor[head]] = 0;
+      this.#sendChain(batch, head);
     }
     this.#count = 0;
-    this.#descriptor = -1;
+    this.#heads = 0;
+    this.#batch = undefined;
   }
 
-  /** The path MTU that the system knows towards a row's destination; 0 unknown. */
-  pathMtu(batch: Batch, row: number): number {
-    const at = row * 4;
-    const family = isMappedIpv4(batch.remote, at) ? 4 : 6;
-    const { call } = this.#libc;
-    const probe = call.socket(
-      family === 4 ? AF.INET : AF.INET6,
-      SOCK.DGRAM | SOCK.CLOEXEC,
-      0,
-    );
-    if (probe < 0) return 0;
-    const address = this.#address;
-    const port = batch.remotePort[row] || 9;
-    const length = writeSocketAddress(
-      address,
-      0,
-      family,
-      batch.remote,
-      at,
-      port,
-    );
-    const connected = call.connect(probe, address, length) === 0;
-    const mtu = !connected
-      ? -1
-      : family === 4
-      ? this.#options.get(probe, IPPROTO.IP, IP.MTU)
-      : this.#options.get(probe, IPPROTO.IPV6, IPV6.MTU);
-    call.close(probe);
-    return Math.max(0, mtu);
+  /** Gives a train the destination and hop limit of its first row. */
+  writeHead(
+    vector: MessageVector,
+    train: number,
+    row: number,
+    at: number,
+  ): number {
+    const batch = this.#batch!;
+    const { remote } = batch;
+    const family = isMappedIpv4(remote, row * 4) ? 4 : 6;
+    const port = batch.verdict[row] === Verdict.ToEcho
+      ? 0
+      : batch.remotePort[row];
+    vector.setDestination(train, family, remote, row * 4, port);
+    const hopLimit = batch.hopLimit[row];
+    if (hopLimit === 0) return at;
+    return family === 4
+      ? vector.putControl32(at, IPPROTO.IP, IP.TTL, hopLimit)
+      : vector.putControl32(at, IPPROTO.IPV6, IPV6.HOPLIMIT, hopLimit);
   }
 
-  #applyMode(): void {
-    const descriptor = this.#descriptor;
-    if (descriptor < 0) return;
-    if (descriptor >= this.#mode.length) this.forget(descriptor);
-    const mode = this.#wantedMode;
-    if (this.#mode[descriptor] === mode + 1) return;
-    if (this.#family === 4) {
-      this.#options.set(descriptor, IPPROTO.IP, IP.MTU_DISCOVER, mode);
-    } else {
-      this.#options.set(descriptor, IPPROTO.IPV6, IPV6.MTU_DISCOVER, mode);
+  /** Notes the row of a message that could not be sent. */
+  failed(message: number, errno: number): void {
+    this.#fail(this.#sentRow[message], errno);
+  }
+
+  /** Sends the rows of one socket, in order. */
+  #sendChain(batch: Batch, head: number): void {
+    const trains = this.#trains;
+    const descriptor = this.#descriptor[head];
+    const first = this.#row[head];
+    const family = isMappedIpv4(batch.remote, first * 4) ? 4 : 6;
+    let mode = fragmentation(batch, first);
+    let group = first;
+    for (let entry = head; entry >= 0; entry = this.#next[entry]) {
+      const row = this.#row[entry];
+      if (fragmentation(batch, row) !== mode) {
+        this.#sendTrains(descriptor, family, mode);
+        mode = fragmentation(batch, row);
+      }
+      if (!isAlike(batch, group, row)) group = row;
+      const message = trains.add(batch.offset[row], batch.length[row], group);
+      this.#sentRow[message] = row;
     }
-    this.#mode[descriptor] = mode + 1;
+    this.#sendTrains(descriptor, family, mode);
   }
 
-  #waitForRoom(): void {
-    this.#poll[0] = this.#descriptor;
-    this.#poll[1] = POLL.OUT;
-    this.#libc.call.poll(this.#pollBytes, 1, FULL_WAIT_MS);
+  #sendTrains(descriptor: number, family: 4 | 6, mode: number): void {
+    if (this.#modes.change(descriptor, mode)) {
+      if (family === 4) {
+        this.#options.set(descriptor, IPPROTO.IP, IP.MTU_DISCOVER, mode);
+      } else {
+        this.#options.set(descriptor, IPPROTO.IPV6, IPV6.MTU_DISCOVER, mode);
+      }
+    }
+    this.#trains.send(descriptor);
+  }
+
+  #makeRoom(descriptor: number): void {
+    if (descriptor < this.#last.length) return;
+    const length = Math.max(descriptor + 1, this.#last.length * 2);
+    const last = new Int32Array(length);
+    last.set(this.#last);
+    this.#last = last;
   }
 
   #fail(row: number, errno: number): void {
@@ -235,4 +197,30 @@ export class OutsideSender {
     this.failedRow[this.#failed] = row;
     this.failedErrno[this.#failed++] = errno;
   }
+}
+
+/** Whether the kernel knows UDP_SEGMENT; one that doesn't would send a train as one. */
+function knowsTrains(libc: Libc, options: SocketOptions): boolean {
+  const probe = libc.call.socket(AF.INET, SOCK.DGRAM | SOCK.CLOEXEC, 0);
+  if (probe < 0) return false;
+  const segment = options.get(probe, IPPROTO.UDP, UDP.SEGMENT);
+  libc.call.close(probe);
+  return segment >= 0;
+}
+
+/** The IP_PMTUDISC that a row asks for. */
+function fragmentation(batch: Batch, row: number): number {
+  return batch.dontFragment[row] !== 0 ? IP_PMTUDISC.DO : IP_PMTUDISC.DONT;
+}
+
+/** Whether two rows of a UDP socket go to one remote with one hop limit. */
+function isAlike(batch: Batch, a: number, b: number): boolean {
+  const { remote } = batch;
+  const i = a * 4;
+  const j = b * 4;
+  return batch.verdict[b] === Verdict.ToUdp &&
+    batch.remotePort[a] === batch.remotePort[b] &&
+    batch.hopLimit[a] === batch.hopLimit[b] &&
+    remote[i + 3] === remote[j + 3] && remote[i + 2] === remote[j + 2] &&
+    remote[i + 1] === remote[j + 1] && remote[i] === remote[j];
 }

@@ -20,6 +20,7 @@ import { Protocol } from "../../../core/wire/protocol.ts";
 import type { OutsideShared } from "../../ports.ts";
 import { openPing } from "./echo_socket.ts";
 import { isRawHandle, RawHandle } from "./outside_handle.ts";
+import { OutsideModes } from "./outside_modes.ts";
 import { OutsideRetired } from "./outside_retired.ts";
 import { PollSet } from "./poller_set.ts";
 import {
@@ -30,8 +31,8 @@ import {
 import { SocketOptions } from "./socket_option.ts";
 import { attachWake } from "./wake.ts";
 
-/** What a mapping's socket may hold while the receiving worker is busy. */
-const RECEIVE_BYTES = 1 << 20;
+/** What a mapping's socket may hold while the receiving worker or the device is busy. */
+const BUFFER_BYTES = 1 << 20;
 
 /** The sockets of NAT rows, for the worker that owns the rows. */
 export class LinuxOutsideSockets implements OutsideSockets, Disposable {
@@ -39,6 +40,7 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
   readonly #shared: OutsideShared;
   readonly #options: SocketOptions;
   readonly #set: PollSet;
+  readonly #modes: OutsideModes;
   readonly #retired: OutsideRetired;
   readonly #wake;
   readonly #address = new Uint8Array(SOCKET_ADDRESS_ROOM);
@@ -53,6 +55,7 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
     this.#shared = shared;
     this.#options = new SocketOptions(libc);
     this.#set = new PollSet(libc, shared.poller);
+    this.#modes = new OutsideModes(shared.modes);
     this.#retired = new OutsideRetired(shared.retired, shared.capacity);
     this.#wake = attachWake(libc, shared.wake);
   }
@@ -75,6 +78,7 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
       this.#bind(descriptor, family, port) &&
       this.#set.add(descriptor, row, descriptor)
     ) {
+      this.#modes.forget(descriptor);
       this.#open.add(descriptor);
       return descriptor;
     }
@@ -117,7 +121,8 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
 
   #configure(descriptor: number, family: 4 | 6): boolean {
     const options = this.#options;
-    options.setBuffer(descriptor, "receive", RECEIVE_BYTES);
+    options.setBuffer(descriptor, "receive", BUFFER_BYTES);
+    options.setBuffer(descriptor, "send", BUFFER_BYTES);
     return (family === 4 ||
       options.set(descriptor, IPPROTO.IPV6, IPV6.V6ONLY, 1)) &&
       configureOutside(options, descriptor, family);
