@@ -4,6 +4,7 @@
  * about packets that may be answered, and so many per second and peer.
  */
 import type { Batch } from "../columns/batch.ts";
+import type { ColumnAllocator } from "../columns/columns.ts";
 import { Verdict } from "../columns/verdict.ts";
 import { RateLimiter } from "../flow/rate_limiter.ts";
 import * as icmp from "../wire/icmp.ts";
@@ -69,12 +70,16 @@ const LANES = 256;
 
 /** Appends ICMP errors to batches. */
 export class ErrorReplies {
+  /** Bytes of its columns. */
+  static readonly byteLength = RateLimiter.byteLength(LANES);
+
   readonly #address4: number;
   readonly #address6: Int32Array;
   readonly #hasAddress6: boolean;
   readonly #limiter: RateLimiter;
 
-  constructor(options: ErrorRepliesOptions) {
+  /** @param columns as {@linkcode RateLimiter} takes them. */
+  constructor(options: ErrorRepliesOptions, columns?: ColumnAllocator) {
     this.#address4 = options.address4;
     this.#address6 = options.address6;
     this.#hasAddress6 = options.address6.some((word) => word !== 0);
@@ -82,7 +87,7 @@ export class ErrorReplies {
       lanes: LANES,
       perSecond: options.errorsPerSecond,
       burst: options.errorBurst,
-    });
+    }, columns);
   }
 
   /**

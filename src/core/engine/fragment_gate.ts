@@ -3,6 +3,7 @@
  * outside, and echo requests to the gateway itself.
  */
 import type { Batch } from "../columns/batch.ts";
+import type { ColumnAllocator } from "../columns/columns.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import { Verdict } from "../columns/verdict.ts";
 import { Reassembly, type ReassemblyOptions } from "../flow/reassembly.ts";
@@ -12,8 +13,9 @@ import type { PacketView } from "../wire/packet.ts";
 export class FragmentGate {
   readonly #reassembly: Reassembly;
 
-  constructor(options: ReassemblyOptions) {
-    this.#reassembly = new Reassembly(options);
+  /** @param columns as {@linkcode Reassembly} takes them. */
+  constructor(options: ReassemblyOptions, columns?: ColumnAllocator) {
+    this.#reassembly = new Reassembly(options, columns);
   }
 
   /** Datagrams that wait. */

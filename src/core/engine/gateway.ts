@@ -14,13 +14,16 @@
  *
  * Two workers have one each over the same shared tables: the open worker calls
  * fromTunnel, sendFailed, tick and removePeer and is the NAT's writer; the seal
- * worker calls fromHost, fromOutside and fromOutsideError.
+ * worker calls fromHost, fromOutside and fromOutsideError. Either may be several
+ * threads with one each that take turns, one at a time.
  */
 import type { Batch } from "../columns/batch.ts";
+import { ColumnAllocator, type TableBuffer } from "../columns/columns.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import { Verdict } from "../columns/verdict.ts";
 import { Mapper } from "../flow/mapper.ts";
 import type { NatTable, OutsideSockets } from "../flow/nat.ts";
+import { Reassembly } from "../flow/reassembly.ts";
 import { readDestination } from "../route/addresses.ts";
 import {
   DestinationKind,
@@ -54,6 +57,11 @@ export interface GatewayOptions {
   readonly allowedIps: AllowedIps;
   /** The open worker's; absent in the seal worker, which opens none. */
   readonly sockets?: OutsideSockets;
+  /**
+   * What the gateways of all threads share besides the tables: zeros at first,
+   * {@linkcode Gateway.stateBytes} long. Left out where there is one gateway.
+   */
+  readonly state?: TableBuffer;
 }
 
 /** One worker's view of the gateway. */
@@ -71,10 +79,19 @@ export class Gateway {
   readonly #words = new Int32Array(4);
   #now = 0;
 
+  /** Bytes of what the gateways of all threads share besides the tables. */
+  static stateBytes(config: GatewayConfig): number {
+    return PeerDelivery.byteLength + ErrorReplies.byteLength +
+      Reassembly.byteLength(config.fragmentSlots);
+  }
+
   constructor(options: GatewayOptions) {
     const { config, nat, allowedIps, sockets } = options;
-    const errors = new ErrorReplies(config);
-    const delivery = new PeerDelivery(config.mtu, errors);
+    const columns = new ColumnAllocator(
+      options.state ?? new ArrayBuffer(Gateway.stateBytes(config)),
+    );
+    const errors = new ErrorReplies(config, columns);
+    const delivery = new PeerDelivery(config.mtu, errors, columns);
     const live = new LiveMappings(nat, allowedIps, config);
     const mapper = new Mapper(nat, sockets ?? NO_SOCKETS, config);
     const slots = sockets === undefined ? 0 : config.fragmentSlots;
@@ -83,7 +100,7 @@ export class Gateway {
     this.#destinations = new Destinations(config);
     this.#errors = errors;
     this.#delivery = delivery;
-    this.#fragments = new FragmentGate({ slots, slotsPerPeer });
+    this.#fragments = new FragmentGate({ slots, slotsPerPeer }, columns);
     this.#local = new LocalServices(config.host, delivery);
     this.#mapper = mapper;
     this.#outbound = new Outbound({

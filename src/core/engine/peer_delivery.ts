@@ -2,6 +2,7 @@
  * The last step of every packet that goes to a peer: it has to fit the tunnel.
  */
 import type { Batch } from "../columns/batch.ts";
+import { ColumnAllocator } from "../columns/columns.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import { Verdict } from "../columns/verdict.ts";
 import { splitRow } from "../flow/split.ts";
@@ -12,27 +13,35 @@ import { ErrorKind, type ErrorReplies } from "./error_replies.ts";
 
 /** Hands packets to peers. */
 export class PeerDelivery {
+  /** Bytes of its columns. */
+  static readonly byteLength = 8;
+
   readonly #mtu: number;
   readonly #errors: ErrorReplies;
-  #identification = 0;
+  /** One cell, counted by Atomics. */
+  readonly #identification: Int32Array;
 
-  constructor(mtu: number, errors: ErrorReplies) {
+  /** @param columns zeroed, or those of another thread. */
+  constructor(
+    mtu: number,
+    errors: ErrorReplies,
+    columns = new ColumnAllocator(new ArrayBuffer(PeerDelivery.byteLength)),
+  ) {
     this.#mtu = mtu;
     this.#errors = errors;
+    this.#identification = columns.int32(1);
   }
 
   /** The next identification for an IPv4 header of our own (RFC 6864). */
   nextIdentification(): number {
-    this.#identification = (this.#identification + 1) | 0;
-    return this.#identification & 0xffff;
+    return this.#nextIdentification32() & 0xffff;
   }
 
   /** Hands a packet that the gateway built (IPv6: no extension headers) to a peer. */
   deliver(batch: Batch, row: number, peer: number): void {
     batch.decide(row, Verdict.ToPeer, peer);
     if (batch.length[row] <= this.#mtu) return;
-    this.nextIdentification();
-    splitRow(batch, row, this.#mtu, this.#identification);
+    splitRow(batch, row, this.#mtu, this.#nextIdentification32());
   }
 
   /**
@@ -65,5 +74,9 @@ export class PeerDelivery {
     else ipv6.setHopLimit(bytes, at, view.hopLimit - 1);
     batch.decide(row, Verdict.ToPeer, peer);
     if (tooBig) splitRow(batch, row, this.#mtu, 0);
+  }
+
+  #nextIdentification32(): number {
+    return (Atomics.add(this.#identification, 0, 1) + 1) | 0;
   }
 }

@@ -34,7 +34,6 @@ export class Mapper {
   readonly #sockets: OutsideSockets;
   readonly #limits: MapperLimits;
   readonly #sequence = new PortSequence();
-  #sweepAt = 0;
   #handle = 0;
 
   constructor(nat: NatTable, sockets: OutsideSockets, limits: MapperLimits) {
@@ -78,8 +77,7 @@ export class Mapper {
       Math.max(LEAST_SWEEP, Math.ceil(rows / TICKS_PER_ROUND)),
     );
     for (let step = 0; step < steps; step++) {
-      if (this.#sweepAt >= rows) this.#sweepAt = 0;
-      const row = this.#sweepAt++;
+      const row = nat.nextSwept();
       if (
         nat.stateOf(row) === MappingState.Open &&
         isExpired(nat, row, this.#limits, now)

@@ -40,6 +40,7 @@ const FREE_HEAD = 1; // row + 1
 const RING_HEAD = 2;
 const RING_TAIL = 3;
 const IN_USE = 4;
+const SWEEP_AT = 5;
 const HEADER_CELLS = 6;
 
 const PORTS = 65536;
@@ -139,6 +140,14 @@ export class NatTable {
   /** Rows that were ever used: all mappings lie below. Open worker. */
   get highWater(): number {
     return this.#header[HIGH_WATER];
+  }
+
+  /** The next row of a walk round all that were ever used. Open worker. */
+  nextSwept(): number {
+    const header = this.#header;
+    const row = header[SWEEP_AT] < header[HIGH_WATER] ? header[SWEEP_AT] : 0;
+    header[SWEEP_AT] = row + 1;
+    return row;
   }
 
   /** A MappingState. Any worker; `row` may be anything. */

@@ -2,7 +2,10 @@
  * Token buckets for answers that we make ourselves (RFC 1812 section 4.3.2.8,
  * RFC 4443 section 2.4 f). Several lanes, so that one peer's noise does not use
  * up what the others need.
+ *
+ * Concurrency: one thread at a time.
  */
+import { ColumnAllocator } from "../columns/columns.ts";
 
 /** How much a lane lets through. */
 export interface RateLimiterOptions {
@@ -18,27 +21,37 @@ export class RateLimiter {
   readonly #lanes: number;
   readonly #perMs: number;
   readonly #burst: number;
-  readonly #tokens: Float64Array;
+  /** Tokens that are missing from full buckets. */
+  readonly #spent: Float64Array;
   readonly #filledAt: Float64Array;
 
-  constructor(options: RateLimiterOptions) {
+  /** Bytes of its columns. */
+  static byteLength(lanes: number): number {
+    return lanes * 16;
+  }
+
+  /** @param columns zeroed, or those of another thread's limiter. */
+  constructor(
+    options: RateLimiterOptions,
+    columns = new ColumnAllocator(
+      new ArrayBuffer(RateLimiter.byteLength(options.lanes)),
+    ),
+  ) {
     this.#lanes = options.lanes;
     this.#perMs = options.perSecond / 1000;
     this.#burst = options.burst;
-    this.#tokens = new Float64Array(options.lanes).fill(options.burst);
-    this.#filledAt = new Float64Array(options.lanes);
+    this.#spent = columns.float64(options.lanes);
+    this.#filledAt = columns.float64(options.lanes);
   }
 
   /** Takes a token for a key >= 0. @returns false where none is left. */
   take(key: number, now: number): boolean {
     const lane = key % this.#lanes;
     const elapsed = Math.max(0, now - this.#filledAt[lane]);
-    const tokens = Math.min(
-      this.#burst,
-      this.#tokens[lane] + elapsed * this.#perMs,
-    );
+    const spent = Math.max(0, this.#spent[lane] - elapsed * this.#perMs);
+    const left = spent + 1 <= this.#burst;
     this.#filledAt[lane] = now;
-    this.#tokens[lane] = tokens < 1 ? tokens : tokens - 1;
-    return tokens >= 1;
+    this.#spent[lane] = left ? spent + 1 : spent;
+    return left;
   }
 }

@@ -10,7 +10,10 @@
  * IPv4 as well); an exact duplicate is let pass.
  *
  *     slot: | headers, HEADER_ROOM bytes | payload, 65,536 bytes |
+ *
+ * Concurrency: one thread at a time; several may take turns over one buffer.
  */
+import { ColumnAllocator } from "../columns/columns.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import { equalWords } from "../wire/address.ts";
 import { copyBytes } from "../wire/bytes.ts";
@@ -34,6 +37,7 @@ const PAYLOAD_ROOM = 65536;
 const SLOT_BYTES = HEADER_ROOM + PAYLOAD_ROOM;
 const BITMAP_WORDS = PAYLOAD_ROOM / 8 / 32;
 const MAX_PACKET = 65535;
+const COLUMNS = 15;
 
 const State = { Free: 0, Collecting: 1, Poisoned: 2 } as const;
 const Coverage = { None: 0, Some: 1, All: 2 } as const;
@@ -61,27 +65,41 @@ export class Reassembly {
   readonly #received: Int32Array;
   readonly #end: Int32Array;
   readonly #deadline: Float64Array;
-  #nextDeadline = Infinity;
+  /** One cell: no slot's time is over before. */
+  readonly #nextDeadline: Float64Array;
   #abandoned = 0;
 
-  constructor(options: ReassemblyOptions) {
+  /** Bytes of its columns. */
+  static byteLength(slots: number): number {
+    const cells = BITMAP_WORDS + 17;
+    return slots * (SLOT_BYTES + cells * 4 + 8) + COLUMNS * 8;
+  }
+
+  /** @param columns zeroed, or those of another thread. */
+  constructor(
+    options: ReassemblyOptions,
+    columns = new ColumnAllocator(
+      new ArrayBuffer(Reassembly.byteLength(options.slots)),
+    ),
+  ) {
     const { slots } = options;
     this.#slots = slots;
     this.#slotsPerPeer = options.slotsPerPeer;
-    this.#bytes = new Uint8Array(slots * SLOT_BYTES);
-    this.#bitmap = new Int32Array(slots * BITMAP_WORDS);
-    this.#state = new Int32Array(slots);
-    this.#peer = new Int32Array(slots);
-    this.#version = new Int32Array(slots);
-    this.#protocol = new Int32Array(slots);
-    this.#id = new Int32Array(slots);
-    this.#source = new Int32Array(slots * 4);
-    this.#destination = new Int32Array(slots * 4);
-    this.#headerLength = new Int32Array(slots);
-    this.#payloadLength = new Int32Array(slots);
-    this.#received = new Int32Array(slots);
-    this.#end = new Int32Array(slots);
-    this.#deadline = new Float64Array(slots);
+    this.#bytes = columns.bytes(slots * SLOT_BYTES);
+    this.#bitmap = columns.int32(slots * BITMAP_WORDS);
+    this.#state = columns.int32(slots);
+    this.#peer = columns.int32(slots);
+    this.#version = columns.int32(slots);
+    this.#protocol = columns.int32(slots);
+    this.#id = columns.int32(slots);
+    this.#source = columns.int32(slots * 4);
+    this.#destination = columns.int32(slots * 4);
+    this.#headerLength = columns.int32(slots);
+    this.#payloadLength = columns.int32(slots);
+    this.#received = columns.int32(slots);
+    this.#end = columns.int32(slots);
+    this.#deadline = columns.float64(slots);
+    this.#nextDeadline = columns.float64(1);
   }
 
   /** Slots in use. */
@@ -177,16 +195,14 @@ export class Reassembly {
    *   way for a newer one of the same peer included
    */
   expire(now: number): number {
-    if (now >= this.#nextDeadline) {
-      this.#nextDeadline = Infinity;
+    if (now >= this.#nextDeadline[0]) {
+      let next = Infinity;
       for (let slot = 0; slot < this.#slots; slot++) {
         if (this.#state[slot] === State.Free) continue;
         if (now >= this.#deadline[slot]) this.#abandon(slot);
-        else {this.#nextDeadline = Math.min(
-            this.#nextDeadline,
-            this.#deadline[slot],
-          );}
+        else next = Math.min(next, this.#deadline[slot]);
       }
+      this.#nextDeadline[0] = next;
     }
     const abandoned = this.#abandoned;
     this.#abandoned = 0;
@@ -230,7 +246,10 @@ export class Reassembly {
     this.#received[slot] = 0;
     this.#end[slot] = 0;
     this.#deadline[slot] = now + REASSEMBLY_TIMEOUT_MS;
-    this.#nextDeadline = Math.min(this.#nextDeadline, this.#deadline[slot]);
+    this.#nextDeadline[0] = Math.min(
+      this.#nextDeadline[0],
+      this.#deadline[slot],
+    );
     this.#bitmap.fill(0, slot * BITMAP_WORDS, (slot + 1) * BITMAP_WORDS);
     return slot;
   }
