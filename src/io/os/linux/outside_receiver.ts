@@ -1,45 +1,43 @@
 /**
- * Receiving at outside sockets into slots of the worker's area:
+ * Receiving at outside sockets. A train (UDP_GRO) lies in its slot without gaps;
+ * its datagrams are moved apart, from the last to the first, so that each has
+ * room for the headers that it gets and for its seal:
  *
- *     | 128 for headers | datagram, up to 64 KiB | room behind |   x slots
+ *     received   | 128 | aaaabbbbcc                                   |
+ *     rows       | 128 | aaaa | 64 | 128 | bbbb | 64 | 128 | cc | 64  |
  *
- * Only the pages that datagrams touch cost memory. A slot is taken as long as a
- * row of the batch lies in it, so one batch can gather from many sockets.
+ * A slot is taken as long as a row of the batch lies in it, so one batch can
+ * gather from many sockets.
  */
 import type { Libc } from "../../../../ffi/libc.ts";
 import {
   IP,
   IPPROTO,
   IPV6,
-  MSG,
+  UDP,
 } from "../../../../ffi/linux_socket_constants.ts";
 import type { Batch } from "../../../core/columns/batch.ts";
 import { HEADER_LENGTH as ICMP_HEADER_LENGTH } from "../../../core/wire/icmp.ts";
 import { headerLength, timeToLive } from "../../../core/wire/ipv4.ts";
 import type { Area, OutsideShared } from "../../ports.ts";
-import { controlSpace, MessageVector } from "./message_vector.ts";
-import { SOCKET_ADDRESS_ROOM } from "./socket_address.ts";
+import { controlSpace } from "./message_vector.ts";
+import { ReceiveSlots, TRAIN_ROWS } from "./receive_slots.ts";
 
 /** Writable bytes before each row. */
 export const OUTSIDE_HEADROOM = 128;
-
-/** Distance of slots; not a power of two, so that they spread in the caches. */
-const SLOT_BYTES = 65536 + 17 * 64;
-const DATAGRAM_BYTES = 65536;
-/** Messages that one call takes. */
-const MAX_MESSAGES = 64;
-const CONTROL_ROOM = 2 * controlSpace(4);
+/** Writable bytes behind each row. */
+const TAILROOM = 64;
+const GAP = OUTSIDE_HEADROOM + TAILROOM;
+/** Echo messages that one call takes. */
+const MAX_ECHOES = 64;
 
 /** Receives at the sockets of NAT rows and at the raw echo sockets. */
 export class OutsideReceiver {
-  readonly #libc: Libc;
   readonly #shared: OutsideShared;
-  readonly #start: number;
-  readonly #end: number;
-  readonly #slots: number;
-  readonly #vector: MessageVector;
+  readonly #slots: ReceiveSlots;
+  readonly #remote = new Int32Array(4);
 
-  /** @param options.area where datagrams go; its first byte is a multiple of 64. */
+  /** @param options.area where datagrams go. */
   constructor(
     libc: Libc,
     options: {
@@ -48,34 +46,35 @@ export class OutsideReceiver {
       area: Area;
     },
   ) {
-    this.#libc = libc;
     this.#shared = options.shared;
-    this.#start = options.area.start;
-    const room = options.area.end - this.#start;
-    this.#slots = Math.max(0, Math.floor(room / SLOT_BYTES));
-    this.#end = this.#start + this.#slots * SLOT_BYTES;
-    this.#vector = new MessageVector({
+    this.#slots = new ReceiveSlots(libc, {
       bytes: options.bytes,
-      capacity: this.#slots,
-      pieces: this.#slots,
-      controlRoom: CONTROL_ROOM,
+      area: options.area,
+      headroom: OUTSIDE_HEADROOM,
+      room: TRAIN_ROWS * GAP,
+      controlRoom: 3 * controlSpace(4),
     });
-    for (let slot = 0; slot < this.#slots; slot++) {
-      const at = this.#start + slot * SLOT_BYTES + OUTSIDE_HEADROOM;
-      this.#vector.setPiece(slot, at, DATAGRAM_BYTES);
-      this.#vector.setPieces(slot, slot, 1);
-      this.#vector.setRooms(slot, SOCKET_ADDRESS_ROOM, CONTROL_ROOM);
-    }
   }
 
   /** Reads what waits at a mapping's socket. @returns rows added. */
   receive(natRow: number, descriptor: number, batch: Batch): number {
     const before = batch.count;
-    const slot = this.#freeSlot(batch);
-    const received = this.#read(descriptor, slot, batch);
-    for (let i = slot; i < slot + received; i++) {
-      const length = this.#vector.length(i);
-      this.#take(batch, i, 0, length, this.#hopLimit(i), natRow);
+    const slots = this.#slots;
+    const limit = rowLimit(batch);
+    let slot = this.#freeSlot(batch);
+    for (;;) {
+      // Each message may be a whole train: never take one that finds no rows.
+      const wanted = Math.min(
+        slots.count - slot,
+        Math.floor((limit - batch.count) / TRAIN_ROWS),
+      );
+      if (wanted <= 0) break;
+      const received = slots.receive(descriptor, slot, wanted);
+      for (let i = slot; i < slot + received; i++) {
+        this.#take(batch, i, natRow);
+      }
+      slot += received;
+      if (received < wanted) break;
     }
     return batch.count - before;
   }
@@ -83,70 +82,82 @@ export class OutsideReceiver {
   /** Reads what waits at the raw echo sockets. @returns rows added. */
   receiveEcho(batch: Batch): number {
     const before = batch.count;
-    if (this.#shared.raw4 >= 0) this.#receiveEcho4(batch, this.#shared.raw4);
-    if (this.#shared.raw6 >= 0) this.receive(-1, this.#shared.raw6, batch);
+    const { raw4, raw6 } = this.#shared;
+    if (raw4 >= 0) this.#receiveEcho(batch, raw4, 4);
+    if (raw6 >= 0) this.#receiveEcho(batch, raw6, 6);
     return batch.count - before;
   }
 
   /** A raw IPv4 socket gives the IP header along. */
-  #receiveEcho4(batch: Batch, descriptor: number): void {
+  #receiveEcho(batch: Batch, descriptor: number, family: 4 | 6): void {
+    const slots = this.#slots;
     const slot = this.#freeSlot(batch);
-    const received = this.#read(descriptor, slot, batch);
-    for (let i = slot; i < slot + received; i++) {
-      const length = this.#vector.length(i);
-      const at = this.#start + i * SLOT_BYTES + OUTSIDE_HEADROOM;
-      const header = headerLength(batch.bytes, at);
-      const messageLength = length - header;
-      if (messageLength < ICMP_HEADER_LENGTH) {
-        this.#vector.setRooms(i, SOCKET_ADDRESS_ROOM, CONTROL_ROOM);
-        continue;
-      }
-      const hopLimit = timeToLive(batch.bytes, at);
-      this.#take(batch, i, header, messageLength, hopLimit, -1);
-    }
-  }
-
-  #read(descriptor: number, slot: number, batch: Batch): number {
-    const limit = batch.capacity - (batch.capacity >> 3);
     const wanted = Math.min(
-      this.#slots - slot,
-      limit - batch.count,
-      MAX_MESSAGES,
+      slots.count - slot,
+      rowLimit(batch) - batch.count,
+      MAX_ECHOES,
     );
-    if (wanted <= 0) return 0;
-    const received = this.#libc.call.recvmmsg(
-      descriptor,
-      this.#vector.from(slot),
-      wanted,
-      MSG.DONTWAIT,
-      null,
-    );
-    return received < 0 ? 0 : received;
+    if (wanted <= 0) return;
+    const received = slots.receive(descriptor, slot, wanted);
+    for (let i = slot; i < slot + received; i++) {
+      const at = slots.at(i);
+      const length = slots.vector.length(i);
+      const header = family === 4 ? headerLength(batch.bytes, at) : 0;
+      if (length - header >= ICMP_HEADER_LENGTH) {
+        const hopLimit = family === 4
+          ? timeToLive(batch.bytes, at)
+          : this.#hopLimit(i);
+        slots.vector.readSource(i, this.#remote, 0);
+        this.#push(batch, at + header, length - header, -1, 0, hopLimit);
+      }
+      slots.release(i);
+    }
   }
 
-  /** Makes a row of what lies in a slot, without its first `skip` bytes. */
-  #take(
-    batch: Batch,
-    slot: number,
-    skip: number,
-    length: number,
-    hopLimit: number,
-    natRow: number,
-  ): void {
-    const vector = this.#vector;
-    const at = this.#start + slot * SLOT_BYTES + OUTSIDE_HEADROOM + skip;
-    const row = batch.push(at, length, -1);
-    if (row >= 0) {
-      const port = vector.readSource(slot, batch.remote, row * 4);
-      batch.target[row] = natRow;
-      batch.remotePort[row] = port;
-      batch.hopLimit[row] = hopLimit;
+  /** Makes rows of what lies in a slot. */
+  #take(batch: Batch, slot: number, natRow: number): void {
+    const { vector } = this.#slots;
+    const at = this.#slots.at(slot);
+    const length = vector.length(slot);
+    const size = vector.control32(slot, IPPROTO.UDP, UDP.GRO, length);
+    const port = vector.readSource(slot, this.#remote, 0);
+    const hopLimit = this.#hopLimit(slot);
+    this.#slots.release(slot);
+    if (size >= length) {
+      this.#push(batch, at, length, natRow, port, hopLimit);
+      return;
     }
-    vector.setRooms(slot, SOCKET_ADDRESS_ROOM, CONTROL_ROOM);
+    const last = Math.min(Math.ceil(length / size), TRAIN_ROWS) - 1;
+    for (let i = last; i > 0; i--) {
+      const from = at + i * size;
+      const end = i < last ? from + size : at + length;
+      batch.bytes.copyWithin(from + i * GAP, from, end);
+    }
+    for (let i = 0; i <= last; i++) {
+      const own = i < last ? size : length - last * size;
+      this.#push(batch, at + i * (size + GAP), own, natRow, port, hopLimit);
+    }
+  }
+
+  /** Adds a row that came from `#remote`. */
+  #push(
+    batch: Batch,
+    at: number,
+    length: number,
+    natRow: number,
+    port: number,
+    hopLimit: number,
+  ): void {
+    const row = batch.push(at, length, -1);
+    if (row < 0) return;
+    for (let w = 0; w < 4; w++) batch.remote[row * 4 + w] = this.#remote[w];
+    batch.target[row] = natRow;
+    batch.remotePort[row] = port;
+    batch.hopLimit[row] = hopLimit;
   }
 
   #hopLimit(slot: number): number {
-    const vector = this.#vector;
+    const { vector } = this.#slots;
     const hopLimit = vector.control32(slot, IPPROTO.IP, IP.TTL, 0);
     if (hopLimit !== 0) return hopLimit;
     return vector.control32(slot, IPPROTO.IPV6, IPV6.HOPLIMIT, 0);
@@ -154,12 +165,18 @@ export class OutsideReceiver {
 
   /** The first slot behind all that rows of the batch lie in. */
   #freeSlot(batch: Batch): number {
-    const offset = batch.offset;
-    let last = this.#start - SLOT_BYTES;
-    for (let row = 0; row < batch.count; row++) {
+    const slots = this.#slots;
+    const { offset } = batch;
+    // Slots are filled in order, and rows stay in their order.
+    for (let row = batch.count - 1; row >= 0; row--) {
       const at = offset[row];
-      if (at > last && at < this.#end) last = at;
+      if (at >= slots.start && at < slots.end) return slots.slotOf(at) + 1;
     }
-    return Math.floor((last - this.#start) / SLOT_BYTES) + 1;
+    return 0;
   }
+}
+
+/** Rows that may be filled; the rest is for what stages append. */
+function rowLimit(batch: Batch): number {
+  return batch.capacity - (batch.capacity >> 3);
 }

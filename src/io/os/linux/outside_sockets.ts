@@ -11,6 +11,7 @@ import {
   IPPROTO,
   IPV6,
   SOCK,
+  UDP,
 } from "../../../../ffi/linux_socket_constants.ts";
 import {
   OpenFailure,
@@ -123,6 +124,8 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
     const options = this.#options;
     options.setBuffer(descriptor, "receive", BUFFER_BYTES);
     options.setBuffer(descriptor, "send", BUFFER_BYTES);
+    // A kernel or a ping socket without it gives datagrams one at a time.
+    options.set(descriptor, IPPROTO.UDP, UDP.GRO, 1);
     return (family === 4 ||
       options.set(descriptor, IPPROTO.IPV6, IPV6.V6ONLY, 1)) &&
       configureOutside(options, descriptor, family);

@@ -13,7 +13,6 @@ import {
   IP_PMTUDISC,
   IPPROTO,
   IPV6,
-  MSG,
   SO,
   SOCK,
   SOL,
@@ -27,7 +26,8 @@ import {
   type TunnelSocket,
   type TunnelSocketAttachment,
 } from "../../ports.ts";
-import { controlSpace, MessageVector } from "./message_vector.ts";
+import { controlSpace } from "./message_vector.ts";
+import { ReceiveSlots, TRAIN_ROWS } from "./receive_slots.ts";
 import {
   readSocketPort,
   SOCKET_ADDRESS_ROOM,
@@ -165,28 +165,20 @@ function bindAny(
   return readSocketPort(address, 0);
 }
 
-/** Distance of slots: a datagram, and a shift so that they spread in the caches. */
-const SLOT_BYTES = 65536 + 17 * 64;
-/** Datagrams that the kernel may hand over as one: UDP_MAX_SEGMENTS. */
-const TRAIN_ROWS = 128;
 const CONTROL_ROOM = controlSpace(4) + controlSpace(in6Pktinfo.size);
 
 class LinuxTunnelSocket implements TunnelSocket {
   readonly descriptor: number;
   readonly port: number;
-  readonly #libc: Libc;
   readonly #queue: TunnelSocketQueue;
   readonly #sources: TunnelSocketSources | undefined;
   readonly #family: 4 | 6;
-  readonly #vector: MessageVector;
-  readonly #start: number;
-  readonly #slots: number;
+  readonly #slots: ReceiveSlots;
   readonly #remote = new Int32Array(4);
   readonly #local = new Int32Array(4);
 
   constructor(libc: Libc, attachment: TunnelSocketAttachment) {
     const { descriptor, bytes, receiveArea, family } = attachment;
-    this.#libc = libc;
     this.descriptor = descriptor;
     this.port = attachment.port;
     this.#family = family;
@@ -202,41 +194,28 @@ class LinuxTunnelSocket implements TunnelSocket {
       sources: this.#sources,
       trains: segment < 0 ? "never" : "tried",
     });
-    this.#start = (receiveArea.start + 63) & ~63;
-    const room = receiveArea.end - this.#start;
-    this.#slots = Math.max(0, Math.floor(room / SLOT_BYTES));
-    this.#vector = new MessageVector({
+    this.#slots = new ReceiveSlots(libc, {
       bytes,
-      capacity: this.#slots,
-      pieces: this.#slots,
+      area: receiveArea,
+      headroom: 0,
+      room: 0,
       controlRoom: CONTROL_ROOM,
     });
-    for (let slot = 0; slot < this.#slots; slot++) {
-      this.#vector.setPiece(slot, this.#start + slot * SLOT_BYTES, 65536);
-      this.#vector.setPieces(slot, slot, 1);
-      this.#vector.setRooms(slot, SOCKET_ADDRESS_ROOM, CONTROL_ROOM);
-    }
   }
 
   receive(batch: Batch): number {
+    const slots = this.#slots;
     const before = batch.count;
     const limit = batch.capacity - (batch.capacity >> 3);
     let slot = 0;
-    while (slot < this.#slots) {
+    while (slot < slots.count) {
       // Each message may be a whole train: never take one that finds no rows.
       const wanted = Math.min(
-        this.#slots - slot,
+        slots.count - slot,
         Math.floor((limit - batch.count) / TRAIN_ROWS),
       );
       if (wanted <= 0) break;
-      const received = this.#libc.call.recvmmsg(
-        this.descriptor,
-        this.#vector.from(slot),
-        wanted,
-        MSG.DONTWAIT,
-        null,
-      );
-      if (received <= 0) break;
+      const received = slots.receive(this.descriptor, slot, wanted);
       for (let i = slot; i < slot + received; i++) this.#take(batch, i);
       slot += received;
       if (received < wanted) break;
@@ -262,7 +241,7 @@ class LinuxTunnelSocket implements TunnelSocket {
 
   /** Makes rows of what lies in a slot. */
   #take(batch: Batch, slot: number): void {
-    const vector = this.#vector;
+    const { vector } = this.#slots;
     const remote = this.#remote;
     const port = vector.readSource(slot, remote, 0);
     const length = vector.length(slot);
@@ -270,8 +249,8 @@ class LinuxTunnelSocket implements TunnelSocket {
     if (this.#sources !== undefined && this.#readLocal(slot)) {
       this.#sources.learn(remote, 0, port, this.#local, 0);
     }
-    vector.setRooms(slot, SOCKET_ADDRESS_ROOM, CONTROL_ROOM);
-    const start = this.#start + slot * SLOT_BYTES;
+    this.#slots.release(slot);
+    const start = this.#slots.at(slot);
     const end = start + length;
     // An empty datagram is a row as well: it counts as «not WireGuard».
     let at = start;
@@ -290,7 +269,7 @@ class LinuxTunnelSocket implements TunnelSocket {
 
   /** Reads the address that a message was sent to. @returns whether it is known. */
   #readLocal(slot: number): boolean {
-    const vector = this.#vector;
+    const { vector } = this.#slots;
     const local = this.#local;
     if (this.#family === 4) {
       const at = vector.findControl(slot, IPPROTO.IP, IP.PKTINFO);
