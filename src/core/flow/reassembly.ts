@@ -37,7 +37,7 @@ const PAYLOAD_ROOM = 65536;
 const SLOT_BYTES = HEADER_ROOM + PAYLOAD_ROOM;
 const BITMAP_WORDS = PAYLOAD_ROOM / 8 / 32;
 const MAX_PACKET = 65535;
-const COLUMNS = 15;
+const COLUMNS = 16;
 
 const State = { Free: 0, Collecting: 1, Poisoned: 2 } as const;
 const Coverage = { None: 0, Some: 1, All: 2 } as const;
@@ -65,6 +65,8 @@ export class Reassembly {
   readonly #received: Int32Array;
   readonly #end: Int32Array;
   readonly #deadline: Float64Array;
+  /** One cell: slots in use. */
+  readonly #used: Int32Array;
   /** One cell: no slot's time is over before. */
   readonly #nextDeadline: Float64Array;
   #abandoned = 0;
@@ -99,16 +101,13 @@ export class Reassembly {
     this.#received = columns.int32(slots);
     this.#end = columns.int32(slots);
     this.#deadline = columns.float64(slots);
+    this.#used = columns.int32(1);
     this.#nextDeadline = columns.float64(1);
   }
 
   /** Slots in use. */
   get size(): number {
-    let used = 0;
-    for (let slot = 0; slot < this.#slots; slot++) {
-      if (this.#state[slot] !== State.Free) used++;
-    }
-    return used;
+    return this.#used[0];
   }
 
   /**
@@ -187,6 +186,7 @@ export class Reassembly {
   /** Frees a slot. */
   free(slot: number): void {
     this.#state[slot] = State.Free;
+    this.#used[0]--;
   }
 
   /**
@@ -195,7 +195,7 @@ export class Reassembly {
    *   way for a newer one of the same peer included
    */
   expire(now: number): number {
-    if (now >= this.#nextDeadline[0]) {
+    if (this.size > 0 && now >= this.#nextDeadline[0]) {
       let next = Infinity;
       for (let slot = 0; slot < this.#slots; slot++) {
         if (this.#state[slot] === State.Free) continue;
@@ -233,6 +233,7 @@ export class Reassembly {
     const slot = this.#choose(peer);
     if (slot < 0) return -1;
     this.#state[slot] = State.Collecting;
+    this.#used[0]++;
     this.#peer[slot] = peer;
     this.#version[slot] = view.version;
     this.#protocol[slot] = view.version === 4 ? view.protocol : 0;
