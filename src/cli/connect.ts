@@ -21,7 +21,7 @@ import { attend } from "./attend.ts";
 import { EndingWatch } from "./ending.ts";
 import { ExitCode, UserError } from "./errors.ts";
 import { logger, type LogLevel, setupLog } from "./log.ts";
-import { cryptoChoice, timerConstants } from "./overrides.ts";
+import { cryptoChoice, timerConstants, workerChoice } from "./overrides.ts";
 import { requireTun, startupError } from "./startup_error.ts";
 import { openStatusLine } from "./status.ts";
 import { type TunnelEvents, TunnelProcess } from "./tunnel_process.ts";
@@ -92,6 +92,7 @@ async function run(
       amnezia: conf.interface.amnezia ?? PLAIN_WIREGUARD,
       timers: timerConstants(),
       crypto: cryptoChoice("auto"),
+      workers: workerChoice("auto"),
       mtu: clientInterface(conf, name).mtu,
       listenPort: conf.interface.listenPort ?? 0,
       source: "system",

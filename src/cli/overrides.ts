@@ -1,4 +1,4 @@
-/** What the environment changes: the crypto, and for tests timers and load. */
+/** What the environment changes: crypto and workers, and for tests timers and load. */
 import type { LoadMode } from "../core/wireguard/load_meter.ts";
 import {
   PROTOCOL_TIMERS,
@@ -6,8 +6,10 @@ import {
 } from "../core/wireguard/timers.ts";
 import { AEAD_CHOICES, type AeadName } from "../datapath/crypto/select_aead.ts";
 import { ExitCode, UserError } from "./errors.ts";
+import { MAX_WORKERS, type WorkerChoice } from "./worker_plan.ts";
 
 const CRYPTO = "SLUICE_CRYPTO";
+const WORKERS = "SLUICE_WORKERS";
 const TIMERS = "SLUICE_TEST_TIMERS";
 const UNDER_LOAD = "SLUICE_TEST_UNDER_LOAD";
 
@@ -23,6 +25,25 @@ export function cryptoChoice(configured: AeadName): AeadName {
   throw new UserError(
     `${CRYPTO}=${name} names no crypto`,
     `one of ${AEAD_CHOICES.join(", ")}`,
+    ExitCode.Usage,
+  );
+}
+
+/**
+ * The workers that `SLUICE_WORKERS` asks for, else those given.
+ * @throws {UserError} for anything but `auto`, `single` or a number.
+ */
+export function workerChoice(configured: WorkerChoice): WorkerChoice {
+  const text = Deno.env.get(WORKERS);
+  if (text === undefined || text === "") return configured;
+  if (text === "auto" || text === "single") return text;
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= MAX_WORKERS) {
+    return count;
+  }
+  throw new UserError(
+    `${WORKERS}=${text} is no number of workers`,
+    `auto, single, or 1 to ${MAX_WORKERS}`,
     ExitCode.Usage,
   );
 }

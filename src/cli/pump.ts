@@ -1,6 +1,6 @@
 /**
- * Composes a pump inside its worker: arena, kernels, crypto, devices, engine.
- * The setup comes from the control thread and is plain data.
+ * Composes the pumps of a worker: arena, kernels, crypto, devices, engine. The
+ * setup comes from the control thread and is plain data.
  */
 import { Batch } from "../core/columns/batch.ts";
 import { Gateway, type GatewayConfig } from "../core/engine/gateway.ts";
@@ -11,10 +11,11 @@ import { ControlLink } from "../datapath/control_link.ts";
 import { type AeadName, selectAead } from "../datapath/crypto/select_aead.ts";
 import { Dispatcher, type OutsideSender } from "../datapath/dispatcher.ts";
 import { instantiateKernels } from "../datapath/kernels/kernels.ts";
-import { runOpenPump } from "../datapath/open_pump.ts";
+import { OpenPump } from "../datapath/open_pump.ts";
 import { Opener } from "../datapath/opener.ts";
+import { runInTurns, runPumps } from "../datapath/pump_loop.ts";
 import { RandomPool } from "../datapath/random_pool.ts";
-import { runSealPump } from "../datapath/seal_pump.ts";
+import { SealPump } from "../datapath/seal_pump.ts";
 import { SEAL_TAILROOM, Sealer, sealHeadroom } from "../datapath/sealer.ts";
 import {
   attachTables,
@@ -22,28 +23,33 @@ import {
   type SharedTables,
   Thread,
 } from "../datapath/shared_state.ts";
+import { Turnstile } from "../datapath/turnstile.ts";
 import { openPlatform, type Platform } from "../io/platform.ts";
 import type {
+  Area,
   OutsidePort,
   OutsideShared,
+  Poller,
   TunDevice,
   TunnelSocketAttachment,
   TunOffload,
 } from "../io/ports.ts";
-
-/** Which pump a worker runs. */
-export type PumpRole = "open" | "seal";
+import type { PumpRole } from "./worker_plan.ts";
 
 /** What decides about packets. */
 export type EngineSetup =
   | { readonly kind: "gateway"; readonly config: GatewayConfig }
   | { readonly kind: "point-to-point" };
 
-/** All that a pump needs; survives structured cloning. */
+/** All that a worker needs; survives structured cloning. */
 export interface PumpSetup {
   readonly role: PumpRole;
+  /** Shared with the workers of the same role; undefined for the only one. */
+  readonly turnstile: SharedArrayBuffer | undefined;
   readonly shared: SharedState;
   readonly engine: EngineSetup;
+  /** What the gateways of all workers share, Gateway.stateBytes long. */
+  readonly gatewayState: SharedArrayBuffer | undefined;
   readonly format: MessageFormat;
   readonly crypto: AeadName;
   /** Largest inner packet, in bytes. */
@@ -52,7 +58,7 @@ export interface PumpSetup {
   readonly rejectAfterMs: number;
   /** Whether dropped packets are shown to the control thread. */
   readonly trace: boolean;
-  /** Descriptors of the pump's poll set and of its wake. */
+  /** Descriptors of the worker's poll set and of its wake. */
   readonly poller: number;
   readonly wake: number;
   readonly tun: TunSetup | undefined;
@@ -78,40 +84,50 @@ const ARENA = TUNNEL_RECEIVE + TUN_READ + TUN_WRITE + OUTSIDE_RECEIVE + SPARE +
 /** Rows of a batch: eight full trains of 64 and what stages append. */
 const ROWS = 1024;
 
-/** Runs a pump until the stop cell is set. Blocks the calling thread. */
-export function runPump(setup: PumpSetup): void {
-  const platform = openPlatform();
-  const tables = attachTables(setup.shared);
-  const parts = new PumpParts(platform, setup, tables);
-  if (setup.role === "open") openPump(parts);
-  else sealPump(parts);
+/** Runs a worker's pumps until the stop cell is set. Blocks the calling thread. */
+export function runWorker(setup: PumpSetup): void {
+  const parts = new PumpParts(openPlatform(), setup);
+  const { poller, now, tables: { stop } } = parts;
+  const loop = { poller, now, stop };
+  switch (setup.role) {
+    case "both":
+      return runPumps([openPump(parts), sealPump(parts)], loop);
+    case "open":
+    case "seal": {
+      const pump = setup.role === "open" ? openPump(parts) : sealPump(parts);
+      return setup.turnstile === undefined
+        ? runPumps([pump], loop)
+        : runInTurns(pump, new Turnstile(setup.turnstile), loop);
+    }
+  }
 }
 
-/** What both pumps are made of. */
+/** What the pumps of one worker are made of. */
 class PumpParts {
+  readonly tables: SharedTables;
   readonly now: () => number;
-  readonly kernels;
-  readonly aead;
   readonly batch: Batch;
+  readonly aead;
   readonly counters;
   readonly link: ControlLink;
+  readonly poller: Poller;
   readonly socket;
   readonly tun: TunDevice | undefined;
   readonly outside: OutsidePort | undefined;
   readonly sealer: Sealer;
+  readonly gateway: Gateway | undefined;
 
-  constructor(
-    readonly platform: Platform,
-    readonly setup: PumpSetup,
-    readonly tables: SharedTables,
-  ) {
-    const open = setup.role === "open";
-    const thread = open ? Thread.OpenPump : Thread.SealPump;
+  constructor(readonly platform: Platform, readonly setup: PumpSetup) {
+    const opens = setup.role !== "seal";
+    const seals = setup.role !== "open";
+    const thread = opens ? Thread.OpenPump : Thread.SealPump;
+    this.tables = attachTables(setup.shared);
     this.now = platform.openClock();
-    this.kernels = instantiateKernels({ arenaBytes: ARENA });
-    this.aead = selectAead(this.kernels, { force: setup.crypto }).aead;
-    const { bytes, firstFree } = this.kernels;
+    const kernels = instantiateKernels({ arenaBytes: ARENA });
+    const { bytes, firstFree } = kernels;
     const plan = new ArenaPlan(firstFree, bytes.length);
+    const take = (wanted: boolean, byteLength: number): Area =>
+      wanted ? plan.take(byteLength) : EMPTY_AREA;
     const headroom = sealHeadroom(setup.format);
     const spare = plan.take(SPARE);
     this.batch = new Batch({
@@ -122,25 +138,32 @@ class PumpParts {
       headroom,
       tailroom: SEAL_TAILROOM,
     });
-    this.counters = tables.counters[thread];
+    this.aead = selectAead(kernels, { force: setup.crypto }).aead;
+    this.counters = this.tables.counters[thread];
     this.link = new ControlLink(
-      tables.rings[thread],
-      tables.peers,
-      tables.bell,
+      this.tables.rings[thread],
+      this.tables.peers,
+      this.tables.bell,
       setup.trace,
     );
+    this.poller = platform.attachPoller({
+      descriptor: setup.poller,
+      wake: setup.wake,
+      tunnel: opens ? setup.tunnel.descriptor : undefined,
+      tun: seals ? setup.tun?.descriptor : undefined,
+    });
     this.socket = platform.attachTunnelSocket({
       ...setup.tunnel,
       bytes,
-      receiveArea: open ? plan.take(TUNNEL_RECEIVE) : EMPTY_AREA,
+      receiveArea: take(opens, TUNNEL_RECEIVE),
     });
     this.tun = setup.tun && platform.attachTun({
       ...setup.tun,
       mtu: setup.mtu,
-      kernels: this.kernels,
+      kernels,
       bytes,
-      readArea: open ? EMPTY_AREA : plan.take(TUN_READ),
-      writeArea: open ? plan.take(TUN_WRITE) : EMPTY_AREA,
+      readArea: take(seals, TUN_READ),
+      writeArea: take(opens, TUN_WRITE),
       headroom,
       tailroom: SEAL_TAILROOM - 15,
       padLimit: setup.mtu,
@@ -148,12 +171,12 @@ class PumpParts {
     this.outside = setup.outside && platform.attachOutside({
       shared: setup.outside,
       bytes,
-      receiveArea: open ? EMPTY_AREA : plan.take(OUTSIDE_RECEIVE),
+      receiveArea: take(seals, OUTSIDE_RECEIVE),
     });
     this.sealer = new Sealer({
       bytes,
-      sessions: tables.sessions,
-      peers: tables.peers,
+      sessions: this.tables.sessions,
+      peers: this.tables.peers,
       format: setup.format,
       aead: this.aead,
       socket: this.socket,
@@ -161,86 +184,79 @@ class PumpParts {
       writer: thread,
       mtu: setup.mtu,
       rejectAfterMs: setup.rejectAfterMs,
+      rows: ROWS,
     });
+    this.gateway = this.#openGateway(opens);
   }
 
-  /** The gateway's engine, or undefined where the tunnel has none. */
-  gateway(): Gateway | undefined {
-    const { setup, tables, outside } = this;
-    if (setup.engine.kind !== "gateway" || tables.nat === undefined) {
-      return undefined;
-    }
+  #openGateway(opens: boolean): Gateway | undefined {
+    const { engine, gatewayState } = this.setup;
+    const { nat, allowedIps } = this.tables;
+    if (engine.kind !== "gateway" || nat === undefined) return undefined;
     return new Gateway({
-      config: setup.engine.config,
-      nat: tables.nat,
-      allowedIps: tables.allowedIps,
-      sockets: setup.role === "open" ? outside : undefined,
-    });
-  }
-
-  dispatcher(outside: OutsideSender | undefined): Dispatcher {
-    return new Dispatcher({
-      sealer: this.sealer,
-      socket: this.socket,
-      link: this.link,
-      counters: this.counters,
-      tun: this.tun,
-      outside,
-      rows: this.setup.role === "open" ? "packed" : "roomy",
+      config: engine.config,
+      nat,
+      allowedIps,
+      sockets: opens ? this.outside : undefined,
+      state: gatewayState,
     });
   }
 }
 
-function openPump(parts: PumpParts): void {
-  const { platform, setup, tables, outside, batch } = parts;
-  const gateway = parts.gateway();
+function openPump(parts: PumpParts): OpenPump {
+  const { setup, tables, gateway, outside, batch, counters, link } = parts;
+  const { socket, sealer, tun } = parts;
   const sender = gateway && outside && tables.nat &&
-    outsideSender(platform, gateway, outside, tables.nat);
-  const poller = platform.attachPoller({
-    descriptor: setup.poller,
-    wake: setup.wake,
-    tunnel: setup.tunnel.descriptor,
-  });
-  runOpenPump({
-    poller,
-    socket: parts.socket,
+    outsideSender(parts.platform, gateway, outside, tables.nat);
+  return new OpenPump({
+    socket,
     opener: new Opener({
       sessions: tables.sessions,
       peers: tables.peers,
       format: setup.format,
       aead: parts.aead,
-      link: parts.link,
+      link,
       rejectAfterMs: setup.rejectAfterMs,
+      rows: ROWS,
     }),
     engine: gateway ?? new PointToPoint(tables.allowedIps),
-    dispatcher: parts.dispatcher(sender),
-    counters: parts.counters,
-    commands: tables.rings[Thread.Control],
+    dispatcher: new Dispatcher({
+      sealer,
+      socket,
+      link,
+      counters,
+      tun,
+      outside: sender,
+      rows: "packed",
+    }),
+    counters,
     batch,
-    now: parts.now,
-    stop: tables.stop,
+    commands: tables.rings[Thread.Control],
+    nextTick: tables.nextTick,
   });
 }
 
-function sealPump(parts: PumpParts): void {
-  const { platform, setup, tables, outside, batch } = parts;
-  const gateway = parts.gateway();
-  const poller = platform.attachPoller({
-    descriptor: setup.poller,
-    wake: setup.wake,
-    tun: setup.tun?.descriptor,
-  });
-  runSealPump({
+function sealPump(parts: PumpParts): SealPump {
+  const { tables, gateway, outside, batch, counters, link } = parts;
+  const { poller, socket, sealer, tun } = parts;
+  return new SealPump({
     poller,
     engine: gateway ?? new PointToPoint(tables.allowedIps),
-    dispatcher: parts.dispatcher(undefined),
-    counters: parts.counters,
+    sealer,
+    dispatcher: new Dispatcher({
+      sealer,
+      socket,
+      link,
+      counters,
+      tun: undefined,
+      outside: undefined,
+      rows: "sealed",
+    }),
+    counters,
     batch,
-    tun: parts.tun,
+    tun,
     outside: gateway && outside && tables.nat &&
       { port: outside, nat: tables.nat, engine: gateway },
-    now: parts.now,
-    stop: tables.stop,
   });
 }
 

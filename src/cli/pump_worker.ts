@@ -1,11 +1,11 @@
 /**
- * A worker that runs one pump: gets a PumpSetup, answers "ready" before it
- * blocks and "ended" after, or the error that kept it from running.
+ * A worker that runs pumps: gets a PumpSetup, blocks until it is to end, then
+ * answers "ended", or the error that kept it from running.
  */
 /// <reference lib="deno.worker" />
-import { type PumpSetup, runPump } from "./pump.ts";
+import { type PumpSetup, runWorker } from "./pump.ts";
 
-/** What a pump's worker says. */
+/** What a worker says. */
 export type PumpReport =
   | { readonly kind: "ended" }
   | { readonly kind: "failed"; readonly message: string };
@@ -13,7 +13,7 @@ export type PumpReport =
 self.onmessage = (event: MessageEvent<PumpSetup>) => {
   const report = (report: PumpReport) => self.postMessage(report);
   try {
-    runPump(event.data);
+    runWorker(event.data);
     report({ kind: "ended" });
   } catch (error) {
     report({

@@ -15,7 +15,12 @@ import { UapiServer, uapiSocketPath } from "../control/uapi_server.ts";
 import type { Platform } from "../io/platform.ts";
 import type { HostNetwork, Journal } from "../io/ports.ts";
 import { logger } from "./log.ts";
-import { cryptoChoice, loadMode, timerConstants } from "./overrides.ts";
+import {
+  cryptoChoice,
+  loadMode,
+  timerConstants,
+  workerChoice,
+} from "./overrides.ts";
 import { ServerDns } from "./server_dns.ts";
 import {
   serverGateway,
@@ -133,6 +138,7 @@ export class RunningServer implements AsyncDisposable {
       amnezia: tunnel.amnezia ?? PLAIN_WIREGUARD,
       timers: timerConstants(),
       crypto: cryptoChoice(config.datapath.crypto),
+      workers: workerChoice(config.datapath.workers),
       mtu: tunnel.mtu,
       listenPort: tunnel.listenPort,
       source: "sticky",

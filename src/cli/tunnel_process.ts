@@ -1,9 +1,11 @@
 /**
- * A running tunnel: device and sockets, the two workers with their tables, the
+ * A running tunnel: device and sockets, the workers with their tables, the
  * control loop. `server` and `connect` differ in what they put into it.
  */
+import { sharedBuffer } from "../core/columns/columns.ts";
 import { ControlMessage } from "../core/columns/control_message.ts";
 import type { DropReason } from "../core/columns/drop_reason.ts";
+import { Gateway } from "../core/engine/gateway.ts";
 import { describePacket } from "../core/wire/describe.ts";
 import type { AmneziaParameters } from "../core/wireguard/amnezia.ts";
 import { Device } from "../core/wireguard/device.ts";
@@ -33,8 +35,9 @@ import type {
   OpenedOutside,
   OpenedTunnelSocket,
 } from "../io/ports.ts";
-import type { EngineSetup, PumpRole, PumpSetup } from "./pump.ts";
-import type { PumpReport } from "./pump_worker.ts";
+import type { EngineSetup } from "./pump.ts";
+import { PumpWorkers } from "./pump_workers.ts";
+import { planWorkers, type WorkerChoice } from "./worker_plan.ts";
 
 /** What a tunnel is made of. */
 export interface TunnelOptions {
@@ -46,6 +49,7 @@ export interface TunnelOptions {
   readonly amnezia: AmneziaParameters;
   readonly timers: TimerConstants;
   readonly crypto: AeadName;
+  readonly workers: WorkerChoice;
   readonly mtu: number;
   readonly listenPort: number;
   /** A server answers from the address that was written to. */
@@ -75,8 +79,6 @@ export interface TunnelEvents {
 const CONTROL_ARENA = 1 << 18;
 const CONTROL_MESSAGE = 70_000;
 const NO_BYTES = new Uint8Array(0);
-/** How long workers have to end, in ms. */
-const STOP_TIMEOUT_MS = 3000;
 
 /** A started tunnel. */
 export class TunnelProcess implements AsyncDisposable {
@@ -92,9 +94,7 @@ export class TunnelProcess implements AsyncDisposable {
   readonly #socket: OpenedTunnelSocket;
   readonly #outside: OpenedOutside | undefined;
   readonly #shared: SharedState;
-  readonly #wakes: Record<PumpRole, ReturnType<Platform["openWake"]>>;
-  readonly #pollers: Record<PumpRole, ReturnType<Platform["openPoller"]>>;
-  readonly #workers: { worker: Worker; ended: Promise<void> }[] = [];
+  readonly #workers: PumpWorkers;
   #stopping = false;
 
   /**
@@ -121,18 +121,14 @@ export class TunnelProcess implements AsyncDisposable {
       source: options.source,
       interfaceIndex: options.egressIndex,
     }));
-    this.#wakes = {
-      open: own(platform.openWake()),
-      seal: own(platform.openWake()),
-    };
-    this.#pollers = {
-      open: own(platform.openPoller()),
-      seal: own(platform.openPoller()),
-    };
+    const cores = navigator.hardwareConcurrency;
+    this.#workers = own(
+      new PumpWorkers(platform, planWorkers(options.workers, cores)),
+    );
     this.#tun = this.#openInterface(guard);
     this.#outside = options.sizes.nat && own(platform.openOutside({
-      poller: this.#pollers.seal.descriptor,
-      wake: this.#wakes.seal.descriptor,
+      poller: this.#workers.sealing.poller.descriptor,
+      wake: this.#workers.sealing.wake.descriptor,
       capacity: options.sizes.nat.capacity,
     }));
     this.device = new Device({
@@ -200,7 +196,7 @@ export class TunnelProcess implements AsyncDisposable {
     this.device.removePeer(row);
     const commands = this.tables.rings[Thread.Control];
     commands.tryWrite(ControlMessage.PeerRemoved, row, 0, NO_BYTES, 0, 0);
-    this.#wakes.open.signal();
+    this.#workers.opening.wake.signal();
     this.control.drain();
   }
 
@@ -210,14 +206,7 @@ export class TunnelProcess implements AsyncDisposable {
     this.#stopping = true;
     this.control.stop();
     Atomics.store(this.tables.stop, 0, 1);
-    this.#wakes.open.signal();
-    this.#wakes.seal.signal();
-    const timeout = Promise.withResolvers<void>();
-    const timer = setTimeout(timeout.resolve, STOP_TIMEOUT_MS);
-    const ended = Promise.all(this.#workers.map(({ ended }) => ended));
-    await Promise.race([ended, timeout.promise]);
-    clearTimeout(timer);
-    for (const { worker } of this.#workers) worker.terminate();
+    await this.#workers.end();
     this.#resources.dispose();
   }
 
@@ -262,6 +251,7 @@ export class TunnelProcess implements AsyncDisposable {
       writer: Thread.Control,
       mtu,
       rejectAfterMs: timers.rejectAfterMs,
+      rows: 0,
     });
     const at = plan.take(CONTROL_MESSAGE + headroom + SEAL_TAILROOM).start;
     const sender = new ControlSender({ sealer, socket, bytes, at, headroom });
@@ -273,20 +263,20 @@ export class TunnelProcess implements AsyncDisposable {
     return { descriptor, port, family, sources };
   }
 
-  #setup(role: PumpRole): PumpSetup {
-    const { engine, crypto, mtu, timers, trace } = this.#options;
+  #startWorkers(): void {
+    const { engine, crypto, mtu, timers, trace, events } = this.#options;
     const tun = this.#tun;
-    return {
-      role,
+    this.#workers.start({
       shared: this.#shared,
       engine,
+      gatewayState: engine.kind === "gateway"
+        ? sharedBuffer(Gateway.stateBytes(engine.config))
+        : undefined,
       format: this.device.format,
       crypto,
       mtu,
       rejectAfterMs: timers.rejectAfterMs,
       trace,
-      poller: this.#pollers[role].descriptor,
-      wake: this.#wakes[role].descriptor,
       tun: tun && {
         descriptor: tun.descriptor,
         name: tun.name,
@@ -294,32 +284,6 @@ export class TunnelProcess implements AsyncDisposable {
       },
       tunnel: this.#tunnel(),
       outside: this.#outside?.shared,
-    };
-  }
-
-  #startWorkers(): void {
-    for (const role of ["open", "seal"] as const) {
-      const worker = new Worker(import.meta.resolve("./pump_worker.ts"), {
-        type: "module",
-        name: `${role} pump`,
-      });
-      const { promise: ended, resolve } = Promise.withResolvers<void>();
-      const fail = (message: string) => {
-        resolve();
-        if (!this.#stopping) {
-          this.#options.events.onFailure(`${role} pump: ${message}`);
-        }
-      };
-      worker.onmessage = ({ data }: MessageEvent<PumpReport>) => {
-        if (data.kind === "ended") resolve();
-        else fail(data.message);
-      };
-      worker.onerror = (event) => {
-        event.preventDefault();
-        fail(event.message);
-      };
-      worker.postMessage(this.#setup(role));
-      this.#workers.push({ worker, ended });
-    }
+    }, (message) => events.onFailure(message));
   }
 }

@@ -48,6 +48,8 @@ const address = z.string().refine(
   "not an address or prefix: write 10.66.0.2/32 or fd00::2/128",
 );
 
+const WORKERS_HELP = "must be auto, single, or a number from 1 to 16";
+
 const HEADER_HELP =
   "must be a whole number (0 to 4294967295) or a range such as 100000-200000";
 const header = z.union([
@@ -289,7 +291,13 @@ export const serverSchema = z.strictObject({
         description:
           "Which implementation seals packets; auto takes the fastest that passes its self-test.",
       }),
-    workers: z.enum(["auto"]).default("auto"),
+    workers: z.union([
+      z.enum(["auto", "single"]),
+      z.int().min(1).max(16),
+    ], { error: WORKERS_HELP }).default("auto").meta({
+      description:
+        "Threads that move packets: a number for each direction, single for one in all, auto one for each direction where there are two cores.",
+    }),
   }).prefault({}).meta({ description: "Tuning." }),
 }).meta({ title: "sluice server.yaml" });
 

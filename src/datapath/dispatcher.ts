@@ -22,10 +22,11 @@ export interface DispatcherOptions {
   /** Absent where nothing is translated. */
   readonly outside: OutsideSender | undefined;
   /**
-   * Rows of a received train have no room for a tag behind them: those that go
-   * back into a tunnel are copied to where there is room.
+   * `sealed`: rows for peers are messages already (Sealer.reserve and encrypt).
+   * `packed`: they are sealed here. Rows of a received train have no room for a
+   * tag behind them: those are copied to where there is room.
    */
-  readonly rows: "roomy" | "packed";
+  readonly rows: "sealed" | "packed";
 }
 
 /** The way out through the translator's sockets. */
@@ -63,11 +64,11 @@ export class Dispatcher {
   }
 
   #dispatchRows(batch: Batch, from: number, now: number): void {
-    const { link, counters, outside, rows } = this.#options;
+    const { link, counters, outside } = this.#options;
     for (let row = from; row < batch.count; row++) {
       switch (batch.verdict[row]) {
         case Verdict.ToPeer:
-          this.#toPeer(batch, row, rows === "packed", now);
+          this.#toPeer(batch, row, now);
           break;
         case Verdict.ToHost:
           counters.add(Direction.ToHost, 1, batch.length[row]);
@@ -108,25 +109,31 @@ export class Dispatcher {
     }
   }
 
-  #toPeer(batch: Batch, row: number, packed: boolean, now: number): void {
-    const { sealer, link, counters } = this.#options;
-    const peer = batch.target[row];
-    let at = batch.offset[row];
-    const length = batch.length[row];
-    if (packed && !batch.hasRoom(row)) {
-      const copy = batch.reserve(length);
-      if (copy < 0) return this.#drop(batch, row, DropReason.BatchFull, now);
-      batch.bytes.copyWithin(copy, at, at + length);
-      at = copy;
-    }
-    const reason = sealer.seal(at, length, peer, now, link);
+  #toPeer(batch: Batch, row: number, now: number): void {
+    const { sealer, link, counters, rows } = this.#options;
+    const reason = rows === "sealed"
+      ? sealer.send(batch, row, now, link)
+      : this.#seal(batch, row, now);
     if (reason === DropReason.None) {
-      counters.add(Direction.ToTunnel, 1, length);
+      counters.add(Direction.ToTunnel, 1, batch.length[row]);
     } else if (reason === DropReason.NoSession) {
-      if (!link.stage(batch, row, peer)) {
+      if (!link.stage(batch, row, batch.target[row])) {
         this.#drop(batch, row, DropReason.ControlQueueFull, now);
       }
     } else this.#drop(batch, row, reason, now);
+  }
+
+  #seal(batch: Batch, row: number, now: number): DropReason {
+    const { sealer, link } = this.#options;
+    let at = batch.offset[row];
+    const length = batch.length[row];
+    if (!batch.hasRoom(row)) {
+      const copy = batch.reserve(length);
+      if (copy < 0) return DropReason.BatchFull;
+      batch.bytes.copyWithin(copy, at, at + length);
+      at = copy;
+    }
+    return sealer.seal(at, length, batch.target[row], now, link);
   }
 
   #drop(batch: Batch, row: number, reason: DropReason, now: number): void {

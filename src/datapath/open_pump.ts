@@ -1,25 +1,28 @@
 /**
  * The open pump: what peers send.
  *
- *     tunnel socket -> open -> engine -> host device | outside | peer | control
+ *     take      tunnel socket -> datagrams
+ *     work      decrypt
+ *     finish    admit -> engine -> host device | outside | peer | control
  *
- * One worker runs it. It blocks until a datagram or the wake comes, and looks
- * at the stop cell each time.
+ * The engine, the replay windows and all counts are touched in `finish` alone,
+ * so that one thread at a time writes them, however many run this pump.
  */
 import { ControlMessage } from "../core/columns/control_message.ts";
 import type { Ring } from "../core/columns/ring.ts";
 import type { Batch } from "../core/columns/batch.ts";
 import { type Counters, Direction } from "../core/columns/counters.ts";
 import { Verdict } from "../core/columns/verdict.ts";
-import { type Poller, Ready, type TunnelSocket } from "../io/ports.ts";
+import { Ready, type TunnelSocket } from "../io/ports.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Opener } from "./opener.ts";
+import { PARALLEL_ROWS, type Pump } from "./pump_loop.ts";
 
 /** Decides what becomes of the packets that peers send. */
 export interface TunnelEngine {
   /** Decides every undecided row: whole inner packets of `batch.peer`. */
   fromTunnel(batch: Batch, now: number): void;
-  /** Expiry in bounded steps; called at least every {@linkcode TICK_MS}. */
+  /** Expiry in bounded steps; called about every {@linkcode TICK_MS}. */
   tick?(now: number): void;
   /** A peer is gone: forget what was kept for it. */
   removePeer?(peer: number): void;
@@ -27,7 +30,6 @@ export interface TunnelEngine {
 
 /** What an open pump is made of. */
 export interface OpenPumpOptions {
-  readonly poller: Poller;
   readonly socket: TunnelSocket;
   readonly opener: Opener;
   readonly engine: TunnelEngine;
@@ -36,47 +38,82 @@ export interface OpenPumpOptions {
   readonly batch: Batch;
   /** Commands of the control thread; read when the wake comes. */
   readonly commands: Ring;
-  /** The workers' clock, ms. */
-  readonly now: () => number;
-  /** A shared cell: not 0 when the pump is to end. */
-  readonly stop: Int32Array;
+  /** A cell that all threads of this pump share: when the next tick is due, ms. */
+  readonly nextTick: Float64Array;
 }
 
 /** How often engines expire what is old, in ms. */
 export const TICK_MS = 1000;
 
-/** Runs until the stop cell is set. */
-export function runOpenPump(options: OpenPumpOptions): void {
-  const { poller, socket, opener, engine, dispatcher, batch, now, stop } =
-    options;
-  let nextTick = now() + TICK_MS;
-  const obey = (kind: number, peer: number) => {
-    if (kind === ControlMessage.PeerRemoved) engine.removePeer?.(peer);
-  };
-  while (Atomics.load(stop, 0) === 0) {
-    const ready = poller.wait(Math.max(0, Math.ceil(nextTick - now())));
-    const time = now();
-    if ((ready & Ready.Wake) !== 0) options.commands.read(obey);
-    if ((ready & Ready.Tunnel) !== 0) {
-      batch.clear();
-      if (socket.receive(batch) > 0) {
-        opener.open(batch, time);
-        countReceived(batch, options.counters);
-        engine.fromTunnel(batch, time);
-        dispatcher.dispatch(batch, time);
-      }
-    }
-    if (time >= nextTick) {
-      engine.tick?.(time);
-      nextTick = time + TICK_MS;
-    }
-  }
-}
+/** See the module header. */
+export class OpenPump implements Pump {
+  readonly #options: OpenPumpOptions;
+  #ready = 0;
+  #now = 0;
+  #isTick = false;
+  #isCommand = false;
 
-function countReceived(batch: Batch, counters: Counters): void {
-  for (let row = 0; row < batch.count; row++) {
-    if (batch.verdict[row] === Verdict.Undecided) {
-      counters.add(Direction.FromTunnel, 1, batch.length[row]);
+  constructor(options: OpenPumpOptions) {
+    this.#options = options;
+  }
+
+  /** An engine without a tick costs no wake-ups. */
+  get deadline(): number {
+    const { engine, nextTick } = this.#options;
+    return engine.tick === undefined ? Infinity : nextTick[0];
+  }
+
+  get alone(): boolean {
+    return this.#isTick || this.#isCommand ||
+      this.#options.batch.count < PARALLEL_ROWS;
+  }
+
+  notice(ready: number, now: number): void {
+    this.#ready = ready;
+    this.#now = now;
+  }
+
+  take(): boolean {
+    const { batch, socket, nextTick } = this.#options;
+    const ready = this.#ready;
+    this.#ready = 0;
+    batch.clear();
+    this.#isCommand = (ready & Ready.Wake) !== 0;
+    this.#isTick = this.#now >= this.deadline;
+    if (this.#isTick) nextTick[0] = this.#now + TICK_MS;
+    if ((ready & Ready.Tunnel) !== 0) socket.receive(batch);
+    return batch.count > 0 || this.#isCommand || this.#isTick;
+  }
+
+  work(): void {
+    this.#options.opener.decrypt(this.#options.batch, this.#now);
+  }
+
+  finish(): void {
+    const { batch, opener, engine, dispatcher, commands } = this.#options;
+    const now = this.#now;
+    if (this.#isCommand) commands.read(this.#obey);
+    if (batch.count > 0) {
+      opener.admit(batch, now);
+      this.#count();
+      engine.fromTunnel(batch, now);
+      dispatcher.dispatch(batch, now);
+    }
+    if (this.#isTick) engine.tick?.(now);
+  }
+
+  #obey = (kind: number, peer: number): void => {
+    if (kind === ControlMessage.PeerRemoved) {
+      this.#options.engine.removePeer?.(peer);
+    }
+  };
+
+  #count(): void {
+    const { batch, counters } = this.#options;
+    for (let row = 0; row < batch.count; row++) {
+      if (batch.verdict[row] === Verdict.Undecided) {
+        counters.add(Direction.FromTunnel, 1, batch.length[row]);
+      }
     }
   }
 }

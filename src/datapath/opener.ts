@@ -1,8 +1,12 @@
 /**
- * Datagrams of the tunnel socket to inner packets, in place: classify, find the
- * session, authenticate and decrypt, refuse replays. Handshake messages go to
- * the control thread; everything else that is not a packet is dropped with its
- * reason. Afterwards an undecided row is an inner packet of `batch.peer`.
+ * Datagrams of the tunnel socket to inner packets, in place, in two steps:
+ *
+ *     decrypt   classify, find the session, authenticate and decrypt
+ *     admit     refuse replays, note the peer's life and whereabouts, hand
+ *               handshake messages to the control thread
+ *
+ * What is no packet is dropped with its reason. After both, an undecided row is
+ * an inner packet of `batch.peer`. The first step only reads what threads share.
  */
 import type { Batch } from "../core/columns/batch.ts";
 import { DropReason } from "../core/columns/drop_reason.ts";
@@ -30,28 +34,52 @@ export interface OpenerOptions {
   readonly link: ControlLink;
   /** A session older than this is not used, in ms (REJECT_AFTER_TIME). */
   readonly rejectAfterMs: number;
+  /** Rows of the batches. */
+  readonly rows: number;
 }
+
+/** In the place of a session's slot: a handshake message. */
+const HANDSHAKE = -1;
 
 /** Opens what the tunnel socket received. */
 export class Opener {
   readonly #options: OpenerOptions;
+  // From the first step to the second, per row.
+  readonly #slot: Int32Array;
+  readonly #generation: Int32Array;
+  readonly #counter: Float64Array;
 
   constructor(options: OpenerOptions) {
     this.#options = options;
+    this.#slot = new Int32Array(options.rows);
+    this.#generation = new Int32Array(options.rows);
+    this.#counter = new Float64Array(options.rows);
   }
 
-  /** Decides every row that is not an authentic inner packet. */
-  open(batch: Batch, now: number): void {
-    const { format, link } = this.#options;
+  /** Decrypts every row; decides those that are neither authentic nor a handshake. */
+  decrypt(batch: Batch, now: number): void {
+    const { format } = this.#options;
     for (let row = 0; row < batch.count; row++) {
       const at = batch.offset[row];
       const length = batch.length[row];
       const kind = classify(batch.bytes, at, length, format);
       if (kind === MessageKind.Transport) {
-        const reason = this.#openTransport(batch, row, now);
+        const reason = this.#decrypt(batch, row, now);
         if (reason !== DropReason.None) batch.drop(row, reason);
       } else if (kind === MessageKind.None) {
         batch.drop(row, DropReason.NotWireGuard);
+      } else this.#slot[row] = HANDSHAKE;
+    }
+  }
+
+  /** Decides every decrypted row that is not an inner packet seen for the first time. */
+  admit(batch: Batch, now: number): void {
+    const { link } = this.#options;
+    for (let row = 0; row < batch.count; row++) {
+      if (batch.verdict[row] !== Verdict.Undecided) continue;
+      if (this.#slot[row] !== HANDSHAKE) {
+        const reason = this.#admit(batch, row, now);
+        if (reason !== DropReason.None) batch.drop(row, reason);
       } else if (link.handshake(batch, row)) {
         batch.decide(row, Verdict.Held, 0);
       } else {
@@ -60,35 +88,47 @@ export class Opener {
     }
   }
 
-  #openTransport(batch: Batch, row: number, now: number): DropReason {
-    const { sessions, peers, format, aead, link } = this.#options;
+  #decrypt(batch: Batch, row: number, now: number): DropReason {
+    const { sessions, format, aead } = this.#options;
     const bytes = batch.bytes;
     const header = batch.offset[row] + format.prefix[MessageKind.Transport - 1];
     const receiver = transportReceiver(bytes, header);
     const slot = sessions.lookup(receiver);
     if (slot < 0) return DropReason.UnknownSession;
+    this.#generation[row] = Atomics.load(sessions.generation, slot);
+    // Still there, so the generation is of a session with keys.
+    if (sessions.lookup(receiver) !== slot) return DropReason.UnknownSession;
     if (now - sessions.createdAt[slot] >= this.#options.rejectAfterMs) {
       return DropReason.SessionExpired;
     }
     const counter = transportCounter(bytes, header);
     if (counter < 0) return DropReason.Replayed;
-    const wireLength = batch.length[row];
     const at = header + TRANSPORT_HEADER_LENGTH;
-    const length = batch.offset[row] + wireLength - at - TAG_LENGTH;
-    const generation = Atomics.load(sessions.generation, slot);
-    if (!aead.open(sessions.receiveKey(slot), counter, at, length)) {
-      return DropReason.AuthenticationFailed;
-    }
-    // An erased key authenticates what anybody can make.
-    if (
-      Atomics.load(sessions.generation, slot) !== generation ||
-      sessions.lookup(receiver) !== slot
-    ) return DropReason.UnknownSession;
-    if (!sessions.acceptCounter(slot, counter)) return DropReason.Replayed;
+    const length = batch.offset[row] + batch.length[row] - at - TAG_LENGTH;
+    this.#slot[row] = slot;
+    this.#counter[row] = counter;
+    return aead.open(sessions.receiveKey(slot), counter, at, length)
+      ? DropReason.None
+      : DropReason.AuthenticationFailed;
+  }
 
+  #admit(batch: Batch, row: number, now: number): DropReason {
+    const { sessions, peers, format, link } = this.#options;
+    const slot = this.#slot[row];
+    // An erased key authenticates what anybody can make.
+    if (Atomics.load(sessions.generation, slot) !== this.#generation[row]) {
+      return DropReason.UnknownSession;
+    }
+    if (!sessions.acceptCounter(slot, this.#counter[row])) {
+      return DropReason.Replayed;
+    }
     const peer = sessions.peer[slot];
+    const wireLength = batch.length[row];
+    const overhead = format.prefix[MessageKind.Transport - 1] +
+      TRANSPORT_HEADER_LENGTH;
+    const length = wireLength - overhead - TAG_LENGTH;
     batch.peer[row] = peer;
-    batch.offset[row] = at;
+    batch.offset[row] += overhead;
     batch.length[row] = length;
     peers.addReceived(TrafficWriter.OpenPump, peer, 1, wireLength);
     let events = 0;

@@ -1,14 +1,17 @@
 /**
  * The seal pump: what goes to peers.
  *
- *     host device | outside sockets -> engine -> seal -> tunnel socket
+ *     take      host device | outside sockets -> engine -> counters reserved
+ *     work      encrypt
+ *     finish    tunnel socket
  *
- * One worker runs it. It blocks until a packet or the wake comes, and looks at
- * the stop cell each time.
+ * The engine and the mappings' sockets are touched in `take` alone, and message
+ * counters are taken there, so that they leave in their order: a peer's replay
+ * window sees no disorder, however many threads run this pump.
  */
 import type { Batch } from "../core/columns/batch.ts";
 import { type Counters, Direction } from "../core/columns/counters.ts";
-import { type NatTable } from "../core/flow/nat.ts";
+import type { NatTable } from "../core/flow/nat.ts";
 import {
   type OutsideErrorReport,
   type OutsidePort,
@@ -17,6 +20,8 @@ import {
   type TunDevice,
 } from "../io/ports.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import { PARALLEL_ROWS, type Pump } from "./pump_loop.ts";
+import type { Sealer } from "./sealer.ts";
 
 /** Decides what becomes of packets from the host. */
 export interface HostEngine {
@@ -26,7 +31,7 @@ export interface HostEngine {
 
 /** Decides what becomes of what arrives at the translator's sockets. */
 export interface OutsideEngine {
-  /** Decides every row: payloads that arrived for the NAT row in `target`. */
+  /** Decides every undecided row: payloads that arrived for the NAT row in `target`. */
   fromOutside(batch: Batch, now: number): void;
   /** Appends what a client must know of an error about its datagram. */
   fromOutsideError(
@@ -48,6 +53,7 @@ export interface OutsideReceiver {
 export interface SealPumpOptions {
   readonly poller: Poller;
   readonly engine: HostEngine;
+  readonly sealer: Sealer;
   readonly dispatcher: Dispatcher;
   readonly counters: Counters;
   readonly batch: Batch;
@@ -55,73 +61,120 @@ export interface SealPumpOptions {
   readonly tun: TunDevice | undefined;
   /** Absent where nothing is translated. */
   readonly outside: OutsideReceiver | undefined;
-  /** The workers' clock, ms. */
-  readonly now: () => number;
-  /** A shared cell: not 0 when the pump is to end. */
-  readonly stop: Int32Array;
 }
 
-/** Batches read from the device before the outside sockets get their turn. */
+/** Batches read from the device before the poller is asked again. */
 const DEVICE_ROUNDS = 4;
+/** Rows after which a batch gathers from no further outside socket. */
+const GATHERED_ROWS = 32;
 
-/** Runs until the stop cell is set. */
-export function runSealPump(options: SealPumpOptions): void {
-  const { poller, stop, now, tun, outside } = options;
-  while (Atomics.load(stop, 0) === 0) {
-    const ready = poller.wait(-1);
-    if (tun !== undefined && (ready & Ready.Tun) !== 0) {
-      pumpDevice(options, tun, now());
-    }
-    if (outside !== undefined) {
-      if ((ready & Ready.Outside) !== 0) pumpOutside(options, outside, now());
-      if ((ready & Ready.Wake) !== 0) outside.port.closeRetired(outside.nat);
+/** See the module header. */
+export class SealPump implements Pump {
+  readonly #options: SealPumpOptions;
+  #now = 0;
+  /** Batches that may still be read from the device. */
+  #rounds = 0;
+  /** How many outside sockets the poller reported, and how many were read. */
+  #sockets = 0;
+  #socket = 0;
+  /** Which of them is read first: another one each time, so that all get their turn. */
+  #first = 0;
+  #turn: "host" | "outside" = "host";
+
+  constructor(options: SealPumpOptions) {
+    this.#options = options;
+  }
+
+  /** At once where the device holds a packet that no poller knows of. */
+  get deadline(): number {
+    return this.#options.tun?.pending ? 0 : Infinity;
+  }
+
+  get alone(): boolean {
+    const { batch, tun } = this.#options;
+    return batch.count < PARALLEL_ROWS || tun?.pending === true;
+  }
+
+  notice(ready: number, now: number): void {
+    const { poller, tun, outside } = this.#options;
+    this.#now = now;
+    this.#rounds = (ready & Ready.Tun) !== 0 || tun?.pending
+      ? DEVICE_ROUNDS
+      : 0;
+    this.#first = (this.#first + 1) & 0xffff;
+    this.#socket = 0;
+    this.#sockets = (ready & Ready.Outside) !== 0 ? poller.outsideCount : 0;
+    if (outside !== undefined && (ready & Ready.Wake) !== 0) {
+      outside.port.closeRetired(outside.nat);
+      // Some of what was reported may be closed now; the rest comes again.
+      this.#sockets = 0;
     }
   }
-}
 
-function pumpDevice(
-  options: SealPumpOptions,
-  tun: TunDevice,
-  now: number,
-): void {
-  const { batch, engine, dispatcher, counters } = options;
-  for (let round = 0; round < DEVICE_ROUNDS; round++) {
+  take(): boolean {
+    const { batch, sealer } = this.#options;
     batch.clear();
+    this.#turn = this.#turn === "host" ? "outside" : "host";
+    const taken = this.#turn === "host"
+      ? this.#takeHost() || this.#takeOutside()
+      : this.#takeOutside() || this.#takeHost();
+    if (taken) sealer.reserve(batch, this.#now);
+    return taken;
+  }
+
+  work(): void {
+    this.#options.sealer.encrypt(this.#options.batch);
+  }
+
+  finish(): void {
+    this.#options.dispatcher.dispatch(this.#options.batch, this.#now);
+  }
+
+  #takeHost(): boolean {
+    const { tun, batch, engine, counters } = this.#options;
+    if (tun === undefined || this.#rounds === 0) return false;
+    this.#rounds--;
     if (tun.read(batch) === 0) {
       if (tun.gone) throw new Error(`the interface ${tun.name} was removed`);
-      return;
+      this.#rounds = 0;
+      return false;
     }
     for (let row = 0; row < batch.count; row++) {
       counters.add(Direction.FromHost, 1, batch.length[row]);
     }
-    engine.fromHost(batch, now);
-    dispatcher.dispatch(batch, now);
+    engine.fromHost(batch, this.#now);
+    return true;
   }
-}
 
-function pumpOutside(
-  options: SealPumpOptions,
-  outside: OutsideReceiver,
-  now: number,
-): void {
-  const { poller, batch, dispatcher, counters } = options;
-  const { port, engine } = outside;
-  const report = port.report;
-  for (let i = 0; i < poller.outsideCount; i++) {
-    const natRow = poller.outsideRow(i);
-    const handle = poller.outsideHandle(i);
-    batch.clear();
-    if (poller.outsideError(i)) {
-      while (port.receiveError(handle, batch, report)) {
-        engine.fromOutsideError(batch, natRow, report, now);
+  /** A batch of what waits at the next sockets, as many as fit well. */
+  #takeOutside(): boolean {
+    const { poller, outside, batch, counters } = this.#options;
+    if (outside === undefined || this.#sockets === 0) return false;
+    const { port, engine } = outside;
+    while (this.#socket < this.#sockets && batch.count < GATHERED_ROWS) {
+      const i = (this.#first + this.#socket++) % this.#sockets;
+      const natRow = poller.outsideRow(i);
+      const handle = poller.outsideHandle(i);
+      if (poller.outsideError(i)) this.#takeErrors(outside, natRow, handle);
+      const before = batch.count;
+      port.receive(natRow, handle, batch);
+      for (let row = before; row < batch.count; row++) {
+        counters.add(Direction.FromOutside, 1, batch.length[row]);
       }
     }
-    const before = batch.count;
-    port.receive(natRow, handle, batch);
-    for (let row = before; row < batch.count; row++) {
-      counters.add(Direction.FromOutside, 1, batch.length[row]);
+    engine.fromOutside(batch, this.#now);
+    return batch.count > 0;
+  }
+
+  #takeErrors(
+    { port, engine }: OutsideReceiver,
+    natRow: number,
+    handle: number,
+  ): void {
+    const { batch } = this.#options;
+    const { report } = port;
+    while (port.receiveError(handle, batch, report)) {
+      engine.fromOutsideError(batch, natRow, report, this.#now);
     }
-    engine.fromOutside(batch, now);
-    dispatcher.dispatch(batch, now);
   }
 }

@@ -5,12 +5,19 @@
  *                             ^ at                ^ at + length
  *
  * Every thread that sends has a Sealer of its own over the shared session and
- * peer tables; counters are taken from the session by Atomics.
+ * peer tables; counters are taken from the session by Atomics. A batch is sealed
+ * in three steps, so that the middle one needs no order:
+ *
+ *     reserve   session and message counters, for a run of rows at once
+ *     encrypt   only reads what threads share
+ *     send      queue at the socket, note the peer's life
  */
 import type { PeerTable } from "../core/wireguard/peer_table.ts";
 import type { SessionTable } from "../core/wireguard/session_table.ts";
 import type { TrafficWriter } from "../core/wireguard/peer_table.ts";
+import type { Batch } from "../core/columns/batch.ts";
 import { DropReason } from "../core/columns/drop_reason.ts";
+import { Verdict } from "../core/columns/verdict.ts";
 import { drawHeader, type MessageFormat } from "../core/wireguard/classify.ts";
 import {
   MessageKind,
@@ -40,6 +47,8 @@ export interface SealerOptions {
   readonly mtu: number;
   /** A session older than this is not used, in ms (REJECT_AFTER_TIME). */
   readonly rejectAfterMs: number;
+  /** Rows of the batches; 0 where only {@linkcode Sealer.seal} is called. */
+  readonly rows: number;
 }
 
 /** Bytes that a sealed packet needs before its plaintext. */
@@ -55,16 +64,65 @@ export class Sealer {
   readonly #options: SealerOptions;
   readonly #prefix: number;
   readonly #endpoint = new Int32Array(4);
+  // From step to step, per row; the last one is for single packets.
+  readonly #slot: Int32Array;
+  readonly #generation: Int32Array;
+  readonly #counter: Float64Array;
+  /** Why a row can't be sealed; DropReason.None where it can. */
+  readonly #reason: Int32Array;
 
   constructor(options: SealerOptions) {
+    const rows = options.rows + 1;
     this.#options = options;
     this.#prefix = options.format.prefix[MessageKind.Transport - 1];
+    this.#slot = new Int32Array(rows);
+    this.#generation = new Int32Array(rows);
+    this.#counter = new Float64Array(rows);
+    this.#reason = new Int32Array(rows);
+  }
+
+  /** Takes session and counter for every row that goes to a peer, in their order. */
+  reserve(batch: Batch, now: number): void {
+    const { verdict, target, count } = batch;
+    for (let row = 0; row < count;) {
+      const from = row++;
+      if (verdict[from] !== Verdict.ToPeer) continue;
+      const peer = target[from];
+      while (
+        row < count && verdict[row] === Verdict.ToPeer && target[row] === peer
+      ) row++;
+      this.#reserve(from, row, peer, now);
+    }
+  }
+
+  /** Encrypts what {@linkcode reserve} has seen, in place. */
+  encrypt(batch: Batch): void {
+    for (let row = 0; row < batch.count; row++) {
+      if (batch.verdict[row] === Verdict.ToPeer) {
+        this.#encrypt(row, batch.offset[row], batch.length[row]);
+      }
+    }
+  }
+
+  /**
+   * Queues the message of a row that {@linkcode encrypt} has seen.
+   * @param link told of the first data sent, so that timers start.
+   * @returns as {@linkcode seal}.
+   */
+  send(
+    batch: Batch,
+    row: number,
+    now: number,
+    link: ControlLink,
+  ): DropReason {
+    const at = batch.offset[row];
+    return this.#send(row, at, batch.length[row], batch.target[row], now, link);
   }
 
   /**
    * Seals bytes[at .. at+length) for a peer and queues the message.
-   * @param link told of the first data sent, so that timers start; undefined on
-   * the control thread, which keeps them itself.
+   * @param link as for {@linkcode send}; undefined on the control thread, which
+   * keeps the timers itself.
    * @returns DropReason.None, or why the packet was not sent. After NoSession
    * the packet is unchanged and may be staged.
    */
@@ -75,41 +133,77 @@ export class Sealer {
     now: number,
     link: ControlLink | undefined,
   ): DropReason {
-    const { sessions, peers, bytes, format, writer } = this.#options;
+    const row = this.#options.rows;
+    this.#reserve(row, row + 1, peer, now);
+    this.#encrypt(row, at, length);
+    return this.#send(row, at, length, peer, now, link);
+  }
+
+  /** Takes session and counters for rows [from, to), all for one peer. */
+  #reserve(from: number, to: number, peer: number, now: number): void {
+    const { sessions, peers } = this.#options;
     const slot = peers.currentSession(peer);
+    let reason: DropReason = DropReason.None;
+    let generation = 0;
+    let counter = 0;
     if (
       slot < 0 || now - sessions.createdAt[slot] >= this.#options.rejectAfterMs
-    ) return DropReason.NoSession;
-    const port = peers.readEndpoint(peer, this.#endpoint, 0);
-    if (port === 0) return DropReason.NoEndpoint;
-    const generation = Atomics.load(sessions.generation, slot);
-    // Still the peer's, so the generation is of a session with keys: a slot is
-    // taken from its peer before it is released.
-    if (peers.currentSession(peer) !== slot) return DropReason.NoSession;
-    const counter = sessions.reserveCounters(slot, 1);
-    if (counter < 0) return DropReason.NoSession;
+    ) reason = DropReason.NoSession;
+    else if (peers.readEndpoint(peer, this.#endpoint, 0) === 0) {
+      reason = DropReason.NoEndpoint;
+    } else {
+      generation = Atomics.load(sessions.generation, slot);
+      // Still the peer's, so the generation is of a session with keys: a slot is
+      // taken from its peer before it is released.
+      counter = peers.currentSession(peer) === slot
+        ? sessions.reserveCounters(slot, to - from)
+        : -1;
+      if (counter < 0) reason = DropReason.NoSession;
+    }
+    for (let row = from; row < to; row++) {
+      this.#slot[row] = slot;
+      this.#generation[row] = generation;
+      this.#counter[row] = counter++;
+      this.#reason[row] = reason;
+    }
+  }
 
-    const padded = paddedLength(length, this.#options.mtu);
+  #encrypt(row: number, at: number, length: number): void {
+    if (this.#reason[row] !== DropReason.None) return;
+    const { bytes, sessions, aead, format, random, mtu } = this.#options;
+    const slot = this.#slot[row];
+    const counter = this.#counter[row];
+    const padded = paddedLength(length, mtu);
     for (let i = at + length; i < at + padded; i++) bytes[i] = 0;
-    this.#options.aead.seal(sessions.sendKey(slot), counter, at, padded);
+    aead.seal(sessions.sendKey(slot), counter, at, padded);
     const header = at - TRANSPORT_HEADER_LENGTH;
-    const type = drawHeader(
-      format,
-      MessageKind.Transport,
-      this.#options.random.uint32(),
-    );
+    const type = drawHeader(format, MessageKind.Transport, random.uint32());
     const receiver = sessions.remoteIndex[slot] >>> 0;
     writeTransportHeader(bytes, header, type, receiver, counter);
-    const start = header - this.#prefix;
     if (this.#prefix > 0) {
-      this.#options.random.fill(bytes, start, this.#prefix);
+      random.fill(bytes, header - this.#prefix, this.#prefix);
     }
+  }
+
+  #send(
+    row: number,
+    at: number,
+    length: number,
+    peer: number,
+    now: number,
+    link: ControlLink | undefined,
+  ): DropReason {
+    const { sessions, peers, socket, writer, mtu } = this.#options;
+    const reason = this.#reason[row];
+    if (reason !== DropReason.None) return reason;
     // The keys may have been erased while they were in use.
-    if (Atomics.load(sessions.generation, slot) !== generation) {
-      return DropReason.SessionExpired;
-    }
-    const wireLength = at + padded + TAG_LENGTH - start;
-    this.#options.socket.queue(start, wireLength, this.#endpoint, 0, port);
+    const generation = Atomics.load(sessions.generation, this.#slot[row]);
+    if (generation !== this.#generation[row]) return DropReason.SessionExpired;
+    const port = peers.readEndpoint(peer, this.#endpoint, 0);
+    if (port === 0) return DropReason.NoEndpoint;
+    const start = at - TRANSPORT_HEADER_LENGTH - this.#prefix;
+    const wireLength = at + paddedLength(length, mtu) + TAG_LENGTH - start;
+    socket.queue(start, wireLength, this.#endpoint, 0, port);
     peers.addSent(writer, peer, 1, wireLength);
     if (length === 0) peers.noteKeepaliveSent(peer, now);
     else if (peers.noteDataSent(peer, now)) link?.peerEvent(peer);

@@ -26,7 +26,10 @@ export interface SharedSizes {
   readonly ringBytes: number;
 }
 
-/** The threads that count and send messages; an index into per-thread tables. */
+/**
+ * The threads that count and send messages; an index into per-thread tables.
+ * Several workers of one pump write by turns and count as one.
+ */
 export const Thread = { Control: 0, OpenPump: 1, SealPump: 2 } as const;
 
 /** One of the values of {@linkcode Thread}. */
@@ -45,7 +48,7 @@ export interface SharedState {
   readonly counters: readonly SharedArrayBuffer[];
   /** One a thread: to the control thread; its own is to the open pump. */
   readonly rings: readonly SharedArrayBuffer[];
-  /** Two cells: stop, bell. */
+  /** Cells: stop, bell, next tick. */
   readonly signals: SharedArrayBuffer;
 }
 
@@ -61,6 +64,8 @@ export interface SharedTables {
   readonly stop: Int32Array;
   /** A cell that grows when a worker has written to its ring. */
   readonly bell: Int32Array;
+  /** A cell of the open pump: when its engine's next tick is due, ms. */
+  readonly nextTick: Float64Array;
 }
 
 /** Makes the buffers, all zeros. */
@@ -75,7 +80,7 @@ export function createSharedState(sizes: SharedSizes): SharedState {
     nat: sizes.nat && sharedBuffer(NatTable.byteLength(sizes.nat)),
     counters: perThread(Counters.byteLength),
     rings: perThread(Ring.byteLength(sizes.ringBytes)),
-    signals: sharedBuffer(8),
+    signals: sharedBuffer(16),
   };
 }
 
@@ -91,5 +96,6 @@ export function attachTables(state: SharedState): SharedTables {
     rings: state.rings.map((buffer) => new Ring(buffer, sizes.ringBytes)),
     stop: new Int32Array(state.signals, 0, 1),
     bell: new Int32Array(state.signals, 4, 1),
+    nextTick: new Float64Array(state.signals, 8, 1),
   };
 }

@@ -3,7 +3,7 @@
  * what a pump leaves unread is reported again. Source: epoll(7).
  */
 import type { Libc } from "../../../../ffi/libc.ts";
-import { EPOLL, POLL } from "../../../../ffi/linux_socket_constants.ts";
+import { EPOLL, ERRNO, POLL } from "../../../../ffi/linux_socket_constants.ts";
 import { type Poller, Ready } from "../../ports.ts";
 import { PollEvents, PollSet, PollTag } from "./poller_set.ts";
 import { attachWake } from "./wake.ts";
@@ -41,8 +41,9 @@ export function openPoller(libc: Libc): OpenedPoller {
 }
 
 /**
- * Puts a pump's descriptors into a poll set and waits on it; by one thread.
- * Disposing of it takes them out again.
+ * Puts a pump's descriptors into a poll set and waits on it. Several threads
+ * may attach to one set with the same descriptors, one of them waiting at a
+ * time. Disposing of it takes them out again.
  * @throws {LibcError} where a descriptor cannot be waited for.
  */
 export function attachPoller(
@@ -126,9 +127,10 @@ class LinuxPoller implements Poller {
   }
 
   #add(descriptor: number, tag: number): void {
-    if (!this.#set.add(descriptor, tag, 0)) {
+    if (this.#set.add(descriptor, tag, 0)) this.#own.push(descriptor);
+    // Another thread of the same pump has added it.
+    else if (this.#libc.errno() !== ERRNO.EEXIST) {
       throw this.#libc.error("epoll_ctl(EPOLL_CTL_ADD)");
     }
-    this.#own.push(descriptor);
   }
 }

@@ -22,6 +22,7 @@ export class PlainTunDevice implements TunDevice {
   readonly name: string;
   readonly descriptor: number;
   readonly mtu: number;
+  readonly pending = false;
   gone = false;
   readonly #libc: Libc;
   readonly #options: TunAttachment;

@@ -87,6 +87,10 @@ export class OffloadTunDevice implements TunDevice {
       (offload.uso ? CoalesceFlag.Udp : 0);
   }
 
+  get pending(): boolean {
+    return this.#pending > 0;
+  }
+
   read(batch: Batch): number {
     const { readArea } = this.#options;
     const before = batch.count;
