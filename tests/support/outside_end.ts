@@ -74,6 +74,11 @@ export class OutsideEnd implements Disposable {
     throw new Error("each free port was taken before it could be opened");
   }
 
+  /** Appends a ToUdp row. @returns the row. */
+  appendUdp(to: string, bytes: Uint8Array, options: RowOptions = {}): number {
+    return this.#append(Verdict.ToUdp, to, bytes, options);
+  }
+
   /** Appends a ToUdp row and queues it. @returns the row. */
   queueUdp(
     handle: number,
@@ -81,7 +86,9 @@ export class OutsideEnd implements Disposable {
     bytes: Uint8Array,
     options: RowOptions = {},
   ): number {
-    return this.#queue(Verdict.ToUdp, handle, to, bytes, options);
+    const row = this.appendUdp(to, bytes, options);
+    this.outside.send(handle, this.arena.batch, row);
+    return row;
   }
 
   /** Appends a ToEcho row with an ICMP message and queues it. @returns the row. */
@@ -91,16 +98,17 @@ export class OutsideEnd implements Disposable {
     bytes: Uint8Array,
     options: RowOptions = {},
   ): number {
-    return this.#queue(Verdict.ToEcho, handle, to, bytes, options);
+    const row = this.#append(Verdict.ToEcho, to, bytes, options);
+    this.outside.send(handle, this.arena.batch, row);
+    return row;
   }
 
   [Symbol.dispose](): void {
     this.#stack.dispose();
   }
 
-  #queue(
+  #append(
     verdict: Verdict,
-    handle: number,
     to: string,
     bytes: Uint8Array,
     options: RowOptions,
@@ -114,7 +122,6 @@ export class OutsideEnd implements Disposable {
     batch.remotePort[row] = endpoint.port;
     batch.hopLimit[row] = options.hopLimit ?? 0;
     batch.dontFragment[row] = options.dontFragment ?? 0;
-    this.outside.send(handle, batch, row);
     return row;
   }
 }

@@ -1,6 +1,7 @@
 /** The tunnel's socket where MTUs and addresses change; in its own namespace. */
 import assert from "node:assert/strict";
 import { openLibc } from "../../../../ffi/libc.ts";
+import { POLL } from "../../../../ffi/linux_socket_constants.ts";
 import { runCommand } from "../../../support/process.ts";
 import { numbered, PlainSocket } from "../../../support/packet_arena.ts";
 import { target, TunnelEnd } from "../../../support/tunnel_end.ts";
@@ -39,6 +40,7 @@ Deno.test("an address that the host has lost is not answered from", async () => 
     const host = other.includes(":") ? `[${other}]` : other;
     const back = target(`${host}:${client.port}`);
     await client.send(numbered(1, 20), { hostname: lost, port });
+    waitForInput(server);
     assert.equal(server.receiveAll().bytes.length, 1);
     assert.equal(server.send(back, [numbered(2, 20)]), 0);
     assert.equal((await client.receive()).from.hostname, lost);
@@ -53,3 +55,9 @@ Deno.test("an address that the host has lost is not answered from", async () => 
     }
   }
 });
+
+/** Blocks until something has arrived: a new address takes the kernel a moment. */
+function waitForInput({ libc, opened }: TunnelEnd): void {
+  const poll = new Int32Array([opened.descriptor, POLL.IN]);
+  assert.equal(libc.call.poll(new Uint8Array(poll.buffer), 1, 5000), 1);
+}
