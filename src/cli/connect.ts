@@ -6,11 +6,9 @@ import { formatPrefix } from "../core/wire/address.ts";
 import { PLAIN_WIREGUARD } from "../core/wireguard/amnezia.ts";
 import { formatProblem } from "../config/problems.ts";
 import { parseWireguardConf, type WgConf } from "../config/wg_conf.ts";
-import { DeviceUapi } from "../control/device_uapi.ts";
 import { type DesiredPeer, PeerSync } from "../control/peer_sync.ts";
-import { UapiServer, uapiSocketPath } from "../control/uapi_server.ts";
 import { openPlatform } from "../io/platform.ts";
-import type { HostNetwork, Journal } from "../io/ports.ts";
+import type { HostNetwork } from "../io/ports.ts";
 import {
   clientInterface,
   clientPeers,
@@ -21,12 +19,12 @@ import { attend } from "./attend.ts";
 import { EndingWatch } from "./ending.ts";
 import { ExitCode, UserError } from "./errors.ts";
 import { logger, type LogLevel, setupLog } from "./log.ts";
+import { offerUapi } from "./offer_uapi.ts";
 import { cryptoChoice, timerConstants, workerChoice } from "./overrides.ts";
 import { requireTun, startupError } from "./startup_error.ts";
 import { openStatusLine } from "./status.ts";
 import { type TunnelEvents, TunnelProcess } from "./tunnel_process.ts";
 
-const UAPI_SCOPE = "uapi";
 const NAME_LIMIT = 15;
 
 type ConnectOptions = { name?: string };
@@ -108,7 +106,14 @@ async function run(
       memory: () => undefined,
     });
     sync.apply(peers);
-    stack.use(await offerUapi(tunnel, conf, journal, name));
+    stack.use(
+      await offerUapi({
+        tunnel,
+        name,
+        amnezia: conf.interface.amnezia,
+        journal,
+      }),
+    );
   } catch (error) {
     throw startupError(error, "connect");
   }
@@ -147,27 +152,6 @@ function egressIndex(
   if (!coversOwnEndpoint(peers)) return undefined;
   const endpoint = peers.find((peer) => peer.endpoint !== undefined)?.endpoint;
   return endpoint && network.egressFor(endpoint.words)?.interfaceIndex;
-}
-
-async function offerUapi(
-  tunnel: TunnelProcess,
-  conf: WgConf,
-  journal: Journal,
-  name: string,
-): Promise<UapiServer> {
-  const path = uapiSocketPath(name);
-  journal.record(UAPI_SCOPE, [{ kind: "file", path }]);
-  return await UapiServer.listen(
-    path,
-    new DeviceUapi({
-      device: tunnel.device,
-      listenPort: tunnel.port,
-      amnezia: conf.interface.amnezia,
-      now: tunnel.now,
-      removePeer: (row) => tunnel.removePeer(row),
-      drain: () => tunnel.control.drain(),
-    }),
-  );
 }
 
 function logStart(conf: WgConf, tunnel: TunnelProcess): void {

@@ -8,10 +8,8 @@ import { ConfigError, formatProblem } from "../config/problems.ts";
 import type { LoadedServerConfig } from "../config/load_server_config.ts";
 import type { ServerConfig } from "../config/server_config.ts";
 import { type ConfigChange, ConfigWatch } from "../control/config_watch.ts";
-import { DeviceUapi } from "../control/device_uapi.ts";
 import { PeerMemoryFile } from "../config/peer_memory.ts";
 import { PeerSync } from "../control/peer_sync.ts";
-import { UapiServer, uapiSocketPath } from "../control/uapi_server.ts";
 import type { Platform } from "../io/platform.ts";
 import type { HostNetwork, Journal } from "../io/ports.ts";
 import { logger } from "./log.ts";
@@ -21,6 +19,7 @@ import {
   timerConstants,
   workerChoice,
 } from "./overrides.ts";
+import { offerUapi } from "./offer_uapi.ts";
 import { ServerDns } from "./server_dns.ts";
 import {
   serverGateway,
@@ -42,7 +41,6 @@ export interface RunningServerOptions {
   readonly onFailure: (message: string) => void;
 }
 
-const UAPI_SCOPE = "uapi";
 const MEMORY_INTERVAL_MS = 60_000;
 
 /** See the module header. */
@@ -110,7 +108,14 @@ export class RunningServer implements AsyncDisposable {
         }),
       );
     }
-    await this.#offerUapi();
+    this.#resources.use(
+      await offerUapi({
+        tunnel: this.tunnel,
+        name: loaded.config.interface.name,
+        amnezia: loaded.config.interface.amnezia,
+        journal: this.#options.journal,
+      }),
+    );
     this.#resources.use(
       new ConfigWatch(loaded.path, {
         text: loaded.text,
@@ -165,32 +170,6 @@ export class RunningServer implements AsyncDisposable {
         onWarning: (message) => logger("Core").warn("{message}", { message }),
       },
     });
-  }
-
-  async #offerUapi(): Promise<void> {
-    const { device, port, now } = this.tunnel;
-    const { interface: { name, amnezia } } = this.#config;
-    const { journal } = this.#options;
-    const path = uapiSocketPath(name);
-    const uapi = new DeviceUapi({
-      device,
-      listenPort: port,
-      amnezia,
-      now,
-      removePeer: (row) => this.tunnel.removePeer(row),
-      drain: () => this.tunnel.control.drain(),
-    });
-    try {
-      journal.record(UAPI_SCOPE, [{ kind: "file", path }]);
-      this.#resources.use(await UapiServer.listen(path, uapi));
-      this.#resources.defer(() => journal.record(UAPI_SCOPE, []));
-    } catch (error) {
-      journal.record(UAPI_SCOPE, []);
-      if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
-      logger("UAPI").info("no socket for wg at {path}: permission denied", {
-        path,
-      });
-    }
   }
 
   async #changed(change: ConfigChange): Promise<void> {
