@@ -97,6 +97,9 @@ function tryKill(child: Deno.ChildProcess, signal: Deno.Signal): boolean {
   }
 }
 
+/** Lines kept of one process; of a flood the oldest go first. */
+const LINES_KEPT = 20_000;
+
 /** A long-running child whose output is kept. */
 export class LoggedProcess {
   readonly name: string;
@@ -231,6 +234,7 @@ export class LoggedProcess {
     const take = (line: string) => {
       onLine?.(line);
       this.lines.push(line);
+      if (this.lines.length > 2 * LINES_KEPT) this.lines.splice(0, LINES_KEPT);
     };
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       const parts = (rest + text).split(/\r?\n/);
