@@ -16,7 +16,9 @@ export async function hostState(namespace: Namespace): Promise<string[]> {
   ];
   for (const command of commands) {
     const { stdout } = await namespace.run(command, { exit: "any" });
-    lines.push(...stdout.split("\n").filter((line) => line !== ""));
+    // Duplicate address detection ends when it ends, whoever runs meanwhile.
+    const settled = stdout.replaceAll(/ (tentative|optimistic)\b/g, "");
+    lines.push(...settled.split("\n").filter((line) => line !== ""));
   }
   return lines.sort();
 }
