@@ -13,7 +13,10 @@ const libc = openLibc();
 createTun(libc, { name, offload: "none" });
 const journal = openJournal({ directories: [directory] });
 journal.record("uapi", [{ kind: "file", path: socket }]);
-const _listener = Deno.listen({ transport: "unix", path: socket });
+export const listener: Disposable = Deno.listen({
+  transport: "unix",
+  path: socket,
+});
 const network = openHostNetwork({ libc, journal });
 network.apply(interfaceConfig({
   name,
