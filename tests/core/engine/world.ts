@@ -95,6 +95,8 @@ export class World {
   readonly nat: NatTable;
   readonly open: Gateway;
   readonly seal: Gateway;
+  /** Another thread's gateway that takes turns with `open`. */
+  readonly twin: Gateway;
   readonly allowedIps: AllowedIps;
   readonly batch: Batch;
   now = 1_000_000;
@@ -122,9 +124,18 @@ export class World {
       ...options.config,
     });
     const { nat, allowedIps, sockets } = this;
-    this.open = new Gateway({ config, nat, allowedIps, sockets });
+    const state = new SharedArrayBuffer(Gateway.stateBytes(config));
+    this.open = new Gateway({ config, nat, allowedIps, sockets, state });
+    const twinNat = new NatTable(natBuffer, size);
+    this.twin = new Gateway({
+      config,
+      nat: twinNat,
+      allowedIps,
+      sockets,
+      state,
+    });
     const sealNat = new NatTable(natBuffer, size);
-    this.seal = new Gateway({ config, nat: sealNat, allowedIps });
+    this.seal = new Gateway({ config, nat: sealNat, allowedIps, state });
     const spare = options.spare ?? 400_000;
     const spareStart = 16 * ROW_ROOM;
     this.batch = new Batch({
@@ -155,8 +166,17 @@ export class World {
 
   /** Sends packets from a peer and shows every row, appended ones included. */
   fromTunnel(peer: number, ...packets: Uint8Array[]): Seen[] {
+    return this.fromTunnelBy(this.open, peer, ...packets);
+  }
+
+  /** The same by one of the gateways that take turns. */
+  fromTunnelBy(
+    gateway: Gateway,
+    peer: number,
+    ...packets: Uint8Array[]
+  ): Seen[] {
     this.load(peer, packets);
-    this.open.fromTunnel(this.batch, this.now);
+    gateway.fromTunnel(this.batch, this.now);
     return this.seen();
   }
 
