@@ -122,6 +122,13 @@ export class Namespace {
     return links.map((link) => link.ifname).filter((name) => name !== "lo");
   }
 
+  /** Whether an interface is up and has its carrier, as routes see it. */
+  async isUp(name: string): Promise<boolean> {
+    const { stdout } = await this.run(["ip", "-json", "link", "show", name]);
+    const [link]: { operstate: string }[] = JSON.parse(stdout);
+    return link.operstate === "UP";
+  }
+
   /** True where one ping to `address` is answered within 400 ms. */
   async reaches(address: string): Promise<boolean> {
     const { code } = await this.run([
@@ -191,7 +198,7 @@ export class Lab implements AsyncDisposable {
     return new Namespace(this, name, holder);
   }
 
-  /** Joins two namespaces by a veth pair with addresses, both ends up. */
+  /** Joins two namespaces by a veth pair with addresses; both ends carry. */
   async link(a: LinkEnd, b: LinkEnd): Promise<void> {
     await a.namespace.ip(
       `link add ${a.name} type veth peer name ${b.name} netns ${b.namespace.holderPid}`,
@@ -204,6 +211,13 @@ export class Lab implements AsyncDisposable {
           }`
         ),
         `link set ${end.name} up`,
+      );
+    }
+    for (const end of [a, b]) {
+      await waitFor(
+        `${end.name} to have its carrier`,
+        () => end.namespace.isUp(end.name),
+        { intervalMs: 5 },
       );
     }
   }
