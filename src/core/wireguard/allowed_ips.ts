@@ -14,8 +14,13 @@
  * during its walk walks again. So it sees the trie before or after a change,
  * and never a node that was taken out and is filled anew. The walk itself reads
  * plainly: each read follows from the one before it.
+ *
+ * Each reader keeps its last answers with the count that they were found under.
+ * A change is counted once more when all of it is written, so that what was
+ * found meanwhile is not kept for longer.
  */
 import { ColumnAllocator, type TableBuffer } from "../columns/columns.ts";
+import { RecentLookups, UNKNOWN } from "./recent_lookups.ts";
 
 /** Address words of either family: see the module header. */
 type Words = Int32Array | Uint32Array;
@@ -53,6 +58,7 @@ export class AllowedIps {
   readonly #key: Int32Array;
   readonly #bits: Int32Array;
   readonly #peer: Int32Array;
+  readonly #recent = new RecentLookups();
   // Touched by the writer alone.
   readonly #parentLink: Int32Array;
   readonly #next: Int32Array;
@@ -115,9 +121,17 @@ export class AllowedIps {
    * @returns the peer, or -1.
    */
   lookup(words: Words, i: number): number {
-    if (words[i] === 0 && words[i + 1] === 0 && words[i + 2] === 0xffff) {
-      return this.lookup4(words[i + 3]);
-    }
+    const version = Atomics.load(this.#header, CHANGES);
+    const known = this.#recent.find(words, i, version);
+    if (known !== UNKNOWN) return known;
+    const isIpv4 = words[i] === 0 && words[i + 1] === 0 &&
+      words[i + 2] === 0xffff;
+    const peer = isIpv4 ? this.lookup4(words[i + 3]) : this.#lookup6(words, i);
+    this.#recent.note(words, i, version, peer);
+    return peer;
+  }
+
+  #lookup6(words: Words, i: number): number {
     const header = this.#header;
     const links = this.#links;
     for (;;) {
@@ -144,7 +158,13 @@ export class AllowedIps {
    * @returns false where the trie is full (nothing changed).
    */
   insert(words: Words, length: number, peer: number): boolean {
-    this.#announceChange();
+    this.#countChange();
+    const inserted = this.#insert(words, length, peer);
+    this.#countChange();
+    return inserted;
+  }
+
+  #insert(words: Words, length: number, peer: number): boolean {
     let link = rootOf(words, length);
     let node = this.#links[link];
     let common = 0;
@@ -185,8 +205,7 @@ export class AllowedIps {
     for (;;) {
       const node = this.#first.get(peer);
       if (node === undefined) return;
-      this.#disown(node);
-      this.#reclaim(node);
+      this.#takeOut(node);
     }
   }
 
@@ -205,8 +224,7 @@ export class AllowedIps {
       node = this.#links[node * 2 + bitAt(words, 0, bits)];
     }
     if (node === 0 || this.#peer[node] !== peer) return false;
-    this.#disown(node);
-    this.#reclaim(node);
+    this.#takeOut(node);
     return true;
   }
 
@@ -226,9 +244,21 @@ export class AllowedIps {
     return prefixes;
   }
 
-  /** Before anything is written: has readers that are on their way walk again. */
-  #announceChange(): void {
+  /**
+   * Before anything is written, so that readers on their way walk again, and
+   * after all is, so that they forget what they found in between.
+   */
+  #countChange(): void {
     Atomics.add(this.#header, CHANGES, 1);
+  }
+
+  /** Takes a prefix from its peer. */
+  #takeOut(node: number): void {
+    this.#countChange();
+    this.#unlist(node);
+    Atomics.store(this.#peer, node, NONE);
+    this.#reclaim(node);
+    this.#countChange();
   }
 
   #available(): number {
@@ -285,12 +315,6 @@ export class AllowedIps {
     this.#first.set(peer, node);
     this.#size++;
     Atomics.store(this.#peer, node, peer);
-  }
-
-  #disown(node: number): void {
-    this.#announceChange();
-    this.#unlist(node);
-    Atomics.store(this.#peer, node, NONE);
   }
 
   #unlist(node: number): void {

@@ -286,6 +286,71 @@ Deno.test("a lookup that is overtaken gives the answer before or after", () => {
   assert.ok(moment > 10);
 });
 
+Deno.test("what was found during a change is forgotten after it", () => {
+  const size = AllowedIps.byteLength({ nodes: 100 });
+  const buffer = new SharedArrayBuffer(size);
+  const writer = new AllowedIps(buffer, { nodes: 100 });
+  const reader = new AllowedIps(buffer, { nodes: 100 });
+  const addresses = ["10.1.2.3", "10.1.2.4", "10.9.9.9", "2001:db8::1", "::"];
+  const ask = () => addresses.map((text) => lookup(reader, text));
+  assert.deepEqual(ask(), [-1, -1, -1, -1, -1]);
+
+  const changes: (() => unknown)[] = [
+    () => insert(writer, "10.0.0.0/8", 1),
+    () => insert(writer, "2001:db8::/32", 2),
+    () => insert(writer, "10.1.2.3/32", 3),
+    () => insert(writer, "10.1.2.0/24", 4),
+    () => insert(writer, "10.1.2.3/32", 5),
+    () => insert(writer, "::/0", 6),
+    () => writer.removePrefix(prefix("10.1.2.3/32").words, 128, 5),
+    () => writer.remove(4),
+    () => writer.remove(2),
+    () => writer.remove(1),
+  ];
+  const { store, add } = Atomics;
+  for (const change of changes) {
+    // The reader asks before and after each step by which a change shows.
+    Atomics.store = ((cells: Int32Array, i: number, value: number) => {
+      ask();
+      const stored = store(cells, i, value);
+      ask();
+      return stored;
+    }) as typeof store;
+    Atomics.add = ((cells: Int32Array, i: number, value: number) => {
+      const before = add(cells, i, value);
+      ask();
+      return before;
+    }) as typeof add;
+    try {
+      change();
+    } finally {
+      Atomics.store = store;
+      Atomics.add = add;
+    }
+    const fresh = new AllowedIps(buffer, { nodes: 100 });
+    const expected = addresses.map((text) => lookup(fresh, text));
+    assert.deepEqual(ask(), expected);
+  }
+  assert.deepEqual(ask(), [-1, -1, -1, 6, 6]);
+});
+
+Deno.test("more addresses than are kept get the right answers", () => {
+  const ips = trie(80_000);
+  insert(ips, "10.0.0.0/8", 0);
+  const words = new Uint32Array([0, 0, 0xffff, 0]);
+  for (let n = 0; n < 30_000; n++) {
+    words[3] = 0x0a000000 + n * 3;
+    assert.ok(ips.insert(words, 128, n + 1));
+  }
+  for (let round = 0; round < 2; round++) {
+    for (let n = 0; n < 90_000; n++) {
+      words[3] = 0x0a000000 + n;
+      const expected = n % 3 === 0 ? n / 3 + 1 : 0;
+      assert.equal(ips.lookup(words, 0), expected);
+    }
+  }
+});
+
 Deno.test("a reader in another thread never sees a wrong peer", async () => {
   // The writer moves 10.0.0.0/8 between no, one and many longer prefixes; the
   // answer for 10.0.0.1 is peer 1 at every moment.
