@@ -28,12 +28,3 @@ export function planWorkers(
   if (each === "single") return [{ role: "both", workers: 1 }];
   return [{ role: "open", workers: each }, { role: "seal", workers: each }];
 }
-
-/** The plan as a phrase for the log: "4 workers for each direction". */
-export function describeWorkers(choice: WorkerChoice, cores: number): string {
-  const [first] = planWorkers(choice, cores);
-  if (first.role === "both") return "one worker for both directions";
-  return first.workers === 1
-    ? "one worker for each direction"
-    : `${first.workers} workers for each direction`;
-}

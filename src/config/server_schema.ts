@@ -293,7 +293,7 @@ export const serverSchema = z.strictObject({
       }),
     workers: z.union([
       z.enum(["auto", "single"]),
-      z.int().min(1).max(16),
+      z.int({ error: WORKERS_HELP }).min(1, WORKERS_HELP).max(16, WORKERS_HELP),
     ], { error: WORKERS_HELP }).default("auto").meta({
       description:
         "Threads that move packets: a number for each direction, single for one in all, auto one for each direction where there are two cores.",
