@@ -41,7 +41,7 @@ export async function waitFor<T>(
   probe: () => T | Promise<T>,
   options: WaitOptions = {},
 ): Promise<Exclude<T, undefined | null | false>> {
-  const { timeoutMs = 10_000, intervalMs = 50 } = options;
+  const { timeoutMs = 30_000, intervalMs = 50 } = options;
   const deadline = performance.now() + timeoutMs;
   let lastError: unknown;
   while (true) {
