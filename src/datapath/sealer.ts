@@ -177,8 +177,9 @@ export class Sealer {
     for (let i = at + length; i < at + padded; i++) bytes[i] = 0;
     aead.seal(sessions.sendKey(slot), counter, at, padded);
     const header = at - TRANSPORT_HEADER_LENGTH;
-    const type = drawHeader(format, MessageKind.Transport, random.uint32());
-    const receiver = sessions.remoteIndex[slot] >>> 0;
+    // As signed integers, which cost no memory to hand on.
+    const type = drawHeader(format, MessageKind.Transport, random.uint32()) | 0;
+    const receiver = sessions.remoteIndex[slot];
     writeTransportHeader(bytes, header, type, receiver, counter);
     if (this.#prefix > 0) {
       random.fill(bytes, header - this.#prefix, this.#prefix);
