@@ -5,25 +5,26 @@
  * descriptor (`attach`). Each thread opens a platform of its own.
  */
 import type { SendFailure } from "../core/engine/outside_error.ts";
-import type { OutsideOptions } from "./os/linux/outside.ts";
 import { openLinuxPlatform } from "./os/linux/platform.ts";
-import type { OpenedPoller, PollerAttachment } from "./os/linux/poller.ts";
-import type { TunnelSocketOptions } from "./os/linux/tunnel_socket.ts";
 import type {
   CreatedTun,
   CreateTunOptions,
   HostNetwork,
   Journal,
   OpenedOutside,
+  OpenedPoller,
   OpenedTunnelSocket,
   OutsideAttachment,
+  OutsideOptions,
   OutsidePort,
   Poller,
+  PollerAttachment,
   Privileges,
   TunAttachment,
   TunDevice,
   TunnelSocket,
   TunnelSocketAttachment,
+  TunnelSocketOptions,
   Wake,
 } from "./ports.ts";
 

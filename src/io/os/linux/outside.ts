@@ -8,6 +8,7 @@ import type {
   OpenedOutside,
   OutsideAttachment,
   OutsideErrorReport,
+  OutsideOptions,
   OutsidePort,
   OutsideShared,
 } from "../../ports.ts";
@@ -22,18 +23,6 @@ import { OutsideSender } from "./outside_sender.ts";
 import { configureOutside, LinuxOutsideSockets } from "./outside_sockets.ts";
 import { PollSet, PollTag } from "./poller_set.ts";
 import { SocketOptions } from "./socket_option.ts";
-
-/** What the outside works with. */
-export interface OutsideOptions {
-  /** Descriptor of the receiving worker's poll set. */
-  readonly poller: number;
-  /** Descriptor of the receiving worker's wake. */
-  readonly wake: number;
-  /** Rows of the NAT table. */
-  readonly capacity: number;
-  /** `ping` leaves raw sockets alone even where they are allowed. */
-  readonly echo?: "raw" | "ping";
-}
 
 /** What the raw echo sockets may hold while the receiving worker is busy. */
 const ECHO_BYTES = 1 << 20;

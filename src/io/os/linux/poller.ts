@@ -4,28 +4,17 @@
  */
 import type { Libc } from "../../../../ffi/libc.ts";
 import { EPOLL, ERRNO, POLL } from "../../../../ffi/linux_socket_constants.ts";
-import { type Poller, Ready } from "../../ports.ts";
+import {
+  type OpenedPoller,
+  type Poller,
+  type PollerAttachment,
+  Ready,
+} from "../../ports.ts";
 import { PollEvents, PollSet, PollTag } from "./poller_set.ts";
 import { attachWake } from "./wake.ts";
 
 /** Events that one wait can report; the rest comes with the next one. */
 const EVENTS = 256;
-
-/** A poll set as the thread that made it holds it. */
-export interface OpenedPoller extends Disposable {
-  /** Usable from any thread of the process until this is disposed of. */
-  readonly descriptor: number;
-}
-
-/** What a pump waits for, besides outside sockets, which add themselves. */
-export interface PollerAttachment {
-  /** The poll set, as {@linkcode openPoller} gave it. */
-  readonly descriptor: number;
-  /** Descriptor of the pump's wake. */
-  readonly wake: number;
-  readonly tun?: number;
-  readonly tunnel?: number;
-}
 
 /**
  * Makes an empty poll set.

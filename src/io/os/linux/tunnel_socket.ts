@@ -25,6 +25,7 @@ import {
   PortInUseError,
   type TunnelSocket,
   type TunnelSocketAttachment,
+  type TunnelSocketOptions,
 } from "../../ports.ts";
 import { controlSpace } from "./message_vector.ts";
 import { ReceiveSlots, TRAIN_ROWS } from "./receive_slots.ts";
@@ -39,24 +40,6 @@ import { TunnelSocketSources } from "./tunnel_socket_sources.ts";
 
 /** What the socket may hold while its worker is busy. */
 const BUFFER_BYTES = 7 << 20;
-
-/** Which socket to open. */
-export interface TunnelSocketOptions {
-  /** The local port; 0 takes any. */
-  readonly port: number;
-  /** Mark for the host's routing policy (SO_MARK); needs CAP_NET_ADMIN. */
-  readonly fwmark?: number;
-  /**
-   * Number of the interface to use, whatever routes say: for a tunnel whose
-   * routes cover its own endpoint.
-   */
-  readonly interfaceIndex?: number;
-  /**
-   * `sticky` (for a server) answers each remote from the local address that it
-   * wrote to, `system` (for a client, whose address changes) lets the system choose.
-   */
-  readonly source: "sticky" | "system";
-}
 
 /**
  * Opens and binds the socket; 64 KiB datagrams, trains where the system has them.

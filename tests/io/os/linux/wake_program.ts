@@ -1,9 +1,7 @@
 /** A worker that blocks in a poller until it is woken, for poller_test.ts. */
+import type { PollerAttachment } from "../../../../src/io/ports.ts";
 import { openLibc } from "../../../../ffi/libc.ts";
-import {
-  attachPoller,
-  type PollerAttachment,
-} from "../../../../src/io/os/linux/poller.ts";
+import { attachPoller } from "../../../../src/io/os/linux/poller.ts";
 
 const port = self as unknown as {
   onmessage: (event: MessageEvent<PollerAttachment>) => void;
