@@ -10,7 +10,11 @@ import { ArenaPlan, EMPTY_AREA } from "../datapath/arena.ts";
 import { ControlLink } from "../datapath/control_link.ts";
 import { type AeadName, selectAead } from "../datapath/crypto/select_aead.ts";
 import { Dispatcher, type OutsideSender } from "../datapath/dispatcher.ts";
-import { instantiateKernels } from "../datapath/kernels/kernels.ts";
+import { kernelSum } from "../datapath/kernel_sum.ts";
+import {
+  instantiateKernels,
+  type Kernels,
+} from "../datapath/kernels/kernels.ts";
 import { OpenPump } from "../datapath/open_pump.ts";
 import { Opener } from "../datapath/opener.ts";
 import { runInTurns, runPumps } from "../datapath/pump_loop.ts";
@@ -186,10 +190,10 @@ class PumpParts {
       rejectAfterMs: setup.rejectAfterMs,
       rows: ROWS,
     });
-    this.gateway = this.#openGateway(opens);
+    this.gateway = this.#openGateway(opens, kernels);
   }
 
-  #openGateway(opens: boolean): Gateway | undefined {
+  #openGateway(opens: boolean, kernels: Kernels): Gateway | undefined {
     const { engine, gatewayState } = this.setup;
     const { nat, allowedIps } = this.tables;
     if (engine.kind !== "gateway" || nat === undefined) return undefined;
@@ -199,6 +203,7 @@ class PumpParts {
       allowedIps,
       sockets: opens ? this.outside : undefined,
       state: gatewayState,
+      sum: kernelSum(kernels),
     });
   }
 }

@@ -31,6 +31,7 @@ import {
   isSpecial,
 } from "../route/destination.ts";
 import { isMappedIpv4 } from "../wire/address.ts";
+import { type Sum, sum } from "../wire/checksum.ts";
 import { FragmentKind, PacketView, parsePacket } from "../wire/packet.ts";
 
 import { Protocol } from "../wire/protocol.ts";
@@ -62,6 +63,8 @@ export interface GatewayOptions {
    * {@linkcode Gateway.stateBytes} long. Left out where there is one gateway.
    */
   readonly state?: TableBuffer;
+  /** How payloads of the worker's arena are added up for their checksums. */
+  readonly sum?: Sum;
 }
 
 /** One worker's view of the gateway. */
@@ -87,6 +90,7 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     const { config, nat, allowedIps, sockets } = options;
+    const add = options.sum ?? sum;
     const columns = new ColumnAllocator(
       options.state ?? new ArrayBuffer(Gateway.stateBytes(config)),
     );
@@ -110,8 +114,9 @@ export class Gateway {
       mapper,
       errors,
       delivery,
+      sum: add,
     });
-    this.#inbound = new Inbound({ config, nat, live, delivery });
+    this.#inbound = new Inbound({ config, nat, live, delivery, sum: add });
   }
 
   /** Open worker: decides every undecided row, packets that peers (`batch.peer`) sent. Appended rows come decided. */

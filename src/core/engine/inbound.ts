@@ -12,7 +12,7 @@ import type { NatTable } from "../flow/nat.ts";
 import { restoreEmbedded, translateInbound } from "../flow/translate.ts";
 import { isMappedIpv4, isUnspecified, setMappedIpv4 } from "../wire/address.ts";
 import { copyBytes, readU16be } from "../wire/bytes.ts";
-import { checksum } from "../wire/checksum.ts";
+import { checksum, type Sum } from "../wire/checksum.ts";
 import * as icmp from "../wire/icmp.ts";
 import {
   emitError4,
@@ -34,6 +34,7 @@ export interface InboundParts {
   readonly nat: NatTable;
   readonly live: LiveMappings;
   readonly delivery: PeerDelivery;
+  readonly sum: Sum;
 }
 
 const DEFAULT_HOP_LIMIT = 64;
@@ -44,6 +45,7 @@ export class Inbound {
   readonly #nat: NatTable;
   readonly #live: LiveMappings;
   readonly #delivery: PeerDelivery;
+  readonly #sum: Sum;
   readonly #gateway4 = new Int32Array(4);
 
   constructor(parts: InboundParts) {
@@ -51,6 +53,7 @@ export class Inbound {
     this.#nat = parts.nat;
     this.#live = parts.live;
     this.#delivery = parts.delivery;
+    this.#sum = parts.sum;
     setMappedIpv4(this.#gateway4, 0, parts.config.address4);
   }
 
@@ -67,7 +70,17 @@ export class Inbound {
     }
     const hopLimit = (batch.hopLimit[row] || DEFAULT_HOP_LIMIT + 1) - 1;
     const identification = this.#delivery.nextIdentification();
-    if (!translateInbound(batch, row, nat, mapping, hopLimit, identification)) {
+    if (
+      !translateInbound(
+        batch,
+        row,
+        nat,
+        mapping,
+        hopLimit,
+        identification,
+        this.#sum,
+      )
+    ) {
       batch.drop(row, DropReason.BadTotalLength);
       return;
     }

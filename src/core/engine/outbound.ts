@@ -13,6 +13,7 @@ import {
   translateInbound,
   translateOutbound,
 } from "../flow/translate.ts";
+import type { Sum } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
 import {
@@ -38,6 +39,7 @@ export interface OutboundParts {
   readonly mapper: Mapper;
   readonly errors: ErrorReplies;
   readonly delivery: PeerDelivery;
+  readonly sum: Sum;
 }
 
 const LONGEST_RESET = ipv6.HEADER_LENGTH + tcp.HEADER_LENGTH;
@@ -52,6 +54,7 @@ export class Outbound {
   readonly #mapper: Mapper;
   readonly #errors: ErrorReplies;
   readonly #delivery: PeerDelivery;
+  readonly #sum: Sum;
   readonly #failedView = new PacketView();
 
   constructor(parts: OutboundParts) {
@@ -61,6 +64,7 @@ export class Outbound {
     this.#mapper = parts.mapper;
     this.#errors = parts.errors;
     this.#delivery = parts.delivery;
+    this.#sum = parts.sum;
   }
 
   /** Whether a packet of this kind would be translated, so that its fragments are worth keeping. */
@@ -112,7 +116,7 @@ export class Outbound {
       batch.drop(row, DropReason.ProtocolNotForwarded);
       return;
     }
-    const reason = verifyTransport(batch.bytes, view);
+    const reason = verifyTransport(batch.bytes, view, this.#sum);
     if (reason !== DropReason.None) batch.drop(row, reason);
     else if (isIcmp(view)) this.#icmp(batch, row, view, now);
     else if (view.protocol === Protocol.Udp) {
@@ -155,7 +159,7 @@ export class Outbound {
       );
       return;
     }
-    const reason = verifyTransport(batch.bytes, view);
+    const reason = verifyTransport(batch.bytes, view, this.#sum);
     if (reason !== DropReason.None) {
       batch.drop(row, reason);
       return;
@@ -174,7 +178,17 @@ export class Outbound {
     translateOutbound(batch, row, view, nat, mapping, 0);
     batch.remotePort[row] = from;
     const identification = this.#delivery.nextIdentification();
-    if (!translateInbound(batch, row, nat, target, hopLimit, identification)) {
+    if (
+      !translateInbound(
+        batch,
+        row,
+        nat,
+        target,
+        hopLimit,
+        identification,
+        this.#sum,
+      )
+    ) {
       batch.drop(row, DropReason.BadTotalLength);
       return;
     }

@@ -15,6 +15,7 @@
 import type { Batch } from "../columns/batch.ts";
 import { Verdict } from "../columns/verdict.ts";
 import { writeU16be } from "../wire/bytes.ts";
+import { type Sum, sum } from "../wire/checksum.ts";
 import * as icmp from "../wire/icmp.ts";
 import * as icmpv6 from "../wire/icmpv6.ts";
 import * as ipv4 from "../wire/ipv4.ts";
@@ -78,6 +79,7 @@ export function translateInbound(
   mapping: number,
   hopLimit: number,
   identification: number,
+  add: Sum = sum,
 ): boolean {
   const { bytes, remote } = batch;
   const client = mapping * 4;
@@ -115,6 +117,7 @@ export function translateInbound(
       bytes,
       transportAt,
       pseudoHeaderOf(bytes, at, protocol, length),
+      add,
     );
   } else {
     setEchoIdentifier(

@@ -9,6 +9,17 @@
 import { readU16be } from "./bytes.ts";
 
 /**
+ * How the words of long ranges are added up: {@linkcode sum}, or something
+ * faster that gives a sum which folds to the same.
+ */
+export type Sum = (
+  b: Uint8Array,
+  at: number,
+  length: number,
+  initial: number,
+) => number;
+
+/**
  * Adds up 16-bit big-endian words; an odd last byte counts as the high half.
  * @param initial a sum to start from, such as a pseudo-header's
  * @returns the sum, unfolded: safe for 64 KB of bytes and any pseudo-header

@@ -11,7 +11,13 @@
  */
 import { DropReason } from "../columns/drop_reason.ts";
 import { readWords, setMappedIpv4 } from "./address.ts";
-import { fold, pseudoHeader4, pseudoHeader6, sum } from "./checksum.ts";
+import {
+  fold,
+  pseudoHeader4,
+  pseudoHeader6,
+  type Sum,
+  sum,
+} from "./checksum.ts";
 import * as icmp from "./icmp.ts";
 import * as icmpv6 from "./icmpv6.ts";
 import * as ipv4 from "./ipv4.ts";
@@ -170,7 +176,11 @@ export function parseEmbedded(
  * Checks the transport checksum of a parsed packet: TCP, UDP (0 is none in
  * IPv4, bad in IPv6), ICMP, ICMPv6. Fragments and other protocols pass.
  */
-export function verifyTransport(b: Uint8Array, view: PacketView): DropReason {
+export function verifyTransport(
+  b: Uint8Array,
+  view: PacketView,
+  add: Sum = sum,
+): DropReason {
   if (view.fragment !== FragmentKind.None) return DropReason.None;
   const at = view.payloadAt;
   let length = view.payloadLength;
@@ -184,7 +194,7 @@ export function verifyTransport(b: Uint8Array, view: PacketView): DropReason {
       }
       break;
     case Protocol.Icmp:
-      return fold(sum(b, at, length)) === 0xffff
+      return fold(add(b, at, length, 0)) === 0xffff
         ? DropReason.None
         : DropReason.BadChecksum;
     case Protocol.Icmpv6:
@@ -192,7 +202,7 @@ export function verifyTransport(b: Uint8Array, view: PacketView): DropReason {
     default:
       return DropReason.None;
   }
-  const total = sum(b, at, length, pseudoHeader(b, view, length));
+  const total = add(b, at, length, pseudoHeader(b, view, length));
   return fold(total) === 0xffff ? DropReason.None : DropReason.BadChecksum;
 }
 

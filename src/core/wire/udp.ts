@@ -11,7 +11,7 @@
  */
 import { DropReason } from "../columns/drop_reason.ts";
 import { readU16be, writeU16be } from "./bytes.ts";
-import { adjust16, adjust32, checksum } from "./checksum.ts";
+import { adjust16, adjust32, fold, type Sum, sum } from "./checksum.ts";
 
 /** Bytes of the header. */
 export const HEADER_LENGTH = 8;
@@ -103,9 +103,10 @@ export function updateChecksum(
   b: Uint8Array,
   at: number,
   pseudo: number,
+  add: Sum = sum,
 ): void {
   writeU16be(b, at + CHECKSUM_AT, 0);
-  const value = checksum(b, at, datagramLength(b, at), pseudo);
+  const value = ~fold(add(b, at, datagramLength(b, at), pseudo)) & 0xffff;
   writeU16be(b, at + CHECKSUM_AT, value || 0xffff);
 }
 
