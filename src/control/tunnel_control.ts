@@ -45,6 +45,8 @@ export interface TunnelControlOptions {
   ) => void;
 }
 
+/** How often the rings are looked at without a bell, in ms. */
+const REVIEW_MS = 1000;
 /** The greatest delay that setTimeout takes, in ms. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
@@ -53,6 +55,7 @@ export class TunnelControl {
   readonly #options: TunnelControlOptions;
   readonly #remote = new Int32Array(4);
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #review: ReturnType<typeof setInterval> | undefined;
   #running = false;
 
   constructor(options: TunnelControlOptions) {
@@ -63,12 +66,15 @@ export class TunnelControl {
   start(): void {
     this.#running = true;
     this.#listen();
+    // Were a wake-up ever lost, packets would wait for the next bell for ever.
+    this.#review = setInterval(() => this.#read(), REVIEW_MS);
   }
 
   /** Ends the loop; nothing is sent any more. */
   stop(): void {
     this.#running = false;
     clearTimeout(this.#timer);
+    clearInterval(this.#review);
     Atomics.notify(this.#options.bell, 0);
   }
 
@@ -105,17 +111,21 @@ export class TunnelControl {
   }
 
   async #listen(): Promise<void> {
-    const { bell, rings } = this.#options;
+    const { bell } = this.#options;
     while (this.#running) {
       const seen = Atomics.load(bell, 0);
-      let messages = 0;
-      for (const ring of rings) messages += ring.read(this.#handle);
-      if (messages > 0) this.drain();
+      this.#read();
       const wait = Atomics.waitAsync(bell, 0, seen);
       if (wait.async) await wait.value;
       // Timers and signals get their turn even while workers are loud.
       else await new Promise((resolve) => setTimeout(resolve, 0));
     }
+  }
+
+  #read(): void {
+    let messages = 0;
+    for (const ring of this.#options.rings) messages += ring.read(this.#handle);
+    if (messages > 0) this.drain();
   }
 
   #handle = (

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { COALESCE_MAX_ROWS, Coalescer } from "../../src/datapath/coalesce.ts";
+import { COALESCE_MAX_ROWS, Coalescer } from "../support/coalescer.ts";
 import { instantiateKernels } from "../../src/datapath/kernels/kernels.ts";
 import { coalesceTwin, type TwinOptions } from "./twins/coalesce_twin.ts";
 import {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { instantiateKernels } from "../../src/datapath/kernels/kernels.ts";
-import { SEGMENT_ROW_BYTES, Segmenter } from "../../src/datapath/segment.ts";
+import { SEGMENT_ROW_BYTES, Segmenter } from "../support/segmenter.ts";
 import {
   buildPacket,
   concat,

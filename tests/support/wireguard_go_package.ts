@@ -7,7 +7,6 @@
 import { runCommand } from "./process.ts";
 
 const SUITE = "trixie";
-const DEFAULT_MIRROR = "http://deb.debian.org/debian";
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const SOURCE_FILES = [
   "/etc/apt/sources.list.d/debian.sources",
@@ -100,5 +99,5 @@ async function debianMirror(): Promise<string> {
     );
     if (match) return match[1];
   }
-  return DEFAULT_MIRROR;
+  throw new Error(`no Debian mirror in ${SOURCE_FILES.join(" or ")}`);
 }

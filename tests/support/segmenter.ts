@@ -8,7 +8,7 @@
  *     | headroom | packet | zeros | tailroom | headroom | packet | ...
  *     ^ out                                  ^ nextAt after one packet
  */
-import type { Kernels } from "./kernels/kernels.ts";
+import type { Kernels } from "../../src/datapath/kernels/kernels.ts";
 
 /** Bytes of a table's row: offset and length of a packet. */
 export const SEGMENT_ROW_BYTES = 8;

@@ -3,7 +3,7 @@
  * a batch become as few packets and TCP or UDP super-packets as Linux's GRO
  * rules allow, over any number of interleaved flows. A flow keeps its order.
  */
-import type { Kernels } from "./kernels/kernels.ts";
+import type { Kernels } from "../../src/datapath/kernels/kernels.ts";
 
 /** Bytes of a table's row: offset and length of a packet. */
 export const COALESCE_ROW_BYTES = 8;
