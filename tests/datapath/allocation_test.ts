@@ -12,6 +12,9 @@ const MEASURE = new URL("./allocation/measure.ts", import.meta.url);
  */
 const HEAP = "--min-semi-space-size=128,--max-semi-space-size=128";
 
+/** Code is optimized in time, however busy the machine is. */
+const COMPILER = "--no-concurrent-recompilation";
+
 /**
  * Bytes per packet. A batch of 200 may cost the boxes of a few times, which are
  * 16 bytes each.
@@ -34,7 +37,7 @@ Deno.test("steady state allocates nothing per packet", async () => {
     args: [
       "run",
       "--allow-all",
-      `--v8-flags=--expose-gc,${HEAP}`,
+      `--v8-flags=--expose-gc,${HEAP},${COMPILER}`,
       MEASURE.href,
       "wasm",
       "auto",
