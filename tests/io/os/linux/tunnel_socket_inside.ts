@@ -39,8 +39,9 @@ Deno.test("an address that the host has lost is not answered from", async () => 
     const { port } = server.socket;
     const host = other.includes(":") ? `[${other}]` : other;
     const back = target(`${host}:${client.port}`);
-    await client.send(numbered(1, 20), { hostname: lost, port });
-    waitForInput(server);
+    do await client.send(numbered(1, 20), { hostname: lost, port }); while (
+      !hasInput(server)
+    );
     assert.equal(server.receiveAll().bytes.length, 1);
     assert.equal(server.send(back, [numbered(2, 20)]), 0);
     assert.equal((await client.receive()).from.hostname, lost);
@@ -56,8 +57,8 @@ Deno.test("an address that the host has lost is not answered from", async () => 
   }
 });
 
-/** Blocks until something has arrived: a new address takes the kernel a moment. */
-function waitForInput({ libc, opened }: TunnelEnd): void {
+/** Waits a moment for input: what comes right after a new address may get lost. */
+function hasInput({ libc, opened }: TunnelEnd): boolean {
   const poll = new Int32Array([opened.descriptor, POLL.IN]);
-  assert.equal(libc.call.poll(new Uint8Array(poll.buffer), 1, 5000), 1);
+  return libc.call.poll(new Uint8Array(poll.buffer), 1, 200) === 1;
 }
