@@ -389,6 +389,8 @@ Deno.test("commands are obeyed at the wake", () => {
   for (const peer of [4, 7]) {
     ring.tryWrite(ControlMessage.PeerRemoved, peer, 0, none, 0, 0);
   }
+  const bytes = new Uint8Array(40);
+  end.open.socket.inbox.push({ bytes, words: new Int32Array(4), port: 1 });
   run({ ready: Ready.Tunnel });
   assert.deepEqual(engine.removed, []);
   run({ ready: Ready.Wake });
