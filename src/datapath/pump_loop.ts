@@ -69,24 +69,29 @@ export function runInTurns(
 ): void {
   const { poller, now, stop } = options;
   const pumps = [pump];
+  let inside = true;
   turnstile.enter();
-  while (Atomics.load(stop, 0) === 0) {
-    const ready = poller.wait(timeout(pumps, now));
-    pump.notice(ready, now());
-    let inside = true;
-    // What else was ready is for whoever comes in next, and reported again.
-    while (inside && pump.take()) {
-      const ticket = turnstile.draw();
-      inside = pump.alone;
-      if (!inside) turnstile.leave();
-      pump.work();
-      turnstile.await(ticket);
-      pump.finish();
-      turnstile.pass(ticket);
+  try {
+    while (Atomics.load(stop, 0) === 0) {
+      const ready = poller.wait(timeout(pumps, now));
+      pump.notice(ready, now());
+      // What else was ready is for whoever comes in next, and reported again.
+      while (inside && pump.take()) {
+        const ticket = turnstile.draw();
+        inside = pump.alone;
+        if (!inside) turnstile.leave();
+        pump.work();
+        turnstile.await(ticket);
+        pump.finish();
+        turnstile.pass(ticket);
+      }
+      if (!inside) turnstile.enter();
+      inside = true;
     }
-    if (!inside) turnstile.enter();
+  } finally {
+    // Where a device fails, the others must not wait for this thread.
+    if (inside) turnstile.leave();
   }
-  turnstile.leave();
 }
 
 /** How long to wait, in ms; -1 without end. */

@@ -125,3 +125,17 @@ Deno.test("loop: by turns, the input is free during work; the rest is left to ot
 Deno.test("loop: by turns, a batch that goes alone keeps the input until it is out", () => {
   assert.deepEqual(inTurns(true), { takes: 4, locks: [1, 1, 1, 1] });
 });
+
+Deno.test("loop: by turns, a device that fails leaves the input to the others", () => {
+  const buffer = new SharedArrayBuffer(Turnstile.byteLength);
+  const pump = new ScriptedPump("a", [], 1);
+  pump.take = () => {
+    throw new Error("the interface was removed");
+  };
+  const { loop } = scripted([1]);
+  assert.throws(
+    () => runInTurns(pump, new Turnstile(buffer), loop),
+    /the interface was removed/,
+  );
+  assert.equal(new Int32Array(buffer)[0], 0);
+});
