@@ -88,6 +88,9 @@ const ARENA = TUNNEL_RECEIVE + TUN_READ + TUN_WRITE + OUTSIDE_RECEIVE + SPARE +
 /** Rows of a batch: eight full trains of 64 and what stages append. */
 const ROWS = 1024;
 
+/** What the translator writes before a datagram: an IPv6 and a UDP header. */
+const IP_UDP_HEADERS = 48;
+
 /** Runs a worker's pumps until the stop cell is set. Blocks the calling thread. */
 export function runWorker(setup: PumpSetup): void {
   const parts = new PumpParts(openPlatform(), setup);
@@ -176,6 +179,7 @@ class PumpParts {
       shared: setup.outside,
       bytes,
       receiveArea: take(seals, OUTSIDE_RECEIVE),
+      headroom: (headroom + IP_UDP_HEADERS + 63) & ~63,
     });
     this.sealer = new Sealer({
       bytes,

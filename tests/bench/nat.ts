@@ -21,8 +21,8 @@ import {
   TUNNEL,
 } from "../support/sluice.ts";
 import type { LoadOptions, LoadResult } from "./nat_load.ts";
-import { formatSeries, writeSection } from "./report.ts";
-import type { Series } from "./throughput.ts";
+import { writeSection } from "./report.ts";
+import { describe, medianRatio } from "./statistics.ts";
 
 const LOAD = new URL("./nat_load.ts", import.meta.url).pathname;
 const OUTSIDE = "198.51.100.10";
@@ -147,15 +147,53 @@ function positive(text: string): number {
   return value;
 }
 
+/** All rounds of one way and size, by path. */
+interface Case {
+  readonly way: Way;
+  readonly bytes: number;
+  readonly measured: Record<Path, Measured[]>;
+}
+
+const COLUMNS = [
+  ["kpps", 1, (m: Measured) => m.kpps],
+  ["Gbit/s", 2, (m: Measured) => m.gigabits],
+  ["lost, %", 1, (m: Measured) => m.lostShare * 100],
+  ["gateway's processor time a packet, µs", 2, (m: Measured) => m.serverMicros],
+] as const;
+
+/** Medians with their range, and the NAT's share of the bare tunnel. */
+function formatCases(cases: readonly Case[]): string {
+  const lines = cases.flatMap(({ way, bytes, measured }) =>
+    COLUMNS.map(([unit, digits, of]) => {
+      const [plain, nat] = PATHS.map((path) => measured[path].map(of));
+      const share = medianRatio(nat, plain);
+      return [
+        way === "up" ? "client to far end" : "far end to client",
+        String(bytes),
+        unit,
+        describe(plain, digits),
+        describe(nat, digits),
+        unit.startsWith("lost") ? "" : share.toFixed(2),
+      ];
+    })
+  );
+  const head = [
+    "way",
+    "bytes",
+    "measure",
+    "tunnel alone",
+    "through the NAT",
+    "share",
+  ];
+  return [head, head.map(() => "---"), ...lines]
+    .map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
 const command = new Command("nat")
   .description("measure UDP through the gateway's NAT beside the bare tunnel")
   .option("--rounds <n>", "how often", positive, 3)
   .option("--seconds <n>", "length of each measurement", positive, 2)
   .option("--window <n>", "datagrams on the way at once", positive, 1024)
-  .option("--ways <list>", "up, down", (text) => text.split(",") as Way[], [
-    "up",
-    "down",
-  ] as Way[])
   .option("--write <title>", "keep the table in RESULTS.md under this title");
 
 if (import.meta.main) {
@@ -167,44 +205,43 @@ if (import.meta.main) {
   }
   await using lab = await Lab.create();
   const ends = await stage(lab);
-  const series = new Map<string, Series>();
-  const record = (
-    path: Path,
-    [name, unit, better]: readonly [string, string, Series["better"]],
-    value: number,
-  ) => {
-    const row = series.get(name) ?? { name, unit, better, values: new Map() };
-    series.set(name, row);
-    row.values.set(path, [...row.values.get(path) ?? [], value]);
-  };
+  const cases = (["up", "down"] as const).flatMap((way) =>
+    SIZES.map((bytes): Case => ({
+      way,
+      bytes,
+      measured: { plain: [], nat: [] },
+    }))
+  );
+  const loads: number[] = [];
   for (let round = 1; round <= options.rounds; round++) {
-    console.error(
-      `round ${round} of ${options.rounds}, load ${Deno.loadavg()[0]}`,
-    );
-    for (const way of options.ways) {
-      for (const bytes of SIZES) {
-        const what = way === "up" ? "client to far end" : "far end to client";
-        for (const path of PATHS) {
-          const m = await measure(ends, path, way, bytes, options);
-          console.error(
-            `  ${way} ${bytes} ${path}: ${m.kpps.toFixed(1)} kpps, ` +
-              `${m.gigabits.toFixed(2)} Gbit/s, ${
-                (m.lostShare * 100).toFixed(1)
-              } % lost, gateway ${m.serverMicros.toFixed(2)} µs`,
-          );
-          const name = `${what}, ${bytes} bytes`;
-          record(path, [name, "kpps", "more"], m.kpps);
-          record(path, [`${name}, rate`, "Gbit/s", "more"], m.gigabits);
-          record(
-            path,
-            [`${name}, gateway's processor time a packet`, "µs", "less"],
-            m.serverMicros,
-          );
-        }
+    loads.push(Deno.loadavg()[0]);
+    console.error(`round ${round} of ${options.rounds}`);
+    for (const { way, bytes, measured } of cases) {
+      for (const path of PATHS) {
+        const result = await measure(ends, path, way, bytes, options);
+        measured[path].push(result);
       }
     }
   }
-  const table = formatSeries([...series.values()], PATHS);
+  const table = formatCases(cases);
   console.log(table);
-  if (options.write) await writeSection(options.write, table);
+  if (options.write) {
+    const { rounds, seconds, window } = options;
+    await writeSection(
+      options.write,
+      [
+        `\`deno run -A tests/bench/nat.ts --rounds ${rounds} --seconds ${seconds}\``,
+        `on ${navigator.hardwareConcurrency} cores, Linux ${Deno.osRelease()};`,
+        `load average before each round ${describe(loads, 1)}.`,
+        `One client, one mapping, ${window} datagrams on the way at once; bytes`,
+        `are of UDP payload (${
+          SIZES[0]
+        } makes a packet of 1,400 bytes). All ends`,
+        "share the cores. Median (least to greatest); the share is the median of",
+        "the rounds' ratios.",
+        "",
+        table,
+      ].join("\n"),
+    );
+  }
 }

@@ -61,7 +61,7 @@ export class OutsideEnd implements Disposable {
   attach(libc: Libc = this.#libc): OutsidePort {
     const { bytes, receiveArea } = this.arena;
     const { shared } = this.opened;
-    return attachOutside(libc, { shared, bytes, receiveArea });
+    return attachOutside(libc, { shared, bytes, receiveArea, headroom: 128 });
   }
 
   /** Opens a UDP socket on any free port for a NAT row. @returns its handle. */

@@ -19,7 +19,7 @@ export interface OutsideErrorReport {
   destinationPort: number;
   /**
    * The start of the UDP payload, or of the ICMP message as it went out, in the
-   * batch's arena with at least 128 writable bytes before it; often empty,
+   * batch's arena with the headroom before it; often empty,
    * since a router need not quote more than 8 bytes behind the IP header.
    */
   payloadAt: number;
@@ -71,6 +71,8 @@ export interface OutsideAttachment {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Where datagrams go, 64 KiB and a bit for each; empty for a worker that only sends. */
   readonly receiveArea: Area;
+  /** Writable bytes before each row, a multiple of 64: headers and seal go there. */
+  readonly headroom: number;
 }
 
 /**
@@ -99,7 +101,7 @@ export interface OutsidePort extends OutsideSockets, Disposable {
   pathMtu(batch: Batch, row: number): number;
   /**
    * Reads what waits at one socket into rows with `target` = `natRow`, `remote`,
-   * `remotePort`, `hopLimit`, each with 128 writable bytes before it and 64
+   * `remotePort`, `hopLimit`, each with the headroom before it and 64
    * behind it. A handle of -1 reads the raw echo sockets: such rows hold the
    * ICMP message, those of other programs too, and `target` is -1. What finds
    * no place in batch or area stays in the socket, and the poller reports it again.

@@ -17,7 +17,7 @@ import { emptyReport, ERROR_PAYLOAD_ROOM, ErrorQueue } from "./error_queue.ts";
 import { isRawHandle } from "./outside_handle.ts";
 import { OutsideModes } from "./outside_modes.ts";
 import { OutsidePathMtu } from "./outside_path_mtu.ts";
-import { OUTSIDE_HEADROOM, OutsideReceiver } from "./outside_receiver.ts";
+import { OutsideReceiver } from "./outside_receiver.ts";
 import { OutsideRetired } from "./outside_retired.ts";
 import { OutsideSender } from "./outside_sender.ts";
 import { configureOutside, LinuxOutsideSockets } from "./outside_sockets.ts";
@@ -111,13 +111,13 @@ class LinuxOutside implements OutsidePort {
   readonly #receives: boolean;
 
   constructor(libc: Libc, attachment: OutsideAttachment) {
-    const { shared, bytes, receiveArea } = attachment;
+    const { shared, bytes, receiveArea, headroom } = attachment;
     this.#libc = libc;
     this.#shared = shared;
     this.#sockets = new LinuxOutsideSockets(libc, shared);
     this.#sender = new OutsideSender(libc, { shared, bytes });
     // The area begins with the place for quoted datagrams, slots follow.
-    const payloadAt = ((receiveArea.start + 63) & ~63) + OUTSIDE_HEADROOM;
+    const payloadAt = ((receiveArea.start + 63) & ~63) + headroom;
     const start = payloadAt + ERROR_PAYLOAD_ROOM;
     this.#errors = new ErrorQueue(libc, { bytes, payloadAt });
     this.#pathMtu = new OutsidePathMtu(libc);
@@ -125,6 +125,7 @@ class LinuxOutside implements OutsidePort {
       shared,
       bytes,
       area: { start, end: receiveArea.end },
+      headroom,
     });
     this.#retired = new OutsideRetired(shared.retired, shared.capacity);
     this.#set = new PollSet(libc, shared.poller);

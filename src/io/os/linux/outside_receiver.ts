@@ -3,8 +3,8 @@
  * its datagrams are moved apart, from the last to the first, so that each has
  * room for the headers that it gets and for its seal:
  *
- *     received   | 128 | aaaabbbbcc                                   |
- *     rows       | 128 | aaaa | 64 | 128 | bbbb | 64 | 128 | cc | 64  |
+ *     received   | headroom | aaaabbbbcc                                 |
+ *     rows       | headroom | aaaa | 64 | headroom | bbbb | 64 | ...
  *
  * A slot is taken as long as a row of the batch lies in it, so one batch can
  * gather from many sockets.
@@ -23,11 +23,8 @@ import type { Area, OutsideShared } from "../../ports.ts";
 import { controlSpace } from "./message_vector.ts";
 import { ReceiveSlots, TRAIN_ROWS } from "./receive_slots.ts";
 
-/** Writable bytes before each row. */
-export const OUTSIDE_HEADROOM = 128;
 /** Writable bytes behind each row. */
 const TAILROOM = 64;
-const GAP = OUTSIDE_HEADROOM + TAILROOM;
 /** Echo messages that one call takes. */
 const MAX_ECHOES = 64;
 
@@ -35,23 +32,30 @@ const MAX_ECHOES = 64;
 export class OutsideReceiver {
   readonly #shared: OutsideShared;
   readonly #slots: ReceiveSlots;
+  /** Bytes between the datagrams of a train. */
+  readonly #gap: number;
   readonly #remote = new Int32Array(4);
 
-  /** @param options.area where datagrams go. */
+  /**
+   * @param options.area where datagrams go.
+   * @param options.headroom writable bytes before each row.
+   */
   constructor(
     libc: Libc,
     options: {
       shared: OutsideShared;
       bytes: Uint8Array<ArrayBuffer>;
       area: Area;
+      headroom: number;
     },
   ) {
     this.#shared = options.shared;
+    this.#gap = options.headroom + TAILROOM;
     this.#slots = new ReceiveSlots(libc, {
       bytes: options.bytes,
       area: options.area,
-      headroom: OUTSIDE_HEADROOM,
-      room: TRAIN_ROWS * GAP,
+      headroom: options.headroom,
+      room: TRAIN_ROWS * this.#gap,
       controlRoom: 3 * controlSpace(4),
     });
   }
@@ -117,6 +121,7 @@ export class OutsideReceiver {
   /** Makes rows of what lies in a slot. */
   #take(batch: Batch, slot: number, natRow: number): void {
     const { vector } = this.#slots;
+    const gap = this.#gap;
     const at = this.#slots.at(slot);
     const length = vector.length(slot);
     const size = vector.control32(slot, IPPROTO.UDP, UDP.GRO, length);
@@ -131,11 +136,11 @@ export class OutsideReceiver {
     for (let i = last; i > 0; i--) {
       const from = at + i * size;
       const end = i < last ? from + size : at + length;
-      batch.bytes.copyWithin(from + i * GAP, from, end);
+      batch.bytes.copyWithin(from + i * gap, from, end);
     }
     for (let i = 0; i <= last; i++) {
       const own = i < last ? size : length - last * size;
-      this.#push(batch, at + i * (size + GAP), own, natRow, port, hopLimit);
+      this.#push(batch, at + i * (size + gap), own, natRow, port, hopLimit);
     }
   }
 
