@@ -69,7 +69,7 @@ export interface OutsideAttachment {
   readonly shared: OutsideShared;
   /** The worker's arena; batches lie in it. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Where datagrams go, 64 KiB and a bit for each; empty for a worker that only sends. */
+  /** Where datagrams and trains go, about 90 KiB for each; empty for a worker that only sends. */
   readonly receiveArea: Area;
   /** Writable bytes before each row, a multiple of 64: headers and seal go there. */
   readonly headroom: number;
@@ -82,8 +82,9 @@ export interface OutsideAttachment {
  */
 export interface OutsidePort extends OutsideSockets, Disposable {
   /**
-   * Queues a ToUdp or ToEcho row of the batch, whose bytes must stay until
-   * {@linkcode flush}. Rows of one socket that follow each other leave in one call.
+   * Queues a ToUdp or ToEcho row of the batch, whose bytes and columns must stay
+   * until {@linkcode flush}. Rows of one socket leave together and in order,
+   * those to one remote with equal size, hop limit and fragmentation as trains.
    */
   send(handle: number, batch: Batch, row: number): void;
   /**
