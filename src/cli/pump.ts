@@ -6,6 +6,7 @@ import { Batch } from "../core/columns/batch.ts";
 import { Gateway, type GatewayConfig } from "../core/engine/gateway.ts";
 import { PointToPoint } from "../core/engine/point_to_point.ts";
 import type { MessageFormat } from "../core/wireguard/classify.ts";
+import { REPLAY_WINDOW } from "../core/wireguard/replay.ts";
 import { ArenaPlan, EMPTY_AREA } from "../datapath/arena.ts";
 import { ControlLink } from "../datapath/control_link.ts";
 import { type AeadName, selectAead } from "../datapath/crypto/select_aead.ts";
@@ -48,7 +49,9 @@ export type EngineSetup =
 /** All that a worker needs; survives structured cloning. */
 export interface PumpSetup {
   readonly role: PumpRole;
-  /** Shared with the workers of the same role; undefined for the only one. */
+  /** Workers of the same role, this one included. */
+  readonly workers: number;
+  /** Shared by them; undefined for the only one. */
   readonly turnstile: SharedArrayBuffer | undefined;
   readonly shared: SharedState;
   readonly engine: EngineSetup;
@@ -86,7 +89,7 @@ const SPARE = 1 << 20;
 const ARENA = TUNNEL_RECEIVE + TUN_READ + TUN_WRITE + OUTSIDE_RECEIVE + SPARE +
   8 * 4096;
 /** Rows of a batch: eight full trains of 64 and what stages append. */
-const ROWS = 1024;
+const MOST_ROWS = 1024;
 
 /** What the translator writes before a datagram: an IPv6 and a UDP header. */
 const IP_UDP_HEADERS = 48;
@@ -113,6 +116,7 @@ export function runWorker(setup: PumpSetup): void {
 class PumpParts {
   readonly tables: SharedTables;
   readonly now: () => number;
+  readonly rows: number;
   readonly batch: Batch;
   readonly aead;
   readonly counters;
@@ -130,6 +134,9 @@ class PumpParts {
     const thread = opens ? Thread.OpenPump : Thread.SealPump;
     this.tables = attachTables(setup.shared);
     this.now = platform.openClock();
+    // What workers have in hand together must not overtake a peer's window.
+    const share = Math.floor(REPLAY_WINDOW / setup.workers);
+    this.rows = Math.min(MOST_ROWS, share);
     const kernels = instantiateKernels({ arenaBytes: ARENA });
     const { bytes, firstFree } = kernels;
     const plan = new ArenaPlan(firstFree, bytes.length);
@@ -139,7 +146,7 @@ class PumpParts {
     const spare = plan.take(SPARE);
     this.batch = new Batch({
       bytes,
-      capacity: ROWS,
+      capacity: this.rows,
       spareStart: spare.start,
       spareEnd: spare.end,
       headroom,
@@ -192,7 +199,7 @@ class PumpParts {
       writer: thread,
       mtu: setup.mtu,
       rejectAfterMs: setup.rejectAfterMs,
-      rows: ROWS,
+      rows: this.rows,
     });
     this.gateway = this.#openGateway(opens, kernels);
   }
@@ -226,7 +233,7 @@ function openPump(parts: PumpParts): OpenPump {
       aead: parts.aead,
       link,
       rejectAfterMs: setup.rejectAfterMs,
-      rows: ROWS,
+      rows: parts.rows,
     }),
     engine: gateway ?? new PointToPoint(tables.allowedIps),
     dispatcher: new Dispatcher({

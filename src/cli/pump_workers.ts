@@ -18,7 +18,7 @@ export interface OpenedGroup extends WorkerGroup {
 /** The part of a worker's setup that its group decides. */
 export type GroupSetup = Pick<
   PumpSetup,
-  "role" | "turnstile" | "poller" | "wake"
+  "role" | "workers" | "turnstile" | "poller" | "wake"
 >;
 
 /** How long workers have to end, in ms. */
@@ -70,6 +70,7 @@ export class PumpWorkers implements Disposable {
     for (const { role, turnstile, poller, wake, workers } of this.#groups) {
       const group: GroupSetup = {
         role,
+        workers,
         turnstile,
         poller: poller.descriptor,
         wake: wake.descriptor,

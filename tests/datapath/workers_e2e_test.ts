@@ -21,6 +21,7 @@ for (const workers of ["single", 4] as const) {
       const server = await startServer(gateway, {
         clients: [client],
         config: { datapath: { workers } },
+        env: { SLUICE_WORKERS: "" },
       });
       const connection = await connectTo(server, place, client, {
         env: { SLUICE_WORKERS: String(workers) },
