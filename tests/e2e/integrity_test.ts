@@ -13,7 +13,7 @@ import {
   startRelayedTunnel,
   type Tunnel,
 } from "../support/relayed_tunnel.ts";
-import { TUNNEL } from "../support/sluice.ts";
+import { dropCount, TUNNEL } from "../support/sluice.ts";
 
 const HASH_STREAM =
   new URL("../support/hash_stream.ts", import.meta.url).pathname;
@@ -22,6 +22,7 @@ const MEGABYTE = 1 << 20;
 const STREAMS = 8;
 const SEED = 20;
 const FIRST_PORT = 7000;
+const REPLAYED = "replayed or too old";
 const NEEDS = ["tun", { program: "ping" }] as const;
 
 /** Sends so many megabytes each way, over all streams, and compares the hashes. */
@@ -74,6 +75,12 @@ function assertRough(count: LineCount): void {
   assert.ok(near(duplicated / taken, ROUGH.duplication), "doubled");
 }
 
+/** Asserts that an end refused the second of each two; few can be lost on the way. */
+function assertRefused(refused: number, { duplicated }: LineCount): void {
+  const text = `${refused} refused of ${duplicated}`;
+  assert.ok(refused <= duplicated && refused >= duplicated * 0.9, text);
+}
+
 Deno.test("integrity: the bad line loses, reorders and doubles as it says", () => {
   const line = new LossyLine<number>(ROUGH, { seed: SEED, keep: (n) => n });
   const out: number[] = [];
@@ -109,6 +116,11 @@ await e2eTest({
     });
     assertRough(toGateway);
     assertRough(toClient);
+    const { server, connection } = tunnel;
+    await connection.process.stop();
+    await server.process.stop();
+    assertRefused(dropCount(server.process, REPLAYED), toGateway);
+    assertRefused(dropCount(connection.process, REPLAYED), toClient);
   },
 });
 
