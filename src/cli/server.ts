@@ -34,6 +34,7 @@ what it changed. Changes of peers in the config are taken while it runs.
 
 Signals: SIGUSR1 prints all counters; SIGINT and SIGTERM end it.
 Environment: SLUICE_CRYPTO=auto|wasm|libcrypto|noble
+             SLUICE_WORKERS=auto|single|1 to 16, instead of the config's
 
 Examples:
   sluice server
