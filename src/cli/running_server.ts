@@ -2,7 +2,7 @@
  * A running gateway: the tunnel, its peers as the config lists them, DNS, the
  * socket for `wg`, the file that is watched. Disposing of it undoes everything.
  */
-import { dropReasonText } from "../core/columns/drop_reason.ts";
+import { DropReason, dropReasonText } from "../core/columns/drop_reason.ts";
 import { PLAIN_WIREGUARD } from "../core/wireguard/amnezia.ts";
 import { ConfigError, formatProblem } from "../config/problems.ts";
 import type { LoadedServerConfig } from "../config/load_server_config.ts";
@@ -151,7 +151,9 @@ export class RunningServer implements AsyncDisposable {
       trace,
       events: {
         onPacket: (peer, packet) => {
-          this.#dns?.service.handlePacket(peer, packet);
+          const reason = this.#dns?.service.handlePacket(peer, packet) ??
+            DropReason.ProtocolNotForwarded;
+          if (reason !== DropReason.None) this.tunnel.countDrop(reason);
         },
         onDrop: (reason, peer, flow) => {
           log.trace("drop: {reason}: {flow}{from}", {

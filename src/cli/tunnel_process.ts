@@ -161,7 +161,7 @@ export class TunnelProcess implements AsyncDisposable {
           peer,
           describePacket(bytes, 0, bytes.length),
         ),
-      onOwnDrop: (reason) => this.tables.counters[Thread.Control].drop(reason),
+      onOwnDrop: (reason) => this.countDrop(reason),
       onHandshake: options.events.onHandshake,
     });
     this.#resources.use(guard.move());
@@ -189,6 +189,11 @@ export class TunnelProcess implements AsyncDisposable {
       device.handlePeerEvents(row, PeerEvent.NeedSession, now());
     }
     this.control.drain();
+  }
+
+  /** Counts a packet that the control thread dropped. */
+  countDrop(reason: DropReason): void {
+    this.tables.counters[Thread.Control].drop(reason);
   }
 
   /** Removes a peer, with all that workers keep for it. */
