@@ -40,6 +40,8 @@ export interface OpenerOptions {
 
 /** In the place of a session's slot: a handshake message. */
 const HANDSHAKE = -1;
+/** In the place of a session's slot: no session. */
+const NONE = -2;
 
 /** Opens what the tunnel socket received. */
 export class Opener {
@@ -48,6 +50,11 @@ export class Opener {
   readonly #slot: Int32Array;
   readonly #generation: Int32Array;
   readonly #counter: Float64Array;
+  // What holds for a run of rows of one session: looked up once.
+  #runReceiver = 0;
+  #runSlot = NONE;
+  #runGeneration = 0;
+  #isDataNoted = false;
 
   constructor(options: OpenerOptions) {
     this.#options = options;
@@ -59,6 +66,7 @@ export class Opener {
   /** Decrypts every row; decides those that are neither authentic nor a handshake. */
   decrypt(batch: Batch, now: number): void {
     const { format } = this.#options;
+    this.#runSlot = NONE;
     for (let row = 0; row < batch.count; row++) {
       const at = batch.offset[row];
       const length = batch.length[row];
@@ -75,6 +83,7 @@ export class Opener {
   /** Decides every decrypted row that is not an inner packet seen for the first time. */
   admit(batch: Batch, now: number): void {
     const { link } = this.#options;
+    this.#runSlot = NONE;
     for (let row = 0; row < batch.count; row++) {
       if (batch.verdict[row] !== Verdict.Undecided) continue;
       if (this.#slot[row] !== HANDSHAKE) {
@@ -92,32 +101,54 @@ export class Opener {
     const { sessions, format, aead } = this.#options;
     const bytes = batch.bytes;
     const header = batch.offset[row] + format.prefix[MessageKind.Transport - 1];
-    const receiver = transportReceiver(bytes, header);
-    const slot = sessions.lookup(receiver);
-    if (slot < 0) return DropReason.UnknownSession;
-    this.#generation[row] = Atomics.load(sessions.generation, slot);
-    // Still there, so the generation is of a session with keys.
-    if (sessions.lookup(receiver) !== slot) return DropReason.UnknownSession;
-    if (now - sessions.createdAt[slot] >= this.#options.rejectAfterMs) {
-      return DropReason.SessionExpired;
+    // As a signed integer, which costs no memory to keep.
+    const receiver = transportReceiver(bytes, header) | 0;
+    if (receiver !== this.#runReceiver || this.#runSlot === NONE) {
+      const reason = this.#find(receiver, now);
+      if (reason !== DropReason.None) return reason;
     }
+    const slot = this.#runSlot;
     const counter = transportCounter(bytes, header);
     if (counter < 0) return DropReason.Replayed;
     const at = header + TRANSPORT_HEADER_LENGTH;
     const length = batch.offset[row] + batch.length[row] - at - TAG_LENGTH;
     this.#slot[row] = slot;
+    this.#generation[row] = this.#runGeneration;
     this.#counter[row] = counter;
     return aead.open(sessions.receiveKey(slot), counter, at, length)
       ? DropReason.None
       : DropReason.AuthenticationFailed;
   }
 
+  /** Finds the session that a run of rows belongs to. */
+  #find(receiver: number, now: number): DropReason {
+    const { sessions } = this.#options;
+    this.#runSlot = NONE;
+    const slot = sessions.lookup(receiver);
+    if (slot < 0) return DropReason.UnknownSession;
+    this.#runGeneration = Atomics.load(sessions.generation, slot);
+    // Still there, so the generation is of a session with keys.
+    if (sessions.lookup(receiver) !== slot) return DropReason.UnknownSession;
+    if (now - sessions.createdAt[slot] >= this.#options.rejectAfterMs) {
+      return DropReason.SessionExpired;
+    }
+    this.#runReceiver = receiver;
+    this.#runSlot = slot;
+    return DropReason.None;
+  }
+
   #admit(batch: Batch, row: number, now: number): DropReason {
     const { sessions, peers, format, link } = this.#options;
     const slot = this.#slot[row];
-    // An erased key authenticates what anybody can make.
-    if (Atomics.load(sessions.generation, slot) !== this.#generation[row]) {
-      return DropReason.UnknownSession;
+    const generation = this.#generation[row];
+    if (slot !== this.#runSlot || generation !== this.#runGeneration) {
+      // An erased key authenticates what anybody can make.
+      if (Atomics.load(sessions.generation, slot) !== generation) {
+        return DropReason.UnknownSession;
+      }
+      this.#runSlot = slot;
+      this.#runGeneration = generation;
+      this.#isDataNoted = false;
     }
     if (!sessions.acceptCounter(slot, this.#counter[row])) {
       return DropReason.Replayed;
@@ -140,7 +171,10 @@ export class Opener {
     if (length === 0) {
       batch.decide(row, Verdict.Held, 0);
       if (peers.noteKeepaliveReceived(peer, now)) tell = true;
-    } else if (peers.noteDataReceived(peer, now)) tell = true;
+    } else if (!this.#isDataNoted) {
+      this.#isDataNoted = true;
+      if (peers.noteDataReceived(peer, now)) tell = true;
+    }
     if (tell) link.peerEvent(peer);
     return DropReason.None;
   }

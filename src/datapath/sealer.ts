@@ -59,10 +59,16 @@ export function sealHeadroom(format: MessageFormat): number {
 /** Bytes that a sealed packet may need behind its plaintext: padding and tag. */
 export const SEAL_TAILROOM = 15 + TAG_LENGTH;
 
+/** In the place of a session's slot: none. */
+const NONE = -1;
+
 /** Seals packets for peers and queues them at the tunnel socket. */
 export class Sealer {
   readonly #options: SealerOptions;
   readonly #prefix: number;
+  /** Whether all messages are of one type, and which: signed, so that it costs no memory to hand on. */
+  readonly #isTypeFixed: boolean;
+  readonly #type: number;
   readonly #endpoint = new Int32Array(4);
   // From step to step, per row; the last one is for single packets.
   readonly #slot: Int32Array;
@@ -70,11 +76,19 @@ export class Sealer {
   readonly #counter: Float64Array;
   /** Why a row can't be sealed; DropReason.None where it can. */
   readonly #reason: Int32Array;
+  // What holds for a run of rows of one session: looked at once.
+  #runSlot = NONE;
+  #runGeneration = 0;
+  #runPort = 0;
 
   constructor(options: SealerOptions) {
     const rows = options.rows + 1;
     this.#options = options;
-    this.#prefix = options.format.prefix[MessageKind.Transport - 1];
+    const { prefix, headerFirst, headerLast } = options.format;
+    const transport = MessageKind.Transport - 1;
+    this.#prefix = prefix[transport];
+    this.#isTypeFixed = headerFirst[transport] === headerLast[transport];
+    this.#type = headerFirst[transport] | 0;
     this.#slot = new Int32Array(rows);
     this.#generation = new Int32Array(rows);
     this.#counter = new Float64Array(rows);
@@ -84,6 +98,7 @@ export class Sealer {
   /** Takes session and counter for every row that goes to a peer, in their order. */
   reserve(batch: Batch, now: number): void {
     const { verdict, target, count } = batch;
+    this.#runSlot = NONE;
     for (let row = 0; row < count;) {
       const from = row++;
       if (verdict[from] !== Verdict.ToPeer) continue;
@@ -134,6 +149,7 @@ export class Sealer {
     link: ControlLink | undefined,
   ): DropReason {
     const row = this.#options.rows;
+    this.#runSlot = NONE;
     this.#reserve(row, row + 1, peer, now);
     this.#encrypt(row, at, length);
     return this.#send(row, at, length, peer, now, link);
@@ -177,8 +193,9 @@ export class Sealer {
     for (let i = at + length; i < at + padded; i++) bytes[i] = 0;
     aead.seal(sessions.sendKey(slot), counter, at, padded);
     const header = at - TRANSPORT_HEADER_LENGTH;
-    // As signed integers, which cost no memory to hand on.
-    const type = drawHeader(format, MessageKind.Transport, random.uint32()) | 0;
+    const type = this.#isTypeFixed
+      ? this.#type
+      : drawHeader(format, MessageKind.Transport, random.uint32()) | 0;
     const receiver = sessions.remoteIndex[slot];
     writeTransportHeader(bytes, header, type, receiver, counter);
     if (this.#prefix > 0) {
@@ -197,17 +214,24 @@ export class Sealer {
     const { sessions, peers, socket, writer, mtu } = this.#options;
     const reason = this.#reason[row];
     if (reason !== DropReason.None) return reason;
-    // The keys may have been erased while they were in use.
-    const generation = Atomics.load(sessions.generation, this.#slot[row]);
-    if (generation !== this.#generation[row]) return DropReason.SessionExpired;
-    const port = peers.readEndpoint(peer, this.#endpoint, 0);
-    if (port === 0) return DropReason.NoEndpoint;
+    const slot = this.#slot[row];
+    const generation = this.#generation[row];
+    if (slot !== this.#runSlot || generation !== this.#runGeneration) {
+      // The keys may have been erased while they were in use.
+      if (Atomics.load(sessions.generation, slot) !== generation) {
+        return DropReason.SessionExpired;
+      }
+      this.#runPort = peers.readEndpoint(peer, this.#endpoint, 0);
+      if (this.#runPort === 0) return DropReason.NoEndpoint;
+      this.#runSlot = slot;
+      this.#runGeneration = generation;
+      if (length === 0) peers.noteKeepaliveSent(peer, now);
+      else if (peers.noteDataSent(peer, now)) link?.peerEvent(peer);
+    }
     const start = at - TRANSPORT_HEADER_LENGTH - this.#prefix;
     const wireLength = at + paddedLength(length, mtu) + TAG_LENGTH - start;
-    socket.queue(start, wireLength, this.#endpoint, 0, port);
+    socket.queue(start, wireLength, this.#endpoint, 0, this.#runPort);
     peers.addSent(writer, peer, 1, wireLength);
-    if (length === 0) peers.noteKeepaliveSent(peer, now);
-    else if (peers.noteDataSent(peer, now)) link?.peerEvent(peer);
     return DropReason.None;
   }
 }
