@@ -78,6 +78,7 @@ async function run(
     logger("Core").info("left by an earlier run: {line}", { line });
   }
   const peers = await clientPeers(conf);
+  const adapter = clientInterface(conf, name);
   await using stack = new AsyncDisposableStack();
   let tunnel: TunnelProcess;
   try {
@@ -91,11 +92,11 @@ async function run(
       timers: timerConstants(),
       crypto: cryptoChoice("auto"),
       workers: workerChoice("auto"),
-      mtu: clientInterface(conf, name).mtu,
+      mtu: adapter.mtu,
       listenPort: conf.interface.listenPort ?? 0,
       source: "system",
       egressIndex: egressIndex(network, peers),
-      interface: clientInterface(conf, name),
+      interface: adapter,
       trace: level === "trace",
       events: events(ending),
     }));

@@ -8,19 +8,11 @@
  * |  echo: data; error: IP header and the start of its payload    |
  * ```
  */
-import { DropReason } from "../columns/drop_reason.ts";
-import { readU16be, readU32be, writeU16be, writeU32be } from "./bytes.ts";
-import { adjust16, checksum } from "./checksum.ts";
+import { readU16be, writeU16be, writeU32be } from "./bytes.ts";
+import { checksum } from "./checksum.ts";
+import { CHECKSUM_AT, CODE_AT, EXTRA_AT, TYPE_AT } from "./icmp_header.ts";
 
-/** Bytes of the header with the word that each type uses in its way. */
-export const HEADER_LENGTH = 8;
-export const TYPE_AT = 0;
-export const CODE_AT = 1;
-export const CHECKSUM_AT = 2;
-export const IDENTIFIER_AT = 4;
-export const SEQUENCE_AT = 6;
-/** The 32-bit word of an error: its low 16 bits are the MTU of «fragmentation needed». */
-export const EXTRA_AT = 4;
+export * from "./icmp_header.ts";
 
 /** Message types (IANA «ICMP Type Numbers»). */
 export const Type = {
@@ -43,25 +35,6 @@ export const Unreachable = {
   AdministrativelyProhibited: 13,
 } as const;
 
-/** Checks the length alone; the checksum is the business of verifyTransport. */
-export function validate(
-  _b: Uint8Array,
-  _at: number,
-  length: number,
-): DropReason {
-  return length < HEADER_LENGTH ? DropReason.TooShort : DropReason.None;
-}
-
-/** The message's type. */
-export function type(b: Uint8Array, at: number): number {
-  return b[at + TYPE_AT];
-}
-
-/** The message's code. */
-export function code(b: Uint8Array, at: number): number {
-  return b[at + CODE_AT];
-}
-
 /** Whether a type is an echo request or reply. */
 export function isEcho(type: number): boolean {
   return type === Type.EchoRequest || type === Type.EchoReply;
@@ -74,53 +47,9 @@ export function isError(type: number): boolean {
     type === Type.ParameterProblem;
 }
 
-/** The checksum that the header carries. */
-export function headerChecksum(b: Uint8Array, at: number): number {
-  return readU16be(b, at + CHECKSUM_AT);
-}
-
-/** Of an echo: the identifier. */
-export function identifier(b: Uint8Array, at: number): number {
-  return readU16be(b, at + IDENTIFIER_AT);
-}
-
-/** Of an echo: the sequence number. */
-export function sequence(b: Uint8Array, at: number): number {
-  return readU16be(b, at + SEQUENCE_AT);
-}
-
-/** Of an error: the 32-bit word. */
-export function extra(b: Uint8Array, at: number): number {
-  return readU32be(b, at + EXTRA_AT);
-}
-
 /** Of «fragmentation needed»: the next hop's MTU (RFC 1191); 0 where not told. */
 export function nextHopMtu(b: Uint8Array, at: number): number {
   return readU16be(b, at + 6);
-}
-
-/** Changes an echo's identifier and keeps the checksum right. */
-export function setIdentifier(b: Uint8Array, at: number, value: number): void {
-  const adjusted = adjust16(headerChecksum(b, at), identifier(b, at), value);
-  writeU16be(b, at + CHECKSUM_AT, adjusted);
-  writeU16be(b, at + IDENTIFIER_AT, value);
-}
-
-/** Changes type and code and keeps the checksum right. */
-export function setType(
-  b: Uint8Array,
-  at: number,
-  type: number,
-  code: number,
-): void {
-  const adjusted = adjust16(
-    headerChecksum(b, at),
-    readU16be(b, at),
-    (type << 8) | code,
-  );
-  writeU16be(b, at + CHECKSUM_AT, adjusted);
-  b[at + TYPE_AT] = type;
-  b[at + CODE_AT] = code;
 }
 
 /** Computes the checksum anew over `length` bytes of the message. */

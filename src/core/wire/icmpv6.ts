@@ -10,19 +10,17 @@
  *
  * Unlike ICMP, the checksum covers a pseudo-header (RFC 8200, section 8.1).
  */
-import { DropReason } from "../columns/drop_reason.ts";
-import { readU16be, readU32be, writeU16be, writeU32be } from "./bytes.ts";
-import { adjust16, adjust32, checksum } from "./checksum.ts";
+import { writeU16be, writeU32be } from "./bytes.ts";
+import { adjust32, checksum } from "./checksum.ts";
+import {
+  CHECKSUM_AT,
+  CODE_AT,
+  EXTRA_AT,
+  headerChecksum,
+  TYPE_AT,
+} from "./icmp_header.ts";
 
-/** Bytes of the header with the word that each type uses in its way. */
-export const HEADER_LENGTH = 8;
-export const TYPE_AT = 0;
-export const CODE_AT = 1;
-export const CHECKSUM_AT = 2;
-export const IDENTIFIER_AT = 4;
-export const SEQUENCE_AT = 6;
-/** The 32-bit word of an error: the MTU of «packet too big». */
-export const EXTRA_AT = 4;
+export * from "./icmp_header.ts";
 
 /** Message types (IANA «ICMPv6 "type" Numbers»). */
 export const Type = {
@@ -44,25 +42,6 @@ export const Unreachable = {
   SourcePolicy: 5,
 } as const;
 
-/** Checks the length alone; the checksum is the business of verifyTransport. */
-export function validate(
-  _b: Uint8Array,
-  _at: number,
-  length: number,
-): DropReason {
-  return length < HEADER_LENGTH ? DropReason.TooShort : DropReason.None;
-}
-
-/** The message's type. */
-export function type(b: Uint8Array, at: number): number {
-  return b[at + TYPE_AT];
-}
-
-/** The message's code. */
-export function code(b: Uint8Array, at: number): number {
-  return b[at + CODE_AT];
-}
-
 /** Whether a type is an echo request or reply. */
 export function isEcho(type: number): boolean {
   return type === Type.EchoRequest || type === Type.EchoReply;
@@ -71,50 +50,6 @@ export function isEcho(type: number): boolean {
 /** Whether a type is an error (RFC 4443, section 2.1: the high bit is clear). */
 export function isError(type: number): boolean {
   return type < 128;
-}
-
-/** The checksum that the header carries. */
-export function headerChecksum(b: Uint8Array, at: number): number {
-  return readU16be(b, at + CHECKSUM_AT);
-}
-
-/** Of an echo: the identifier. */
-export function identifier(b: Uint8Array, at: number): number {
-  return readU16be(b, at + IDENTIFIER_AT);
-}
-
-/** Of an echo: the sequence number. */
-export function sequence(b: Uint8Array, at: number): number {
-  return readU16be(b, at + SEQUENCE_AT);
-}
-
-/** Of an error: the 32-bit word; the MTU of «packet too big». */
-export function extra(b: Uint8Array, at: number): number {
-  return readU32be(b, at + EXTRA_AT);
-}
-
-/** Changes an echo's identifier and keeps the checksum right. */
-export function setIdentifier(b: Uint8Array, at: number, value: number): void {
-  const adjusted = adjust16(headerChecksum(b, at), identifier(b, at), value);
-  writeU16be(b, at + CHECKSUM_AT, adjusted);
-  writeU16be(b, at + IDENTIFIER_AT, value);
-}
-
-/** Changes type and code and keeps the checksum right. */
-export function setType(
-  b: Uint8Array,
-  at: number,
-  type: number,
-  code: number,
-): void {
-  const adjusted = adjust16(
-    headerChecksum(b, at),
-    readU16be(b, at),
-    (type << 8) | code,
-  );
-  writeU16be(b, at + CHECKSUM_AT, adjusted);
-  b[at + TYPE_AT] = type;
-  b[at + CODE_AT] = code;
 }
 
 /** Brings the checksum up to date after a word of the pseudo-header has changed. */

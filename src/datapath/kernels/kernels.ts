@@ -6,6 +6,7 @@
  *     0           firstFree                         bytes.length
  *     | kernels'  | the worker's: packets, tables   |
  */
+import type { PacketOffload } from "../../io/ports.ts";
 import wasm from "./kernels.wasm" with { type: "bytes" };
 
 const PAGE = 65536;
@@ -14,7 +15,7 @@ const RESERVED = 2 * PAGE;
 const KEY_LENGTH = 32;
 
 /** What kernels.wasm exports. Addresses are offsets in the arena, lengths are bytes. */
-export interface KernelFunctions {
+export interface KernelFunctions extends PacketOffload {
   /**
    * ChaCha20-Poly1305 without associated data, in place; the 16-byte tag goes
    * behind the text. `key` is where the 32 key bytes are; nonce = 4 zero bytes
@@ -47,35 +48,6 @@ export interface KernelFunctions {
   poly1305(key: number, at: number, length: number, tag: number): void;
   /** The Internet checksum's sum of at most 512 KB, folded to 16 bits, not inverted. */
   checksumSum(at: number, length: number): number;
-  /**
-   * A packet or super-packet with its vnet header to packets with complete
-   * checksums, laid out for sealing; see Segmenter.
-   * @returns the packets, 0 where the source is malformed, -1 where output or
-   *   table are too small.
-   */
-  segment(
-    source: number,
-    sourceLength: number,
-    out: number,
-    outEnd: number,
-    headroom: number,
-    tailroom: number,
-    padLimit: number,
-    table: number,
-    tableEnd: number,
-  ): number;
-  /**
-   * The packets of a table to packets and super-packets with vnet headers; see
-   * Coalescer. `flags`: 1 TCP, 2 UDP, 4 in place.
-   * @returns the rows, or -1 where the output is too small.
-   */
-  coalesce(
-    table: number,
-    count: number,
-    out: number,
-    outEnd: number,
-    flags: number,
-  ): number;
 }
 
 /** The kernels over their arena. */
