@@ -75,15 +75,25 @@ export class ConfigWatch implements AsyncDisposable {
   }
 
   async #check(): Promise<void> {
-    if (this.#closed) return;
-    const change = await load(this.#path);
-    const text = change.kind === "loaded"
-      ? change.loaded.text
-      : await Deno.readTextFile(this.#path).catch(() => undefined);
-    if (text === this.#text) return;
-    this.#text = text;
-    await this.#options.onChange(change);
+    while (!this.#closed) {
+      const before = await readText(this.#path);
+      if (before === this.#text) return;
+      const change = await load(this.#path);
+      const text = change.kind === "loaded"
+        ? change.loaded.text
+        : await readText(this.#path);
+      // What was found bad may be a file half written, which is whole by now.
+      if (change.kind === "failed" && text !== before) continue;
+      if (text === this.#text) return;
+      this.#text = text;
+      return await this.#options.onChange(change);
+    }
   }
+}
+
+/** The file's text; undefined where it can't be read. */
+function readText(path: string): Promise<string | undefined> {
+  return Deno.readTextFile(path).catch(() => undefined);
 }
 
 async function load(path: string): Promise<ConfigChange> {
