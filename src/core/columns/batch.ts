@@ -49,6 +49,11 @@ export class Batch {
   readonly hopLimit: Int32Array;
   /** 1 where the packet must not be fragmented on its way. */
   readonly dontFragment: Int32Array;
+  /**
+   * 1 where the transport checksum is partial: the field holds the folded sum of
+   * the pseudo-header, not inverted, and a device or the system completes it.
+   */
+  readonly partial: Int32Array;
   /** Rows in use. */
   count = 0;
 
@@ -71,6 +76,7 @@ export class Batch {
     this.remotePort = new Int32Array(capacity);
     this.hopLimit = new Int32Array(capacity);
     this.dontFragment = new Int32Array(capacity);
+    this.partial = new Int32Array(capacity);
     this.#spareStart = options.spareStart;
     this.#spareEnd = options.spareEnd;
     this.#spareAt = options.spareStart;
@@ -98,6 +104,7 @@ export class Batch {
     this.remotePort[row] = 0;
     this.hopLimit[row] = 0;
     this.dontFragment[row] = 0;
+    this.partial[row] = 0;
     return row;
   }
 
