@@ -26,6 +26,7 @@ import type {
   TunnelSocketAttachment,
   TunnelSocketOptions,
   Wake,
+  WholeTunAttachment,
 } from "./ports.ts";
 
 /** The operating system, for the thread that opened it. */
@@ -33,6 +34,7 @@ export interface Platform extends Disposable {
   /** @throws {TunError} whose code says why. */
   createTun(options: CreateTunOptions): CreatedTun;
   attachTun(attachment: TunAttachment): TunDevice;
+  attachWholeTun(attachment: WholeTunAttachment): TunDevice;
 
   /** @throws {PortInUseError} where another program has the port. */
   openTunnelSocket(options: TunnelSocketOptions): OpenedTunnelSocket;

@@ -1,5 +1,6 @@
 /** Layer-3 devices of the host, and what splits and joins their super-packets. */
 import type { Batch } from "../../core/columns/batch.ts";
+import type { Sum } from "../../core/wire/checksum.ts";
 
 /** A layer-3 device. Packets are bare IP packets, without any device header. */
 export interface TunDevice extends Disposable {
@@ -79,9 +80,11 @@ export interface CreateTunOptions {
   readonly name: string;
   /**
    * `segments` asks for super-packets, whose readers and writers need kernels;
-   * where the system has none, or for `none`, packets come one at a time.
+   * `tcp` for those of TCP alone, to be passed on whole ({@linkcode
+   * WholeTunAttachment}); where the system has none, or for `none`, packets come
+   * one at a time.
    */
-  readonly offload: "segments" | "none";
+  readonly offload: "segments" | "tcp" | "none";
 }
 
 /** A TUN interface as the thread that made it holds it; closing ends it. */
@@ -120,6 +123,28 @@ export interface TunAttachment {
   readonly tailroom: number;
   /** Packets are padded to 16 bytes, but not beyond this length. */
   readonly padLimit: number;
+}
+
+/**
+ * How a worker gets at a TUN interface whose super-packets stay whole: for one
+ * that only rewrites headers and writes packets back.
+ *
+ * Rows that are read are TCP packets of up to 64 KiB, `partial` where the system
+ * left their checksum so, and single packets with true checksums of all else.
+ * A row with `partial` is written back with what the system said of it, so it
+ * must stay where it was read, its headers as long as they were.
+ */
+export interface WholeTunAttachment {
+  readonly descriptor: number;
+  readonly name: string;
+  readonly mtu: number;
+  readonly offload: TunOffload;
+  /** The worker's arena; batches given to the device lie in the same one. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Where packets that are read go; empty for a worker that only writes. */
+  readonly readArea: Area;
+  /** How checksums that the system left partial are completed. */
+  readonly sum?: Sum;
 }
 
 /** What {@linkcode PacketOffload.coalesce} may do: bits. */

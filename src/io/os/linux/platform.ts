@@ -9,7 +9,7 @@ import { attachOutside, openOutside } from "./outside.ts";
 import { attachPoller, openPoller } from "./poller.ts";
 import { readPrivileges } from "./privileges.ts";
 import { sendFailure } from "./send_failure.ts";
-import { attachTun, createTun } from "./tun.ts";
+import { attachTun, attachWholeTun, createTun } from "./tun.ts";
 import { attachTunnelSocket, openTunnelSocket } from "./tunnel_socket.ts";
 import { attachWake, openWake } from "./wake.ts";
 
@@ -19,6 +19,7 @@ export function openLinuxPlatform(): Platform {
   return {
     createTun: (options) => createTun(libc, options),
     attachTun: (attachment) => attachTun(libc, attachment),
+    attachWholeTun: (attachment) => attachWholeTun(libc, attachment),
     openTunnelSocket: (options) => openTunnelSocket(libc, options),
     attachTunnelSocket: (attachment) => attachTunnelSocket(libc, attachment),
     openOutside: (options) => openOutside(libc, options),

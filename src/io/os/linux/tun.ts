@@ -16,10 +16,12 @@ import {
   TunError,
   type TunErrorCode,
   type TunOffload,
+  type WholeTunAttachment,
 } from "../../ports.ts";
 import { TUN_PATH } from "./privileges.ts";
 import { PlainTunDevice } from "./tun_device.ts";
 import { OffloadTunDevice } from "./tun_offload_device.ts";
+import { WholeTunDevice } from "./tun_whole_device.ts";
 
 const O_RDWR = 2;
 const O_NONBLOCK = 0x800;
@@ -61,7 +63,7 @@ export function createTun(libc: Libc, options: CreateTunOptions): CreatedTun {
     );
   }
   const existed = libc.call.if_nametoindex(cString(name)) !== 0;
-  const vnetFlag = options.offload === "segments" ? IFF_VNET_HDR : 0;
+  const vnetFlag = options.offload === "none" ? 0 : IFF_VNET_HDR;
   const descriptor = openDevice(libc, name);
   try {
     const request = interfaceRequest(name, IFF_TUN | IFF_NO_PI | vnetFlag);
@@ -70,7 +72,7 @@ export function createTun(libc: Libc, options: CreateTunOptions): CreatedTun {
     }
     const offload = vnetFlag === 0
       ? PLAIN
-      : acceptedOffload(libc, descriptor, name);
+      : acceptedOffload(libc, descriptor, options);
     return {
       descriptor,
       name,
@@ -99,6 +101,27 @@ export function attachTun(libc: Libc, attachment: TunAttachment): TunDevice {
     throw new TypeError(`${name} has offloads and needs kernels`);
   }
   return new OffloadTunDevice(libc, kernels, attachment);
+}
+
+/**
+ * Uses an interface that {@linkcode createTun} made, in the calling thread, with
+ * super-packets left whole. Disposing of it leaves the interface alone.
+ */
+export function attachWholeTun(
+  libc: Libc,
+  attachment: WholeTunAttachment,
+): TunDevice {
+  if (attachment.offload.vnetHeader) {
+    return new WholeTunDevice(libc, attachment);
+  }
+  const { mtu } = attachment;
+  return new PlainTunDevice(libc, {
+    ...attachment,
+    writeArea: attachment.readArea,
+    headroom: 0,
+    tailroom: 0,
+    padLimit: mtu,
+  });
 }
 
 /** Whether the kernel would take this as an interface's name (dev_valid_name). */
@@ -153,16 +176,16 @@ function setupError(
   return new TunError(code, name, cause.message, { cause });
 }
 
-/** Asks for as much as the kernel takes, best first. */
+/** Asks for as much as is wanted and the kernel takes, best first. */
 function acceptedOffload(
   libc: Libc,
   descriptor: number,
-  name: string,
+  { name, offload }: CreateTunOptions,
 ): TunOffload {
   const tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
   const set = (flags: number): boolean =>
     libc.call.ioctlValue(descriptor, TUNSETOFFLOAD, flags) === 0;
-  if (set(tso | TUN_F_USO)) {
+  if (offload === "segments" && set(tso | TUN_F_USO)) {
     return { vnetHeader: true, tso4: true, tso6: true, uso: true };
   }
   if (set(tso)) return { vnetHeader: true, tso4: true, tso6: true, uso: false };
