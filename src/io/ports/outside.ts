@@ -36,6 +36,11 @@ export interface OutsideOptions {
   readonly capacity: number;
   /** `ping` leaves raw sockets alone even where they are allowed. */
   readonly echo?: "raw" | "ping";
+  /**
+   * Number of the interface to leave by, whatever routes say: for an outside
+   * whose destinations are routed to ourselves.
+   */
+  readonly interfaceIndex?: number;
 }
 
 /** The gateway's outside as the thread that opened it holds it. */
@@ -56,6 +61,8 @@ export interface OutsideShared {
   /** Raw echo sockets; -1 where there are none. */
   readonly raw4: number;
   readonly raw6: number;
+  /** The interface that all sockets are bound to; 0 for none. */
+  readonly interfaceIndex: number;
   /** NAT rows: each can be retired once before it is freed. */
   readonly capacity: number;
   /** Sockets on their way from the sending to the receiving worker. */

@@ -36,10 +36,10 @@ export function openOutside(
   libc: Libc,
   options: OutsideOptions,
 ): OpenedOutside {
-  const { poller, wake, capacity } = options;
+  const { poller, wake, capacity, interfaceIndex = 0 } = options;
   const wantsRaw = options.echo !== "ping";
-  const raw4 = wantsRaw ? openSharedEcho(libc, 4) : -1;
-  const raw6 = wantsRaw ? openSharedEcho(libc, 6) : -1;
+  const raw4 = wantsRaw ? openSharedEcho(libc, 4, interfaceIndex) : -1;
+  const raw6 = wantsRaw ? openSharedEcho(libc, 6, interfaceIndex) : -1;
   const echo = raw4 >= 0 || raw6 >= 0 ? "raw" : mayPing(libc) ? "ping" : "none";
   const shared: OutsideShared = {
     poller,
@@ -47,6 +47,7 @@ export function openOutside(
     echo,
     raw4,
     raw6,
+    interfaceIndex,
     capacity,
     retired: new SharedArrayBuffer(OutsideRetired.byteLength(capacity)),
     modes: new SharedArrayBuffer(OutsideModes.byteLength(capacity)),
@@ -120,7 +121,7 @@ class LinuxOutside implements OutsidePort {
     const payloadAt = ((receiveArea.start + 63) & ~63) + headroom;
     const start = payloadAt + ERROR_PAYLOAD_ROOM;
     this.#errors = new ErrorQueue(libc, { bytes, payloadAt });
-    this.#pathMtu = new OutsidePathMtu(libc);
+    this.#pathMtu = new OutsidePathMtu(libc, shared.interfaceIndex);
     this.#receiver = new OutsideReceiver(libc, {
       shared,
       bytes,
@@ -209,13 +210,20 @@ class LinuxOutside implements OutsidePort {
   }
 }
 
-function openSharedEcho(libc: Libc, family: 4 | 6): number {
+function openSharedEcho(
+  libc: Libc,
+  family: 4 | 6,
+  interfaceIndex: number,
+): number {
   const descriptor = openRawEcho(libc, family);
   if (descriptor < 0) return -1;
   const options = new SocketOptions(libc);
   options.setBuffer(descriptor, "receive", ECHO_BYTES);
-  configureOutside(options, descriptor, family);
-  return descriptor;
+  if (configureOutside(options, descriptor, family, interfaceIndex)) {
+    return descriptor;
+  }
+  libc.call.close(descriptor);
+  return -1;
 }
 
 function mayPing(libc: Libc): boolean {

@@ -12,6 +12,7 @@ import {
 } from "../../../../ffi/linux_socket_constants.ts";
 import type { Batch } from "../../../core/columns/batch.ts";
 import { isMappedIpv4 } from "../../../core/wire/address.ts";
+import { bindToInterface } from "./outside_sockets.ts";
 import { SOCKET_ADDRESS_ROOM, writeSocketAddress } from "./socket_address.ts";
 import { SocketOptions } from "./socket_option.ts";
 
@@ -24,8 +25,12 @@ export class OutsidePathMtu {
   readonly #options: SocketOptions;
   readonly #address = new Uint8Array(SOCKET_ADDRESS_ROOM);
 
-  constructor(libc: Libc) {
+  readonly #interfaceIndex: number;
+
+  /** @param interfaceIndex what the outside's sockets are bound to; 0 for nothing. */
+  constructor(libc: Libc, interfaceIndex: number) {
     this.#libc = libc;
+    this.#interfaceIndex = interfaceIndex;
     this.#options = new SocketOptions(libc);
   }
 
@@ -40,6 +45,7 @@ export class OutsidePathMtu {
       0,
     );
     if (probe < 0) return 0;
+    bindToInterface(this.#options, probe, this.#interfaceIndex);
     const address = this.#address;
     const port = batch.remotePort[row] || ANY_PORT;
     const length = writeSocketAddress(

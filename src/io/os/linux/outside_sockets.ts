@@ -10,7 +10,9 @@ import {
   IP,
   IPPROTO,
   IPV6,
+  SO,
   SOCK,
+  SOL,
   UDP,
 } from "../../../../ffi/linux_socket_constants.ts";
 import {
@@ -128,7 +130,12 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
     options.set(descriptor, IPPROTO.UDP, UDP.GRO, 1);
     return (family === 4 ||
       options.set(descriptor, IPPROTO.IPV6, IPV6.V6ONLY, 1)) &&
-      configureOutside(options, descriptor, family);
+      configureOutside(
+        options,
+        descriptor,
+        family,
+        this.#shared.interfaceIndex,
+      );
   }
 
   #bind(descriptor: number, family: 4 | 6, port: number): boolean {
@@ -139,20 +146,34 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
 }
 
 /**
- * Makes a socket tell hop limits and keep ICMP errors with what they are about.
+ * Makes a socket tell hop limits, keep ICMP errors with what they are about, and
+ * leave by an interface.
+ * @param interfaceIndex 0 leaves it to the routes
  * @returns whether it worked; errno tells why not.
  */
 export function configureOutside(
   options: SocketOptions,
   descriptor: number,
   family: 4 | 6,
+  interfaceIndex: number,
 ): boolean {
+  if (!bindToInterface(options, descriptor, interfaceIndex)) return false;
   if (family === 4) {
     return options.set(descriptor, IPPROTO.IP, IP.RECVERR, 1) &&
       options.set(descriptor, IPPROTO.IP, IP.RECVTTL, 1);
   }
   return options.set(descriptor, IPPROTO.IPV6, IPV6.RECVERR, 1) &&
     options.set(descriptor, IPPROTO.IPV6, IPV6.RECVHOPLIMIT, 1);
+}
+
+/** Binds a socket to an interface, where one is given. @returns whether it worked. */
+export function bindToInterface(
+  options: SocketOptions,
+  descriptor: number,
+  interfaceIndex: number,
+): boolean {
+  return interfaceIndex === 0 ||
+    options.set(descriptor, SOL.SOCKET, SO.BINDTOIFINDEX, interfaceIndex);
 }
 
 function openFailure(errno: number): number {
