@@ -35,6 +35,16 @@ const symbols = {
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   /** int connect(int fd, const struct sockaddr *addr, socklen_t len); */
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** int listen(int fd, int backlog); */
+  listen: { parameters: ["i32", "i32"], result: "i32" },
+  /** int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags); */
+  accept4: { parameters: ["i32", "buffer", "buffer", "i32"], result: "i32" },
+  /** int shutdown(int fd, int how); */
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
+  /** int socketpair(int domain, int type, int protocol, int ends[2]); */
+  socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  /** int getpeername(int fd, struct sockaddr *addr, socklen_t *len); */
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   /** int getsockname(int fd, struct sockaddr *addr, socklen_t *len); */
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   /** int setsockopt(int fd, int level, int name, const void *value, socklen_t len); */
@@ -47,6 +57,10 @@ const symbols = {
     parameters: ["i32", "i32", "i32", "buffer", "buffer"],
     result: "i32",
   },
+  /** ssize_t send(int fd, const void *buf, size_t len, int flags); */
+  send: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+  /** ssize_t recv(int fd, void *buf, size_t len, int flags); */
+  recv: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   /** ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr, socklen_t addrlen); */
   sendto: {
     parameters: ["i32", "buffer", "u32", "i32", "buffer", "u32"],
@@ -99,6 +113,8 @@ export interface Libc extends Disposable {
   readonly call: Deno.DynamicLibrary<typeof symbols>["symbols"];
   /** The calling thread's errno of the last failed call. */
   errno(): number;
+  /** The system's text for an errno. */
+  errorText(code: number): string;
   /** An Error that names the failed call, its errno and the system's text. */
   error(call: string, code?: number): LibcError;
 }
@@ -122,19 +138,18 @@ export function openLibc(): Libc {
   const errnoView = new Int32Array(
     Deno.UnsafePointerView.getArrayBuffer(errnoAddress, 4),
   );
+  const errorText = (code: number): string => {
+    const text = library.symbols.strerror(code);
+    return text === null
+      ? "unknown error"
+      : Deno.UnsafePointerView.getCString(text);
+  };
   return {
     call: library.symbols,
     errno: () => errnoView[0],
-    error(call, code = errnoView[0]) {
-      const text = library.symbols.strerror(code);
-      return new LibcError(
-        call,
-        code,
-        text === null
-          ? "unknown error"
-          : Deno.UnsafePointerView.getCString(text),
-      );
-    },
+    errorText,
+    error: (call, code = errnoView[0]) =>
+      new LibcError(call, code, errorText(code)),
     [Symbol.dispose]: () => library.close(),
   };
 }

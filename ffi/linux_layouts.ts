@@ -234,6 +234,12 @@ export const timeval = struct("struct timeval", "sys/time.h", 16, [
   ["tv_usec", "i64le", 8],
 ]);
 
+/** SO_LINGER: with a time of 0, closing resets the connection. */
+export const linger = struct("struct linger", "sys/socket.h", 8, [
+  ["l_onoff", "i32le", 0],
+  ["l_linger", "i32le", 4],
+]);
+
 /** A resource limit: what holds now, and how far it may be raised. */
 export const rlimit = struct("struct rlimit", "sys/resource.h", 16, [
   ["rlim_cur", "u64le", 0],

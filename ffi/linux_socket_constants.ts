@@ -5,10 +5,11 @@
  */
 
 /** Address families. */
-export const AF = { INET: 2, INET6: 10 } as const;
+export const AF = { UNIX: 1, INET: 2, INET6: 10 } as const;
 
 /** Socket types, with the flags that `socket` takes along. */
 export const SOCK = {
+  STREAM: 1,
   DGRAM: 2,
   RAW: 3,
   NONBLOCK: 0x800,
@@ -19,6 +20,7 @@ export const SOCK = {
 export const IPPROTO = {
   IP: 0,
   ICMP: 1,
+  TCP: 6,
   UDP: 17,
   IPV6: 41,
   ICMPV6: 58,
@@ -33,6 +35,8 @@ export const SO = {
   ERROR: 4,
   SNDBUF: 7,
   RCVBUF: 8,
+  LINGER: 13,
+  BINDTODEVICE: 25,
   SNDBUFFORCE: 32,
   RCVBUFFORCE: 33,
   MARK: 36,
@@ -47,6 +51,7 @@ export const IP = {
   RECVERR: 11,
   RECVTTL: 12,
   MTU: 14,
+  BIND_ADDRESS_NO_PORT: 24,
 } as const;
 
 /** Values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER. */
@@ -67,26 +72,42 @@ export const IPV6 = {
 /** Options and control messages of IPPROTO_UDP. */
 export const UDP = { SEGMENT: 103, GRO: 104 } as const;
 
+/** Options of IPPROTO_TCP. */
+export const TCP = { NODELAY: 1, NOTSENT_LOWAT: 25 } as const;
+
+/** What `shutdown` ends. */
+export const SHUT = { RD: 0, WR: 1, RDWR: 2 } as const;
+
 /** Option 1 of SOL_RAW on an ICMP socket, and of IPPROTO_ICMPV6 on an ICMPv6 one. */
 export const ICMP_FILTER = 1;
 
 /** Flags of the calls that move messages. */
 export const MSG = {
+  PEEK: 0x2,
   TRUNC: 0x20,
   DONTWAIT: 0x40,
   ERRQUEUE: 0x2000,
+  NOSIGNAL: 0x4000,
 } as const;
 
 /** Values of `ee_origin` in struct sock_extended_err. */
 export const SO_EE_ORIGIN = { LOCAL: 1, ICMP: 2, ICMP6: 3 } as const;
 
 /** Events of poll and epoll. */
-export const POLL = { IN: 0x1, OUT: 0x4, ERR: 0x8 } as const;
+export const POLL = {
+  IN: 0x1,
+  PRI: 0x2,
+  OUT: 0x4,
+  ERR: 0x8,
+  HUP: 0x10,
+  RDHUP: 0x2000,
+} as const;
 
 /** Operations and flags of epoll. */
 export const EPOLL = {
   CTL_ADD: 1,
   CTL_DEL: 2,
+  CTL_MOD: 3,
   CLOEXEC: 0x80000,
 } as const;
 
@@ -111,5 +132,7 @@ export const ERRNO = {
   EADDRINUSE: 98,
   ENETUNREACH: 101,
   ENOBUFS: 105,
+  ENOTCONN: 107,
   ECONNREFUSED: 111,
+  EINPROGRESS: 115,
 } as const;

@@ -20,6 +20,8 @@ import type {
   Poller,
   PollerAttachment,
   Privileges,
+  SocketEvents,
+  StreamSockets,
   TunAttachment,
   TunDevice,
   TunnelSocket,
@@ -49,6 +51,9 @@ export interface Platform extends Disposable {
   attachPoller(attachment: PollerAttachment): Poller;
   openWake(): Wake;
   attachWake(descriptor: number): Wake;
+
+  openStreamSockets(): StreamSockets;
+  openSocketEvents(): SocketEvents;
 
   /** A clock in ms that counts through sleep and is the same in all threads. */
   openClock(): () => number;

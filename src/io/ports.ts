@@ -11,6 +11,8 @@ export * from "./ports/poller.ts";
 export * from "./ports/tun.ts";
 export * from "./ports/tunnel_socket.ts";
 export * from "./ports/outside.ts";
+export * from "./ports/stream_sockets.ts";
+export * from "./ports/socket_events.ts";
 export * from "./ports/host_network.ts";
 export * from "./ports/journal.ts";
 export * from "./ports/privileges.ts";

@@ -32,6 +32,7 @@ const PUBLISHED_SIZES: Record<string, number> = {
   epollEventArm64: 16,
   timespec: 16,
   timeval: 16,
+  linger: 8,
   rlimit: 16,
 };
 

@@ -7,6 +7,7 @@ const HEADERS = [
   "poll.h",
   "netinet/in.h",
   "netinet/icmp6.h",
+  "netinet/tcp.h",
   "netinet/udp.h",
   "sys/epoll.h",
   "sys/eventfd.h",

@@ -9,6 +9,8 @@ import { attachOutside, openOutside } from "./outside.ts";
 import { attachPoller, openPoller } from "./poller.ts";
 import { readPrivileges } from "./privileges.ts";
 import { sendFailure } from "./send_failure.ts";
+import { openSocketEvents } from "./socket_events.ts";
+import { openStreamSockets } from "./stream_sockets.ts";
 import { attachTun, attachWholeTun, createTun } from "./tun.ts";
 import { attachTunnelSocket, openTunnelSocket } from "./tunnel_socket.ts";
 import { attachWake, openWake } from "./wake.ts";
@@ -29,6 +31,8 @@ export function openLinuxPlatform(): Platform {
     attachPoller: (attachment) => attachPoller(libc, attachment),
     openWake: () => openWake(libc),
     attachWake: (descriptor) => attachWake(libc, descriptor),
+    openStreamSockets: () => openStreamSockets(libc),
+    openSocketEvents: () => openSocketEvents(libc),
     openClock: () => openClock(libc),
     openJournal: () => openJournal({ directories: journalDirectories() }),
     openHostNetwork: (journal) => openHostNetwork({ libc, journal }),
