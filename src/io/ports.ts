@@ -11,6 +11,7 @@ export * from "./ports/poller.ts";
 export * from "./ports/tun.ts";
 export * from "./ports/tunnel_socket.ts";
 export * from "./ports/outside.ts";
+export * from "./ports/dialer.ts";
 export * from "./ports/stream_sockets.ts";
 export * from "./ports/socket_events.ts";
 export * from "./ports/host_network.ts";

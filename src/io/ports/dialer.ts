@@ -145,6 +145,27 @@ export interface ProxyTls {
   readonly authorities?: string;
 }
 
+/**
+ * A way out as a user names it, before names are resolved; what a proxy's URL
+ * is parsed to.
+ */
+export type OutboundAddress =
+  | { readonly kind: "direct" }
+  | ({ readonly kind: "socks5" } & ProxyAddress)
+  | ({
+    readonly kind: "http";
+    /** How the proxy itself is spoken to. */
+    readonly transport: "plain" | "tls";
+  } & ProxyAddress);
+
+/** Where a proxy is, and who we are to it. */
+export interface ProxyAddress {
+  /** A name or an address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly credentials?: ProxyCredentials;
+}
+
 /** All that a worker needs to open a dialer: plain data, can be posted to it. */
 export type DialerSetup =
   | { readonly kind: "direct"; readonly origin?: SocketOrigin }
