@@ -1,30 +1,35 @@
-/** Stays with a running tunnel: status line, counters on request, its end. */
+/** Stays with what runs: status line, counters on request, its end. */
 import type { EndingWatch } from "./ending.ts";
 import { UserError } from "./errors.ts";
 import { logger } from "./log.ts";
-import { formatStatistics, statusSnapshot } from "./statistics.ts";
-import type { StatusLine } from "./status_line.ts";
-import type { TunnelProcess } from "./tunnel_process.ts";
+import type { Moment, StatusLine } from "./status_line.ts";
 
 const STATUS_INTERVAL_MS = 1000;
 const REPORT_SIGNAL: Deno.Signal = "SIGUSR1";
 
+/** What can be asked how it does. */
+export interface Attended<S extends Moment> {
+  /** The figures of the status line. */
+  snapshot(): S;
+  /** All figures, a line each. */
+  statistics(): readonly string[];
+}
+
 /**
- * Shows how a tunnel does until something ends it, then prints all counters.
- * @throws {UserError} where the tunnel failed.
+ * Shows how something does until something ends it, then prints all counters.
+ * @throws {UserError} where it failed.
  */
-export async function attend(
-  tunnel: TunnelProcess,
+export async function attend<S extends Moment>(
+  attended: Attended<S>,
   ending: EndingWatch,
-  status: StatusLine,
+  status: StatusLine<S>,
 ): Promise<void> {
   const log = logger("Core");
-  const startedAt = tunnel.now();
   const report = () => {
-    for (const line of formatStatistics(tunnel)) log.info("{line}", { line });
+    for (const line of attended.statistics()) log.info("{line}", { line });
   };
   const timer = setInterval(
-    () => status.update(statusSnapshot(tunnel, startedAt)),
+    () => status.update(attended.snapshot()),
     STATUS_INTERVAL_MS,
   );
   const signals = Deno.build.os !== "windows";

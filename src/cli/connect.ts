@@ -22,7 +22,9 @@ import { logger, type LogLevel, setupLog } from "./log.ts";
 import { offerUapi } from "./offer_uapi.ts";
 import { cryptoChoice, timerConstants, workerChoice } from "./overrides.ts";
 import { requireTun, startupError } from "./startup_error.ts";
+import { attendedTunnel } from "./statistics.ts";
 import { openStatusLine } from "./status.ts";
+import { formatStatus } from "./status_line.ts";
 import { type TunnelEvents, TunnelProcess } from "./tunnel_process.ts";
 
 const NAME_LIMIT = 15;
@@ -64,7 +66,7 @@ async function run(
 ): Promise<void> {
   const conf = parseWireguardConf(await readConf(file), file);
   const name = options.name ?? interfaceName(file);
-  using status = openStatusLine();
+  using status = openStatusLine(formatStatus);
   await setupLog({ level, write: (lines) => status.print(lines) });
   for (const warning of conf.warnings) {
     logger("Config").warn("{warning}", { warning: formatProblem(warning) });
@@ -120,7 +122,7 @@ async function run(
   }
   tunnel.handshakeNow();
   logStart(conf, tunnel);
-  await attend(tunnel, ending, status);
+  await attend(attendedTunnel(tunnel), ending, status);
 }
 
 function events(ending: EndingWatch): TunnelEvents {

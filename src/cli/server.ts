@@ -13,7 +13,9 @@ import { logger, type LogLevel, setupLog } from "./log.ts";
 import { RunningServer } from "./running_server.ts";
 import { serverAddresses } from "./server_setup.ts";
 import { requireTun, startupError } from "./startup_error.ts";
+import { attendedTunnel } from "./statistics.ts";
 import { openStatusLine } from "./status.ts";
+import { formatStatus } from "./status_line.ts";
 
 /** `sluice server`. */
 export function serverCommand(): Command<[], { config: string }> {
@@ -50,7 +52,7 @@ async function run(path: string, logLevel?: LogLevel): Promise<void> {
   await ensureConfig(path);
   const loaded = await loadWithWarnings(path);
   const level = logLevel ?? loaded.config.log.level;
-  using status = openStatusLine();
+  using status = openStatusLine(formatStatus);
   await setupLog({ level, write: (lines) => status.print(lines) });
   using ending = new EndingWatch();
   using platform = openPlatform();
@@ -75,7 +77,7 @@ async function run(path: string, logLevel?: LogLevel): Promise<void> {
   });
   const { tunnel } = server;
   logStart(loaded, server);
-  await attend(tunnel, ending, status);
+  await attend(attendedTunnel(tunnel), ending, status);
 }
 
 function logStart(loaded: LoadedServerConfig, server: RunningServer): void {

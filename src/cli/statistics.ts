@@ -3,12 +3,24 @@ import {
   type CountersSnapshot,
   sumCounters,
 } from "../core/columns/counters.ts";
+import type { Attended } from "./attend.ts";
 import type { StatusSnapshot } from "./status_line.ts";
 import type { TunnelProcess } from "./tunnel_process.ts";
 import { formatBytes, formatCount } from "./units.ts";
 
 /** A peer without a handshake for this long has no session (REJECT_AFTER_TIME). */
 const SESSION_MS = 180_000;
+
+/** A tunnel as {@linkcode attend} asks it. */
+export function attendedTunnel(
+  tunnel: TunnelProcess,
+): Attended<StatusSnapshot> {
+  const startedAt = tunnel.now();
+  return {
+    snapshot: () => statusSnapshot(tunnel, startedAt),
+    statistics: () => formatStatistics(tunnel),
+  };
+}
 
 /** The sum of all threads' counters. */
 export function tunnelCounters(tunnel: TunnelProcess): CountersSnapshot {

@@ -1,5 +1,5 @@
 /**
- * How the gateway is doing: on a terminal one line that is rewritten in place,
+ * How a tunnel is doing: on a terminal one line that is rewritten in place,
  * elsewhere a plain line now and then. Log lines go through the same object, so
  * that the two never mix.
  */
@@ -21,9 +21,16 @@ export interface StatusSnapshot {
   readonly uptimeMs: number;
 }
 
+/** Figures of a moment. */
+export interface Moment {
+  readonly uptimeMs: number;
+}
+
 /** Where and how the line goes. */
-export interface StatusLineOptions {
+export interface StatusLineOptions<S extends Moment> {
   readonly write: (text: string) => void;
+  /** The line's text; `previous` are the figures that it last showed. */
+  readonly format: (now: S, previous?: S) => string;
   /** `live` rewrites one line, `plain` prints a line every `plainIntervalMs`. */
   readonly mode: "live" | "plain";
   /** The terminal's width in characters. */
@@ -71,26 +78,26 @@ export function fitLine(text: string, columns: number): string {
 }
 
 /** The line; `update` it often, `print` everything else through it. */
-export class StatusLine implements Disposable {
-  readonly #options: StatusLineOptions;
-  #previous: StatusSnapshot | undefined;
+export class StatusLine<S extends Moment> implements Disposable {
+  readonly #options: StatusLineOptions<S>;
+  #previous: S | undefined;
   #shown = "";
   #lastPlainMs = 0;
 
-  constructor(options: StatusLineOptions) {
+  constructor(options: StatusLineOptions<S>) {
     this.#options = options;
   }
 
   /** Shows new figures: at once on a terminal, else when it is time. */
-  update(snapshot: StatusSnapshot): void {
-    const { write, mode, columns, plainIntervalMs } = this.#options;
+  update(snapshot: S): void {
+    const { write, mode, format, columns, plainIntervalMs } = this.#options;
     if (mode === "plain") {
       const interval = plainIntervalMs ?? DEFAULT_PLAIN_INTERVAL_MS;
       if (snapshot.uptimeMs - this.#lastPlainMs < interval) return;
-      write(formatStatus(snapshot, this.#previous) + "\n");
+      write(format(snapshot, this.#previous) + "\n");
       this.#lastPlainMs = snapshot.uptimeMs;
     } else {
-      const text = formatStatus(snapshot, this.#previous);
+      const text = format(snapshot, this.#previous);
       this.#shown = fitLine(text, columns?.() ?? DEFAULT_COLUMNS);
       write(CLEAR + this.#shown);
     }

@@ -49,7 +49,12 @@ Deno.test("on a terminal one line is rewritten; other lines go above it", () => 
   let screen = "";
   const write = (text: string) => void (screen += text);
   {
-    using line = new StatusLine({ write, mode: "live", columns: () => 20 });
+    using line = new StatusLine({
+      write,
+      format: formatStatus,
+      mode: "live",
+      columns: () => 20,
+    });
     line.print("before\n");
     line.update(START);
     line.print("a log line\n");
@@ -68,6 +73,7 @@ Deno.test("elsewhere a whole line now and then", () => {
   const lines: string[] = [];
   {
     using line = new StatusLine({
+      format: formatStatus,
       write: (text) => void lines.push(text),
       mode: "plain",
       plainIntervalMs: 5000,
