@@ -120,14 +120,17 @@ function readPlace(
       `nothing may follow the proxy's port: write ${example(kind)}`,
     );
   }
+  if (/^[0-9a-f.]*:[0-9a-f.:]*:[0-9a-f.:]*$/i.test(place)) {
+    throw new Fault(
+      "an IPv6 address stands in brackets: write [2001:db8::1]:1080",
+    );
+  }
   const [, bracketed, plain, port] =
     /^(?:\[([^\]]*)\]|([^:\[\]]*))(?::(.*))?$/s.exec(place) ?? [];
   const host = bracketed ?? plain;
   if (host === undefined) {
     throw new Fault(
-      parseIpv6(place.replace(/:\d+$/, "")) === undefined
-        ? `the proxy's host and port are not clear: write ${example(kind)}`
-        : "an IPv6 address stands in brackets: write [2001:db8::1]:1080",
+      `the proxy's host and port are not clear: write ${example(kind)}`,
     );
   }
   if (host === "") {
