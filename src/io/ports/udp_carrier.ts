@@ -5,7 +5,7 @@
  * whoever owns the poll set; nothing here blocks, and nothing that a proxy does
  * is thrown.
  *
- *     const association = carrier.associate();
+ *     const association = carrier.associate(4);
  *     while (association.advance() === "pending") wait for association.control
  *     open:  wait for association.descriptor (datagrams) and
  *            association.control (readable: ask advance() whether it ended)
@@ -15,12 +15,30 @@
  */
 import type { DialFailure } from "./dialer.ts";
 
+/** Bytes that lie before what is received: room for the headers of an answer. */
+const HEADROOM = 64;
+/** The longest header of a proxy's datagram: SOCKS5 with an IPv6 address. */
+const PROXY_HEADER = 22;
+const LONGEST_DATAGRAM = 65_535;
+
 /**
- * Bytes before a payload that {@linkcode UdpAssociation.send} may overwrite:
- * the longest header of a SOCKS5 datagram with an address (RFC 1928 section 7).
- * Room before a received payload is the same.
+ * Where datagrams lie on their way through a carrier, one at a time: a payload
+ * to send at {@linkcode UDP_PAYLOAD_AT}, a received one behind at least 64
+ * bytes that are free.
  */
-export const UDP_CARRIER_HEADROOM = 22;
+export class DatagramRoom {
+  /** The memory itself. */
+  readonly bytes: Uint8Array<ArrayBuffer> = new Uint8Array(
+    HEADROOM + PROXY_HEADER + LONGEST_DATAGRAM,
+  );
+}
+
+/** Where in a {@linkcode DatagramRoom} the payload to send lies. */
+export const UDP_PAYLOAD_AT: number = HEADROOM + PROXY_HEADER;
+/** Where in a {@linkcode DatagramRoom} a carrier receives. */
+export const UDP_RECEIVE_AT: number = HEADROOM;
+/** The longest payload that is sent. */
+export const UDP_PAYLOAD_LIMIT: number = LONGEST_DATAGRAM - PROXY_HEADER;
 
 /** What {@linkcode UdpAssociation.receive} found where it is no payload. */
 export const NotReceived = {
@@ -34,12 +52,7 @@ export const NotReceived = {
   Fragment: -4,
   /** From a name instead of an address. */
   Domain: -5,
-  /** Longer than the room for it. */
-  TooLong: -6,
 } as const;
-
-/** One of the values of {@linkcode NotReceived}. */
-export type NotReceived = typeof NotReceived[keyof typeof NotReceived];
 
 /** Where a received payload lies and whom it is from; filled again each time. */
 export class ReceivedDatagram {
@@ -78,41 +91,31 @@ export interface UdpAssociation extends Disposable {
    */
   advance(): AssociationState;
   /**
-   * Sends a payload to a remote; for open ones.
-   * @param at of the payload; the {@linkcode UDP_CARRIER_HEADROOM} bytes before
-   *   it may be overwritten
-   * @param words address words at `words[i]`
-   * @returns bytes sent, or minus the system's errno
+   * Sends the payload in the carrier's room to a remote; for open ones. The
+   * bytes before it may be overwritten.
+   * @param words four address words
+   * @returns bytes sent, headers included, or a negative SocketError
    */
-  send(
-    bytes: Uint8Array,
-    at: number,
-    length: number,
-    words: Int32Array,
-    i: number,
-    port: number,
-  ): number;
+  send(length: number, words: Int32Array, port: number): number;
   /**
-   * Takes one datagram; for open ones.
-   * @param at where it may be put, {@linkcode UDP_CARRIER_HEADROOM} bytes for
-   *   headers included
-   * @param room bytes from there
+   * Takes one datagram into the carrier's room; for open ones.
    * @returns bytes of payload, or one of {@linkcode NotReceived}
    */
-  receive(
-    bytes: Uint8Array,
-    at: number,
-    room: number,
-    into: ReceivedDatagram,
-  ): number;
+  receive(into: ReceivedDatagram): number;
   /** Whether a remote is the carrier's own end: what goes there would go round in a circle. */
-  leadsTo(words: Int32Array, i: number, port: number): boolean;
+  leadsTo(words: Int32Array, port: number): boolean;
 }
 
 /** A way out for UDP. */
 export interface UdpCarrier {
   /** For logs: `direct`, `socks5 192.0.2.1:1080`; without passwords. */
   readonly name: string;
-  /** Starts an association; what fails at once is an ended one, nothing is thrown. */
-  associate(): UdpAssociation;
+  /** Where its datagrams lie. */
+  readonly room: DatagramRoom;
+  /**
+   * Starts an association; what fails at once is an ended one, nothing is
+   * thrown.
+   * @param family of the client source, and so of all its remotes
+   */
+  associate(family: 4 | 6): UdpAssociation;
 }
