@@ -8,6 +8,12 @@ export interface InterfaceAddress {
   /** Prefix length within the family (0-32 or 0-128). */
   readonly prefixLength: number;
   readonly family: 4 | 6;
+  /**
+   * `listen-only`: the system takes it as the source of nothing that it sends by
+   * itself, where it has another (IPv6: deprecated, RFC 4862 section 5.5.4; an
+   * IPv4 interface takes its first address anyway).
+   */
+  readonly use?: "listen-only";
 }
 
 /** A route through the interface. */

@@ -42,8 +42,13 @@ const IFLA_TXQLEN = 13;
 
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
+const IFA_CACHEINFO = 6;
 const IFA_FLAGS = 8;
 const IFA_F_NODAD = 0x02;
+/** struct ifa_cacheinfo: preferred for 0 s, valid for ever; two stamps. */
+const DEPRECATED = new Uint8Array(
+  new Uint32Array([0, 0xffff_ffff, 0, 0]).buffer,
+);
 
 const RTA_DST = 1;
 const RTA_OIF = 4;
@@ -164,7 +169,7 @@ export function addressRequest(
   flags: number,
 ): RequestWriter {
   const bytes = addressBytes(address.words, address.family);
-  return new RequestWriter(type, flags, ifaddrmsg.size)
+  const writer = new RequestWriter(type, flags, ifaddrmsg.size)
     .u8(ifaddrmsg.at.ifa_family, systemFamily(address.family))
     .u8(ifaddrmsg.at.ifa_prefixlen, address.prefixLength)
     .u32(ifaddrmsg.at.ifa_index, address.index)
@@ -172,6 +177,10 @@ export function addressRequest(
     .attribute(IFA_ADDRESS, bytes)
     // Usable at once: on a tunnel there is nobody who could have it already.
     .attributeU32(IFA_FLAGS, address.family === 6 ? IFA_F_NODAD : 0);
+  if (address.use === "listen-only" && address.family === 6) {
+    writer.attribute(IFA_CACHEINFO, DEPRECATED);
+  }
+  return writer;
 }
 
 /** A request for all addresses of both families. */

@@ -81,6 +81,13 @@ Deno.test("addresses of both families are added, listed and removed", () => {
     ip("address", "show", "t0"),
     /inet 10\.77\.0\.1\/24 [^]*inet6 fd77::1\/64/,
   );
+  const listening = prefix("fd78::1/64", index);
+  netlink.addAddress({ ...listening, use: "listen-only" });
+  assert.match(
+    ip("address", "show", "t0"),
+    /inet6 fd78::1\/64 scope global[^\n]* deprecated[^\n]*\n *valid_lft forever preferred_lft 0sec/,
+  );
+  netlink.removeAddress(listening);
   throwsCode(EEXIST, () => netlink.addAddress(four));
   throwsCode(EEXIST, () => netlink.addAddress(six));
   const refused = throwsCode(
