@@ -45,6 +45,14 @@ const NAMES = [
   "fragment overlap",
   "fragment timeout",
   "batch full",
+  // TCP by the system's own stack
+  "TCP held while dialing",
+  "no TCP connection",
+  "TCP table full",
+  "TCP limit of the peer",
+  "relay address",
+  "relay stray",
+  "relay queue full",
   // World
   "send failed",
   "host device full",
@@ -99,6 +107,13 @@ export const DropReason = {
   FragmentOverlap: reason("fragment overlap"),
   FragmentTimeout: reason("fragment timeout"),
   BatchFull: reason("batch full"),
+  TcpHeld: reason("TCP held while dialing"),
+  TcpNoConnection: reason("no TCP connection"),
+  TcpTableFull: reason("TCP table full"),
+  TcpPeerLimit: reason("TCP limit of the peer"),
+  RelayAddress: reason("relay address"),
+  RelayStray: reason("relay stray"),
+  RelayQueueFull: reason("relay queue full"),
   SendFailed: reason("send failed"),
   HostDeviceFull: reason("host device full"),
 } as const;

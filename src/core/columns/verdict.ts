@@ -22,6 +22,11 @@ export const Verdict = {
   ToControl: 6,
   /** The engine keeps what it needs (a fragment waits for the rest). */
   Held: 7,
+  /**
+   * Hand to the relay worker, which dials for the redirect row in `target`. The
+   * row is the client's own SYN, a whole IP packet.
+   */
+  ToRelay: 8,
 } as const;
 
 /** One of the values of {@linkcode Verdict}. */

@@ -4,6 +4,7 @@
  * (4 a piece, IPv4 as ::ffff:a.b.c.d).
  */
 import type { Prefix } from "../wire/address.ts";
+import type { TcpRelayConfig } from "./tcp_relay_config.ts";
 
 /** The gateway's own addresses, limits and policies. */
 export interface GatewayConfig {
@@ -26,7 +27,10 @@ export interface GatewayConfig {
    * drops them except TCP port 53, `absent` says that there is no TUN device.
    */
   readonly host: "allow" | "deny" | "absent";
-  readonly tcp: "drop" | "reject";
+  /** TCP to the outside; `proxy` lets the system's own stack end it at `relay`. */
+  readonly tcp: "drop" | "reject" | "proxy";
+  /** Where `tcp` is `proxy`. */
+  readonly relay: TcpRelayConfig | undefined;
   readonly udp: "nat" | "drop";
   /** Echo requests to the outside. */
   readonly icmp: "nat" | "drop";
@@ -85,6 +89,7 @@ export function gatewayConfig(given: Partial<GatewayConfig>): GatewayConfig {
     address6: new Int32Array(4),
     subnets: [],
     outsideAddresses: new Int32Array(0),
+    relay: undefined,
     ...GATEWAY_DEFAULTS,
     ...given,
   };

@@ -8,6 +8,20 @@
  */
 import { readU16be } from "./bytes.ts";
 
+/** What a packet's transport checksum field holds. */
+export const ChecksumForm = {
+  /** The checksum of header and payload. */
+  Whole: 0,
+  /**
+   * The folded sum of the pseudo-header, not inverted: a device adds the rest
+   * (virtio's NEEDS_CSUM).
+   */
+  Partial: 1,
+} as const;
+
+/** One of the values of {@linkcode ChecksumForm}. */
+export type ChecksumForm = typeof ChecksumForm[keyof typeof ChecksumForm];
+
 /**
  * How the words of long ranges are added up: {@linkcode sum}, or something
  * faster that gives a sum which folds to the same.

@@ -24,6 +24,7 @@ import {
   adjust16,
   adjust32,
   checksum,
+  ChecksumForm,
   pseudoHeader4,
   pseudoHeader6,
 } from "./checksum.ts";
@@ -54,6 +55,12 @@ export const Flag = {
   Ece: 64,
   Cwr: 128,
 } as const;
+
+/** Kinds of options (RFC 9293, section 3.2). */
+const OPTION_END = 0;
+const OPTION_NONE = 1;
+const OPTION_MSS = 2;
+const MSS_LENGTH = 4;
 
 const RESET_HOP_LIMIT = 64;
 
@@ -168,6 +175,52 @@ export function updateChecksum(
   writeU16be(b, at + CHECKSUM_AT, checksum(b, at, length, pseudo));
 }
 
+/**
+ * Where the value of a header's MSS option (RFC 9293, section 3.7.1) stands, or
+ * -1 where it has none. Malformed options end the search.
+ * @param length bytes from `at` to the end of the IP packet
+ */
+export function mssAt(b: Uint8Array, at: number, length: number): number {
+  const end = at + Math.min(length, headerLength(b, at));
+  let here = at + HEADER_LENGTH;
+  while (here < end && b[here] !== OPTION_END) {
+    if (b[here] === OPTION_NONE) {
+      here++;
+      continue;
+    }
+    if (here + 2 > end) return -1;
+    const size = b[here + 1];
+    if (size < 2 || here + size > end) return -1;
+    if (b[here] === OPTION_MSS) return size === MSS_LENGTH ? here + 2 : -1;
+    here += size;
+  }
+  return -1;
+}
+
+/**
+ * Lowers the MSS option of a SYN to what fits a path; one that is lower already
+ * stays, and a SYN without one is left alone (its peer assumes 536 or 1220).
+ * @param length bytes from `at` to the end of the IP packet
+ * @param form of the checksum, which is kept right
+ */
+export function clampMss(
+  b: Uint8Array,
+  at: number,
+  length: number,
+  mss: number,
+  form: ChecksumForm = ChecksumForm.Whole,
+): void {
+  const valueAt = mssAt(b, at, length);
+  if (valueAt < 0) return;
+  const old = readU16be(b, valueAt);
+  if (old <= mss) return;
+  writeU16be(b, valueAt, mss);
+  if (form === ChecksumForm.Partial) return;
+  // At an odd place the value lies across two words of the sum, as if swapped.
+  if (((valueAt - at) & 1) === 0) adjustChecksum16(b, at, old, mss);
+  else adjustChecksum16(b, at, swap16(old), swap16(mss));
+}
+
 /** Writes a header of 20 bytes without checksum; {@linkcode updateChecksum} adds it. */
 export function emit(
   b: Uint8Array,
@@ -259,6 +312,10 @@ export function emitReset(
     updateChecksum(b, tcp, HEADER_LENGTH, pseudo);
   }
   return header + HEADER_LENGTH;
+}
+
+function swap16(value: number): number {
+  return ((value & 255) << 8) | (value >>> 8);
 }
 
 /** Where the TCP header of an IP packet starts, or -1. */

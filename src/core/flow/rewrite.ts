@@ -1,0 +1,95 @@
+/**
+ * Other addresses and ports for one TCP packet, in place, with the checksums
+ * brought up to date (RFC 1624): the IPv4 header's, and TCP's, whole or partial.
+ * The payload is not looked at, so super-packets cost what small ones do.
+ *
+ *     | IP: source, destination ... | TCP: source port, destination port ... |
+ *     ^ at                          ^ tcpAt
+ */
+import { type AddressWords, writeWords } from "../wire/address.ts";
+import { readU16be, writeU16be, writeU32be } from "../wire/bytes.ts";
+import { ChecksumForm, fold } from "../wire/checksum.ts";
+import * as ipv4 from "../wire/ipv4.ts";
+import * as ipv6 from "../wire/ipv6.ts";
+import * as tcp from "../wire/tcp.ts";
+
+/** The sum of two words' complements is this, less the words. */
+const TWO_WORDS = 2 * 0xffff;
+
+/**
+ * Gives an IPv4 packet other ends.
+ * @param source address as its value or as a signed word; so is `destination`
+ * @param form of the TCP checksum
+ */
+export function rewriteIpv4(
+  b: Uint8Array,
+  at: number,
+  tcpAt: number,
+  source: number,
+  sourcePort: number,
+  destination: number,
+  destinationPort: number,
+  form: ChecksumForm,
+): void {
+  const change = 2 * TWO_WORDS - sumWords(b, at + ipv4.SOURCE_AT, 8) +
+    (source >>> 16) + (source & 0xffff) + (destination >>> 16) +
+    (destination & 0xffff);
+  const header = ~ipv4.headerChecksum(b, at) & 0xffff;
+  writeU16be(b, at + ipv4.CHECKSUM_AT, ~fold(header + change));
+  writeU32be(b, at + ipv4.SOURCE_AT, source);
+  writeU32be(b, at + ipv4.DESTINATION_AT, destination);
+  rewriteTcp(b, tcpAt, sourcePort, destinationPort, change, form);
+}
+
+/**
+ * Gives an IPv6 packet other ends.
+ * @param source address words at `source[i]`, `destination` at `destination[j]`
+ * @param form of the TCP checksum
+ */
+export function rewriteIpv6(
+  b: Uint8Array,
+  at: number,
+  tcpAt: number,
+  source: AddressWords,
+  i: number,
+  sourcePort: number,
+  destination: AddressWords,
+  j: number,
+  destinationPort: number,
+  form: ChecksumForm,
+): void {
+  const sourceAt = at + ipv6.SOURCE_AT;
+  const before = sumWords(b, sourceAt, 32);
+  writeWords(b, sourceAt, source, i);
+  writeWords(b, at + ipv6.DESTINATION_AT, destination, j);
+  const change = 8 * TWO_WORDS - before + sumWords(b, sourceAt, 32);
+  rewriteTcp(b, tcpAt, sourcePort, destinationPort, change, form);
+}
+
+/** @param change what the addresses add to the pseudo-header's sum. */
+function rewriteTcp(
+  b: Uint8Array,
+  at: number,
+  sourcePort: number,
+  destinationPort: number,
+  change: number,
+  form: ChecksumForm,
+): void {
+  const field = tcp.headerChecksum(b, at);
+  if (form === ChecksumForm.Partial) {
+    writeU16be(b, at + tcp.CHECKSUM_AT, fold(field + change));
+  } else {
+    const ports = TWO_WORDS - sumWords(b, at, 4) + sourcePort +
+      destinationPort;
+    const sum = (~field & 0xffff) + change + ports;
+    writeU16be(b, at + tcp.CHECKSUM_AT, ~fold(sum));
+  }
+  writeU16be(b, at + tcp.SOURCE_PORT_AT, sourcePort);
+  writeU16be(b, at + tcp.DESTINATION_PORT_AT, destinationPort);
+}
+
+function sumWords(b: Uint8Array, at: number, length: number): number {
+  let sum = 0;
+  for (let i = at; i < at + length; i += 2) sum += readU16be(b, i);
+  return sum;
+}
