@@ -73,7 +73,14 @@ export const IPV6 = {
 export const UDP = { SEGMENT: 103, GRO: 104 } as const;
 
 /** Options of IPPROTO_TCP. */
-export const TCP = { NODELAY: 1, NOTSENT_LOWAT: 25 } as const;
+export const TCP = { NODELAY: 1, INFO: 11, NOTSENT_LOWAT: 25 } as const;
+
+/** States of a TCP socket, as TCP_INFO tells them. */
+export const TCP_STATE = {
+  ESTABLISHED: 1,
+  FIN_WAIT1: 4,
+  FIN_WAIT2: 5,
+} as const;
 
 /** What `shutdown` ends. */
 export const SHUT = { RD: 0, WR: 1, RDWR: 2 } as const;

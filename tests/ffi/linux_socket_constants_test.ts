@@ -67,6 +67,7 @@ Deno.test({
 
 function cName(group: string, key: string): string {
   if (group === "ERRNO") return key;
+  if (group === "TCP_STATE") return `TCP_${key}`;
   return group === "POLL" ? `POLL${key}` : `${group}_${key}`;
 }
 

@@ -112,6 +112,8 @@ export interface StreamSockets {
   shutdownWrite(descriptor: number): number;
   /** The error that waits at a socket, and takes it away: 0, or a negative one. */
   takeError(descriptor: number): number;
+  /** Whether a TCP socket's other end has finished or failed, read to its end or not. */
+  peerFinished(descriptor: number): boolean;
   /** Closes; what was sent still goes out. */
   close(descriptor: number): void;
   /** Closes with a RST, where it is TCP; what was not yet sent is lost. */

@@ -18,6 +18,7 @@ import {
   SOCK,
   SOL,
   TCP,
+  TCP_STATE,
 } from "../../../../ffi/linux_socket_constants.ts";
 import { isMappedIpv4 } from "../../../core/wire/address.ts";
 import type { SocketOrigin } from "../../ports/dialer.ts";
@@ -176,6 +177,15 @@ class LinuxStreamSockets implements StreamSockets {
   takeError(descriptor: number): number {
     const error = this.#options.get(descriptor, SOL.SOCKET, SO.ERROR);
     return error >= 0 ? -error : -this.#libc.errno();
+  }
+
+  peerFinished(descriptor: number): boolean {
+    // The state is the first byte of struct tcp_info.
+    const info = this.#options.get(descriptor, IPPROTO.TCP, TCP.INFO);
+    const state = info & 0xff;
+    return info < 0 ||
+      (state !== TCP_STATE.ESTABLISHED && state !== TCP_STATE.FIN_WAIT1 &&
+        state !== TCP_STATE.FIN_WAIT2);
   }
 
   close(descriptor: number): void {

@@ -1,0 +1,464 @@
+/**
+ * The connections of a relay, from the client's held SYN to the last byte.
+ *
+ *     dial ──▶ Dialing ──stands──▶ Entering ──accepted──▶ Open ──▶ ended
+ *                 │                   │
+ *                 └ failed: answer    └ never accepted: reset outside
+ *
+ * A client is let in only once the outside stands, so that it never sees an
+ * accepted connection to a closed port. Each slot has one deadline: for the
+ * dial, for the client to come, for something to move.
+ */
+import { DeadlineQueue } from "../../core/columns/deadline_queue.ts";
+import { equalWords, isMappedIpv4 } from "../../core/wire/address.ts";
+import { PacketView, parsePacket } from "../../core/wire/packet.ts";
+import { Protocol } from "../../core/wire/protocol.ts";
+import type { Dial, Dialer, DialFailureKind } from "../../io/ports/dialer.ts";
+import {
+  SocketEvent,
+  type SocketEvents,
+  SocketTrigger,
+} from "../../io/ports/socket_events.ts";
+import type { StreamSockets } from "../../io/ports/stream_sockets.ts";
+import { ByteMover, Moved } from "./byte_mover.ts";
+import {
+  ConnectionState,
+  ConnectionTable,
+  SideFlag,
+} from "./connection_table.ts";
+import {
+  ANSWER_LENGTH,
+  type AnswerSource,
+  emitDialAnswer,
+} from "./dial_answer.ts";
+import { eventKey, EventSource } from "./event_key.ts";
+import { RelayCount, type RelayCounters } from "./relay_counters.ts";
+import type { RelayLimits } from "./relay_settings.ts";
+
+/** The redirect table as the relay needs it. */
+export interface RelayRows {
+  /** Rows of the table. */
+  readonly capacity: number;
+  /** The row whose connections come from a port; -1 for none. */
+  rowOf(port: number): number;
+  /** The address that connections of a row and generation come from, into `words`. */
+  source(
+    row: number,
+    generation: number,
+    family: 4 | 6,
+    words: Int32Array,
+  ): void;
+  /**
+   * Decides a row that waits for its dial.
+   * @returns false where it no longer does
+   */
+  settle(row: number, generation: number, outcome: "open" | "refused"): boolean;
+}
+
+/** How packets get from the relay to clients and into the host. */
+export interface RelayPackets {
+  /** Lets a held SYN in. @returns whether the system took it. */
+  enter(row: number, generation: number, syn: Uint8Array): boolean;
+  /** Writes a whole IP packet to the client. @returns whether there was room. */
+  answer(bytes: Uint8Array, at: number, length: number): boolean;
+}
+
+/** What connections are made with. */
+export interface RelayConnectionsOptions {
+  readonly sockets: StreamSockets;
+  readonly events: SocketEvents;
+  readonly dialer: Dialer;
+  readonly rows: RelayRows;
+  readonly packets: RelayPackets;
+  readonly counters: RelayCounters;
+  readonly limits: RelayLimits;
+  readonly answerSource: AnswerSource;
+}
+
+/** Bytes that a connection moves before others have their turn. */
+const TURN_BYTES = 512 << 10;
+/** What may lie unsent in a socket: more would only wait there. */
+export const UNSENT_LIMIT = 512 << 10;
+
+const SIDE_EVENTS = SocketEvent.Readable | SocketEvent.Writable |
+  SocketEvent.Urgent | SocketEvent.ReadFinished | SocketTrigger.Edge;
+
+/** See the module header. */
+export class RelayConnections implements Disposable {
+  readonly #options: RelayConnectionsOptions;
+  readonly #table: ConnectionTable;
+  readonly #mover: ByteMover;
+  readonly #deadlines: DeadlineQueue;
+  /** Per row: its slot, or -1. */
+  readonly #slotOfRow: Int32Array;
+  readonly #dials: (Dial | undefined)[];
+  readonly #syns: (Uint8Array | undefined)[];
+  /** Per slot: the dial's descriptor in the event set, or -1. */
+  readonly #watched: Int32Array;
+  readonly #view = new PacketView();
+  readonly #source = new Int32Array(4);
+  readonly #answer = new Uint8Array(ANSWER_LENGTH);
+  #dialing = 0;
+
+  constructor(options: RelayConnectionsOptions) {
+    const { limits, sockets, rows } = options;
+    const capacity = limits.connections;
+    this.#options = options;
+    this.#table = new ConnectionTable(capacity);
+    this.#mover = new ByteMover(sockets, this.#table, TURN_BYTES);
+    this.#deadlines = new DeadlineQueue(capacity);
+    this.#slotOfRow = new Int32Array(rows.capacity).fill(-1);
+    this.#dials = new Array(capacity).fill(undefined);
+    this.#syns = new Array(capacity).fill(undefined);
+    this.#watched = new Int32Array(capacity).fill(-1);
+  }
+
+  /** Connections in any state. */
+  get size(): number {
+    return this.#table.size;
+  }
+
+  /** Whether a connection waits for its turn. */
+  get busy(): boolean {
+    return this.#table.queued > 0;
+  }
+
+  /** When {@linkcode expire} is due next, ms; Infinity for never. */
+  get deadline(): number {
+    return this.#deadlines.next();
+  }
+
+  /** Starts the outside connection for a client's SYN, a whole IP packet. */
+  dial(
+    row: number,
+    generation: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    now: number,
+  ): void {
+    const { dialer, counters, limits, rows } = this.#options;
+    if (row < 0 || row >= this.#slotOfRow.length) return;
+    this.#abandonSlot(this.#slotOfRow[row]);
+    const view = this.#view;
+    const valid = parsePacket(bytes, at, length, view) === 0 &&
+      view.protocol === Protocol.Tcp;
+    const slot = valid && this.#dialing < limits.dialing
+      ? this.#table.take(row, generation)
+      : -1;
+    if (slot < 0) {
+      counters.add(RelayCount.Limited);
+      rows.settle(row, generation, "refused");
+      return;
+    }
+    this.#slotOfRow[row] = slot;
+    this.#syns[slot] = bytes.slice(at, at + length);
+    this.#dials[slot] = dialer.dial({
+      words: view.destinationWords.slice(),
+      port: view.destinationPort,
+    });
+    this.#dialing++;
+    counters.add(RelayCount.Dialing);
+    this.#deadlines.set(slot, now + limits.connectTimeoutMs);
+    this.#advance(slot, now);
+  }
+
+  /** Ends what became of a client's SYN: the client no longer wants it. */
+  abandon(row: number, generation: number): void {
+    if (row < 0 || row >= this.#slotOfRow.length) return;
+    const slot = this.#slotOfRow[row];
+    if (slot >= 0 && this.#table.generation[slot] === generation) {
+      this.#abandonSlot(slot);
+    }
+  }
+
+  /** Joins an accepted connection to the one that was made for it. */
+  accepted(
+    descriptor: number,
+    peer: Int32Array,
+    port: number,
+    now: number,
+  ): void {
+    const { sockets, events, counters, limits } = this.#options;
+    const slot = this.#slotFor(peer, port);
+    const client = slot * 2;
+    if (
+      slot < 0 ||
+      events.add(
+          descriptor,
+          SIDE_EVENTS,
+          eventKey(EventSource.Side, client),
+        ) !==
+        0
+    ) {
+      sockets.reset(descriptor);
+      counters.add(RelayCount.Strays);
+      return;
+    }
+    const table = this.#table;
+    table.descriptor[client] = descriptor;
+    table.state[slot] = ConnectionState.Open;
+    this.#syns[slot] = undefined;
+    counters.add(RelayCount.Entering, -1);
+    counters.add(RelayCount.Open);
+    counters.add(RelayCount.Opened);
+    // It may be written to at once; its own first event tells the rest.
+    table.flags[client] |= SideFlag.Writable;
+    table.activeAt[slot] = now;
+    this.#deadlines.set(slot, now + limits.idleTimeoutMs);
+    this.#turn(client + 1, now);
+  }
+
+  /** Goes on with a dial whose descriptor told something. */
+  dialReady(slot: number, now: number): void {
+    if (this.#dials[slot] !== undefined) this.#advance(slot, now);
+  }
+
+  /**
+   * Takes in what happened at a side, and moves what can be moved. An event of
+   * a connection that is gone may arrive for another one in the same slot: it
+   * costs that one a call that finds nothing.
+   */
+  sideReady(side: number, happened: number, now: number): void {
+    const table = this.#table;
+    const slot = side >>> 1;
+    table.flags[side] |= flagsOf(happened);
+    if (table.state[slot] !== ConnectionState.Open) return;
+    if (!this.#turn(side, now) || !this.#turn(side ^ 1, now)) return;
+    // The bytes before a RST have been passed on as far as they could.
+    if (
+      (happened & SocketEvent.Error) !== 0 &&
+      this.#options.sockets.takeError(table.descriptor[side]) !== 0
+    ) this.#end(slot, RelayCount.Reset);
+  }
+
+  /** Gives each connection that waits a turn. */
+  takeTurns(now: number): void {
+    const table = this.#table;
+    for (let left = table.queued; left > 0; left--) {
+      const side = table.unqueue();
+      if (table.state[side >>> 1] === ConnectionState.Open) {
+        this.#turn(side, now);
+      }
+    }
+  }
+
+  /** Ends what has waited for too long. */
+  expire(now: number): void {
+    const table = this.#table;
+    const { limits } = this.#options;
+    for (;;) {
+      const slot = this.#deadlines.popDue(now);
+      if (slot < 0) return;
+      switch (table.state[slot]) {
+        case ConnectionState.Dialing:
+          this.#refuse(slot, "timed-out");
+          break;
+        case ConnectionState.Entering:
+          this.#end(slot, RelayCount.NotAccepted);
+          break;
+        case ConnectionState.Open: {
+          const due = table.activeAt[slot] + limits.idleTimeoutMs;
+          if (due > now) this.#deadlines.set(slot, due);
+          else this.#end(slot, RelayCount.Idle);
+        }
+      }
+    }
+  }
+
+  /** Resets all that is open and gives all up that is being made. */
+  [Symbol.dispose](): void {
+    for (let slot = 0; slot < this.#table.capacity; slot++) {
+      if (this.#table.state[slot] !== ConnectionState.Free) {
+        this.#end(slot, RelayCount.Abandoned);
+      }
+    }
+  }
+
+  /** The slot that an accepted connection belongs to, or -1. */
+  #slotFor(peer: Int32Array, port: number): number {
+    const { rows } = this.#options;
+    const row = rows.rowOf(port);
+    if (row < 0) return -1;
+    const slot = this.#slotOfRow[row];
+    const table = this.#table;
+    if (slot < 0 || table.state[slot] !== ConnectionState.Entering) return -1;
+    const family = isMappedIpv4(peer) ? 4 : 6;
+    rows.source(row, table.generation[slot], family, this.#source);
+    return equalWords(this.#source, 0, peer, 0) ? slot : -1;
+  }
+
+  /** Lets a dial go on, and looks after its descriptor. */
+  #advance(slot: number, now: number): void {
+    const dial = this.#dials[slot]!;
+    switch (dial.advance()) {
+      case "pending":
+        if (!this.#watch(slot, dial)) this.#refuse(slot, "system");
+        break;
+      case "connected":
+        this.#letIn(slot, dial, now);
+        break;
+      case "failed":
+        this.#refuse(slot, dial.failure?.kind ?? "system");
+    }
+  }
+
+  /** Waits for what a dial wants. @returns whether the system has room for it. */
+  #watch(slot: number, dial: Dial): boolean {
+    const { events } = this.#options;
+    const { descriptor } = dial;
+    const wants = dial.wants === "read"
+      ? SocketEvent.Readable | SocketEvent.ReadFinished
+      : SocketEvent.Writable;
+    const key = eventKey(EventSource.Dial, slot);
+    const watched = this.#watched[slot];
+    if (watched === descriptor) {
+      return events.change(descriptor, wants, key) === 0;
+    }
+    this.#unwatch(slot);
+    if (events.add(descriptor, wants, key) !== 0) return false;
+    this.#watched[slot] = descriptor;
+    return true;
+  }
+
+  #unwatch(slot: number): void {
+    const watched = this.#watched[slot];
+    if (watched >= 0) this.#options.events.remove(watched);
+    this.#watched[slot] = -1;
+  }
+
+  /** The outside stands: the client may come. */
+  #letIn(slot: number, dial: Dial, now: number): void {
+    const { sockets, events, rows, packets, counters, limits } = this.#options;
+    const table = this.#table;
+    this.#unwatch(slot);
+    const descriptor = dial.take();
+    this.#forgetDial(slot);
+    table.descriptor[slot * 2 + 1] = descriptor;
+    table.state[slot] = ConnectionState.Entering;
+    counters.add(RelayCount.Entering);
+    sockets.noDelay(descriptor);
+    sockets.setUnsentLimit(descriptor, UNSENT_LIMIT);
+    const key = eventKey(EventSource.Side, slot * 2 + 1);
+    const row = table.row[slot];
+    const generation = table.generation[slot];
+    if (
+      events.add(descriptor, SIDE_EVENTS, key) !== 0 ||
+      !rows.settle(row, generation, "open")
+    ) {
+      this.#end(slot, RelayCount.Abandoned);
+      return;
+    }
+    this.#deadlines.set(slot, now + limits.acceptTimeoutMs);
+    // Where the system does not take it, the client sends it again.
+    packets.enter(row, generation, this.#syns[slot]!);
+  }
+
+  /** The dial came to nothing. */
+  #refuse(slot: number, kind: DialFailureKind): void {
+    const { rows, packets, counters, answerSource } = this.#options;
+    const table = this.#table;
+    const syn = this.#syns[slot]!;
+    counters.fail(kind);
+    if (rows.settle(table.row[slot], table.generation[slot], "refused")) {
+      const answer = this.#answer;
+      const length = emitDialAnswer(answer, syn, kind, answerSource);
+      if (length > 0 && !packets.answer(answer, 0, length)) {
+        counters.add(RelayCount.AnswersLost);
+      }
+    }
+    this.#release(slot);
+  }
+
+  /** @returns whether the connection is still open after the turn. */
+  #turn(side: number, now: number): boolean {
+    const slot = side >>> 1;
+    const mover = this.#mover;
+    const moved = mover.move(side);
+    if (mover.moved > 0) {
+      this.#table.activeAt[slot] = now;
+      this.#options.counters.add(
+        (side & 1) === 0 ? RelayCount.BytesOut : RelayCount.BytesIn,
+        mover.moved,
+      );
+    }
+    if (moved === Moved.Waiting) return true;
+    if (moved === Moved.More) {
+      this.#table.queue(side);
+      return true;
+    }
+    this.#end(
+      slot,
+      moved === Moved.Finished ? RelayCount.Finished : RelayCount.Reset,
+    );
+    return false;
+  }
+
+  /** Ends what a slot holds because its client has other plans; -1 for none. */
+  #abandonSlot(slot: number): void {
+    if (slot < 0) return;
+    const table = this.#table;
+    const client = table.descriptor[slot * 2];
+    if (client >= 0 && this.#options.sockets.peerFinished(client)) {
+      // What the client sent before it finished is still to be passed on.
+      this.#slotOfRow[table.row[slot]] = -1;
+      return;
+    }
+    this.#end(slot, RelayCount.Abandoned);
+  }
+
+  /** Ends a connection and counts why: with a RST both ways, unless both have finished. */
+  #end(slot: number, why: RelayCount): void {
+    const { sockets, counters } = this.#options;
+    const { descriptor } = this.#table;
+    counters.add(why);
+    for (let side = slot * 2; side < slot * 2 + 2; side++) {
+      const socket = descriptor[side];
+      if (socket < 0) continue;
+      if (why === RelayCount.Finished) sockets.close(socket);
+      else sockets.reset(socket);
+    }
+    this.#release(slot);
+  }
+
+  #forgetDial(slot: number): void {
+    const dial = this.#dials[slot];
+    if (dial === undefined) return;
+    dial[Symbol.dispose]();
+    this.#dials[slot] = undefined;
+    this.#dialing--;
+    this.#options.counters.add(RelayCount.Dialing, -1);
+  }
+
+  #release(slot: number): void {
+    const { counters } = this.#options;
+    const table = this.#table;
+    this.#unwatch(slot);
+    this.#forgetDial(slot);
+    if (table.state[slot] === ConnectionState.Entering) {
+      counters.add(RelayCount.Entering, -1);
+    } else if (table.state[slot] === ConnectionState.Open) {
+      counters.add(RelayCount.Open, -1);
+    }
+    this.#syns[slot] = undefined;
+    this.#deadlines.clear(slot);
+    const row = table.row[slot];
+    if (this.#slotOfRow[row] === slot) this.#slotOfRow[row] = -1;
+    table.release(slot);
+  }
+}
+
+/** What an event says about a side. */
+function flagsOf(happened: number): number {
+  let flags = 0;
+  if ((happened & (SocketEvent.Error | SocketEvent.HangUp)) !== 0) {
+    flags = SideFlag.Failed | SideFlag.Readable | SideFlag.Writable;
+  }
+  if ((happened & SocketEvent.ReadFinished) !== 0) {
+    flags |= SideFlag.Finishing | SideFlag.Readable;
+  }
+  if ((happened & SocketEvent.Urgent) !== 0) flags |= SideFlag.Urgent;
+  if ((happened & SocketEvent.Readable) !== 0) flags |= SideFlag.Readable;
+  if ((happened & SocketEvent.Writable) !== 0) flags |= SideFlag.Writable;
+  return flags;
+}
