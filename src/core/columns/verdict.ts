@@ -27,6 +27,8 @@ export const Verdict = {
    * row is the client's own SYN, a whole IP packet.
    */
   ToRelay: 8,
+  /** Hand to the relay worker; the row is a whole UDP packet for the proxy. */
+  ToRelayUdp: 9,
 } as const;
 
 /** One of the values of {@linkcode Verdict}. */
