@@ -1,6 +1,6 @@
 /**
  * Carries out verdicts: seals for peers, writes to the host, sends outside,
- * hands to the control thread, counts drops. Both workers use it.
+ * hands to the control thread and to the relay, counts drops. Both workers use it.
  */
 import type { Batch } from "../core/columns/batch.ts";
 import { type Counters, Direction } from "../core/columns/counters.ts";
@@ -9,6 +9,7 @@ import { Verdict } from "../core/columns/verdict.ts";
 import type { NatTable } from "../core/flow/nat.ts";
 import type { OutsidePort, TunDevice, TunnelSocket } from "../io/ports.ts";
 import type { ControlLink } from "./control_link.ts";
+import type { RelayLink } from "./relay_link.ts";
 import type { Sealer } from "./sealer.ts";
 
 /** What a Dispatcher works with. */
@@ -21,6 +22,8 @@ export interface DispatcherOptions {
   readonly tun: TunDevice | undefined;
   /** Absent where nothing is translated. */
   readonly outside: OutsideSender | undefined;
+  /** Left out where no TCP goes to a relay. */
+  readonly relay?: RelaySender;
   /**
    * `sealed`: rows for peers are messages already (Sealer.reserve and encrypt).
    * `packed`: they are sealed here. Rows of a received train have no room for a
@@ -37,6 +40,13 @@ export interface OutsideSender {
   failed(batch: Batch, row: number, errno: number, now: number): void;
 }
 
+/** The way to the TCP relay. */
+export interface RelaySender {
+  readonly link: RelayLink;
+  /** Drops a row that could not be handed over. */
+  failed(batch: Batch, row: number): void;
+}
+
 /** Executes the verdicts of a batch. */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
@@ -47,7 +57,7 @@ export class Dispatcher {
 
   /** Does what the batch's rows say, then flushes every way out. */
   dispatch(batch: Batch, now: number): void {
-    const { outside, tun, socket, counters } = this.#options;
+    const { outside, tun, socket, counters, relay } = this.#options;
     const decided = batch.count;
     this.#dispatchRows(batch, 0, now);
     if (outside !== undefined) {
@@ -59,6 +69,7 @@ export class Dispatcher {
       const refused = tun.write(batch);
       if (refused > 0) counters.drop(DropReason.HostDeviceFull, refused);
     }
+    relay?.link.flush();
     const unsent = socket.flush();
     if (unsent > 0) counters.drop(DropReason.SendFailed, unsent);
   }
@@ -88,6 +99,9 @@ export class Dispatcher {
             this.#drop(batch, row, DropReason.ControlQueueFull, now);
           }
           break;
+        case Verdict.ToRelay:
+          this.#toRelay(batch, row, now);
+          break;
         case Verdict.Held:
           break;
         case Verdict.Drop:
@@ -105,6 +119,16 @@ export class Dispatcher {
     for (let i = 0; i < port.failedCount; i++) {
       const row = port.failedRow[i];
       outside.failed(batch, row, port.failedErrno[i], now);
+      this.#drop(batch, row, batch.target[row], now);
+    }
+  }
+
+  #toRelay(batch: Batch, row: number, now: number): void {
+    const { relay } = this.#options;
+    if (relay === undefined) {
+      this.#drop(batch, row, DropReason.TcpNoConnection, now);
+    } else if (!relay.link.dial(batch, row)) {
+      relay.failed(batch, row);
       this.#drop(batch, row, batch.target[row], now);
     }
   }

@@ -7,6 +7,10 @@ import { Counters } from "../core/columns/counters.ts";
 import { Ring } from "../core/columns/ring.ts";
 import { NatTable, type NatTableOptions } from "../core/flow/nat.ts";
 import {
+  RedirectTable,
+  type RedirectTableOptions,
+} from "../core/flow/redirect_table.ts";
+import {
   AllowedIps,
   type AllowedIpsOptions,
 } from "../core/wireguard/allowed_ips.ts";
@@ -22,7 +26,9 @@ export interface SharedSizes {
   readonly allowedIps: AllowedIpsOptions;
   /** Absent where nothing is translated. */
   readonly nat: NatTableOptions | undefined;
-  /** Bytes of each worker's ring to the control thread, a power of two. */
+  /** Left out where no TCP goes to a relay. */
+  readonly redirects?: RedirectTableOptions;
+  /** Bytes of each ring, a power of two. */
   readonly ringBytes: number;
 }
 
@@ -30,12 +36,18 @@ export interface SharedSizes {
  * The threads that count and send messages; an index into per-thread tables.
  * Several workers of one pump write by turns and count as one.
  */
-export const Thread = { Control: 0, OpenPump: 1, SealPump: 2 } as const;
+export const Thread = {
+  Control: 0,
+  OpenPump: 1,
+  SealPump: 2,
+  /** The TCP relay, where there is one. */
+  Relay: 3,
+} as const;
 
 /** One of the values of {@linkcode Thread}. */
 export type Thread = typeof Thread[keyof typeof Thread];
 
-const THREADS = 3;
+const THREADS = 4;
 
 /** The buffers; survives structured cloning. */
 export interface SharedState {
@@ -44,6 +56,9 @@ export interface SharedState {
   readonly sessions: SharedArrayBuffer;
   readonly allowedIps: SharedArrayBuffer;
   readonly nat: SharedArrayBuffer | undefined;
+  readonly redirects: SharedArrayBuffer | undefined;
+  /** From the open pump to the relay. */
+  readonly relayRing: SharedArrayBuffer | undefined;
   /** One a thread. */
   readonly counters: readonly SharedArrayBuffer[];
   /** One a thread: to the control thread; its own is to the open pump. */
@@ -58,6 +73,9 @@ export interface SharedTables {
   readonly sessions: SessionTable;
   readonly allowedIps: AllowedIps;
   readonly nat: NatTable | undefined;
+  readonly redirects: RedirectTable | undefined;
+  /** From the open pump to the relay: messages of {@linkcode RelayMessage}. */
+  readonly relayRing: Ring | undefined;
   readonly counters: readonly Counters[];
   readonly rings: readonly Ring[];
   /** A cell that is not 0 when workers are to end. */
@@ -78,6 +96,10 @@ export function createSharedState(sizes: SharedSizes): SharedState {
     sessions: sharedBuffer(SessionTable.byteLength(sizes.sessions)),
     allowedIps: sharedBuffer(AllowedIps.byteLength(sizes.allowedIps)),
     nat: sizes.nat && sharedBuffer(NatTable.byteLength(sizes.nat)),
+    redirects: sizes.redirects &&
+      sharedBuffer(RedirectTable.byteLength(sizes.redirects)),
+    relayRing: sizes.redirects &&
+      sharedBuffer(Ring.byteLength(sizes.ringBytes)),
     counters: perThread(Counters.byteLength),
     rings: perThread(Ring.byteLength(sizes.ringBytes)),
     signals: sharedBuffer(16),
@@ -92,6 +114,9 @@ export function attachTables(state: SharedState): SharedTables {
     sessions: new SessionTable(state.sessions, sizes.sessions),
     allowedIps: new AllowedIps(state.allowedIps, sizes.allowedIps),
     nat: state.nat && sizes.nat && new NatTable(state.nat, sizes.nat),
+    redirects: state.redirects && sizes.redirects &&
+      new RedirectTable(state.redirects, sizes.redirects),
+    relayRing: state.relayRing && new Ring(state.relayRing, sizes.ringBytes),
     counters: state.counters.map((buffer) => new Counters(buffer)),
     rings: state.rings.map((buffer) => new Ring(buffer, sizes.ringBytes)),
     stop: new Int32Array(state.signals, 0, 1),

@@ -8,12 +8,15 @@
  *                    a host address outside     another client's mapping, else host
  *                    a peer                     ToPeer, one hop less
  *                    the VPN, but no peer       «host unreachable»
+ *                    the relay                  Drop
  *                    anywhere else              Outbound: ICMP, UDP, TCP, other
- *     fromHost     destination's peer           ToPeer
+ *     fromHost     source is the relay          TcpRelay: the connection's client -> ToPeer
+ *                  destination's peer           ToPeer
  *     fromOutside  the mapping of the socket    Inbound: filter, translate -> ToPeer
  *
  * Two workers have one each over the same shared tables: the open worker calls
- * fromTunnel, sendFailed, tick and removePeer and is the NAT's writer; the seal
+ * fromTunnel, sendFailed, dialFailed, tick and removePeer and is the writer of
+ * the NAT's table and of the relay's; the seal
  * worker calls fromHost, fromOutside and fromOutsideError. Either may be several
  * threads with one each that take turns, one at a time.
  */
@@ -23,6 +26,7 @@ import { DropReason } from "../columns/drop_reason.ts";
 import { Verdict } from "../columns/verdict.ts";
 import { Mapper } from "../flow/mapper.ts";
 import type { NatTable, OutsideSockets } from "../flow/nat.ts";
+import type { RedirectTable } from "../flow/redirect_table.ts";
 import { Reassembly } from "../flow/reassembly.ts";
 import { readDestination } from "../route/addresses.ts";
 import {
@@ -30,7 +34,7 @@ import {
   Destinations,
   isSpecial,
 } from "../route/destination.ts";
-import { isMappedIpv4 } from "../wire/address.ts";
+import { isMappedIpv4, type Prefix } from "../wire/address.ts";
 import { type Sum, sum } from "../wire/checksum.ts";
 import { FragmentKind, PacketView, parsePacket } from "../wire/packet.ts";
 
@@ -45,6 +49,7 @@ import { LiveMappings } from "./live_mappings.ts";
 import { LocalServices } from "./local_services.ts";
 import type { OutsideError, SendFailure } from "./outside_error.ts";
 import { PeerDelivery } from "./peer_delivery.ts";
+import { type RelayCommands, TcpRelay } from "./tcp_relay.ts";
 
 export { type GatewayConfig, gatewayConfig } from "./gateway_config.ts";
 export { type OutsideError, SendFailure } from "./outside_error.ts";
@@ -58,6 +63,10 @@ export interface GatewayOptions {
   readonly allowedIps: AllowedIps;
   /** The open worker's; absent in the seal worker, which opens none. */
   readonly sockets?: OutsideSockets;
+  /** Shared; where the policy for TCP is `proxy`. */
+  readonly redirects?: RedirectTable;
+  /** With `redirects`, the open worker's; absent in the seal worker, which gives none. */
+  readonly relay?: RelayCommands;
   /**
    * What the gateways of all threads share besides the tables: zeros at first,
    * {@linkcode Gateway.stateBytes} long. Left out where there is one gateway.
@@ -78,6 +87,7 @@ export class Gateway {
   readonly #mapper: Mapper;
   readonly #outbound: Outbound;
   readonly #inbound: Inbound;
+  readonly #relay: TcpRelay | undefined;
   readonly #view = new PacketView();
   readonly #words = new Int32Array(4);
   #now = 0;
@@ -100,8 +110,12 @@ export class Gateway {
     const mapper = new Mapper(nat, sockets ?? NO_SOCKETS, config);
     const slots = sockets === undefined ? 0 : config.fragmentSlots;
     const slotsPerPeer = config.fragmentSlotsPerPeer;
+    const relay = openRelay(options, add);
     this.#allowedIps = allowedIps;
-    this.#destinations = new Destinations(config);
+    this.#destinations = new Destinations({
+      ...config,
+      relayPrefixes: relayPrefixes(config),
+    });
     this.#errors = errors;
     this.#delivery = delivery;
     this.#fragments = new FragmentGate({ slots, slotsPerPeer }, columns);
@@ -114,8 +128,10 @@ export class Gateway {
       mapper,
       errors,
       delivery,
+      relay,
       sum: add,
     });
+    this.#relay = relay;
     this.#inbound = new Inbound({ config, nat, live, delivery, sum: add });
   }
 
@@ -146,19 +162,28 @@ export class Gateway {
     this.#outbound.sendFailed(batch, row, failure, mtu, this.#now);
   }
 
-  /** Open worker: ends idle mappings, a bounded number of rows a call. About once a second. */
-  tick(now: number): void {
-    this.#mapper.sweep(now);
+  /** Open worker: a ToRelay row could not be handed over: as {@linkcode TcpRelay.dialFailed}. */
+  dialFailed(batch: Batch, row: number): void {
+    this.#relay?.dialFailed(batch, row, this.#now);
   }
 
-  /** Open worker: ends all mappings of a peer that was removed. */
+  /** Open worker: ends idle mappings and connections, a bounded number of rows a call. About once a second. */
+  tick(now: number): void {
+    this.#now = now;
+    this.#mapper.sweep(now);
+    this.#relay?.tick(now);
+  }
+
+  /** Open worker: ends all mappings and connections of a peer that was removed. */
   removePeer(peer: number): void {
     this.#mapper.removePeer(peer);
+    this.#relay?.removePeer(peer, this.#now);
   }
 
   /** Seal worker: decides every row, packets that the host sent into the TUN device. */
-  fromHost(batch: Batch, _now: number): void {
+  fromHost(batch: Batch, now: number): void {
     const count = batch.count;
+    const relay = this.#relay;
     for (let row = 0; row < count; row++) {
       const at = batch.offset[row];
       const reason = readDestination(
@@ -167,6 +192,13 @@ export class Gateway {
         batch.length[row],
         this.#words,
       );
+      if (
+        relay !== undefined && reason === DropReason.None &&
+        relay.isFromRelay(batch.bytes, at)
+      ) {
+        this.#fromRelay(batch, row, relay, now);
+        continue;
+      }
       const peer = reason === DropReason.None
         ? this.#allowedIps.lookup(this.#words, 0)
         : -1;
@@ -206,6 +238,16 @@ export class Gateway {
     this.#inbound.error(batch, natRow, error, now);
   }
 
+  #fromRelay(batch: Batch, row: number, relay: TcpRelay, now: number): void {
+    const redirect = relay.fromRelay(batch, row, now);
+    if (redirect < 0) return;
+    const { client, peer } = relay.table;
+    // A removed peer's row may belong to another before its connections are ended.
+    const owner = this.#allowedIps.lookup(client, redirect * 4);
+    if (owner === peer[redirect]) batch.decide(row, Verdict.ToPeer, owner);
+    else batch.drop(row, DropReason.NoPeer);
+  }
+
   #decide(batch: Batch, row: number, now: number, reassembled: boolean): void {
     const view = this.#view;
     const { bytes, offset, length } = batch;
@@ -228,6 +270,8 @@ export class Gateway {
         return this.#local.atGateway(batch, row, view);
       case DestinationKind.HostOutside:
         return this.#toHostOutside(batch, row, now);
+      case DestinationKind.Relay:
+        return batch.drop(row, DropReason.RelayAddress);
       case DestinationKind.Inside:
         return this.#toNobody(batch, row, now);
       default:
@@ -296,6 +340,27 @@ export class Gateway {
     const whole = this.#fragments.add(batch, row, this.#view, now);
     if (whole >= 0) this.#decide(batch, whole, now, true);
   }
+}
+
+function openRelay(options: GatewayOptions, add: Sum): TcpRelay | undefined {
+  const { config, redirects: table, relay: commands } = options;
+  if (config.tcp !== "proxy") return undefined;
+  if (config.relay === undefined || table === undefined) {
+    throw new TypeError("TCP by proxy needs a relay and a redirect table");
+  }
+  return new TcpRelay({
+    config: config.relay,
+    mtu: config.mtu,
+    table,
+    commands,
+    clients: "peers",
+    sum: add,
+  });
+}
+
+function relayPrefixes({ tcp, relay }: GatewayConfig): Prefix[] {
+  if (tcp !== "proxy" || relay === undefined) return [];
+  return [relay.ipv4, relay.ipv6].flatMap((end) => end?.address ?? []);
 }
 
 const NO_SOCKETS: OutsideSockets = {

@@ -30,6 +30,7 @@ import type { GatewayConfig } from "./gateway_config.ts";
 import type { LiveMappings } from "./live_mappings.ts";
 import { SendFailure } from "./outside_error.ts";
 import type { PeerDelivery } from "./peer_delivery.ts";
+import type { TcpRelay } from "./tcp_relay.ts";
 
 /** The parts of a gateway that packets to the outside need. */
 export interface OutboundParts {
@@ -39,6 +40,8 @@ export interface OutboundParts {
   readonly mapper: Mapper;
   readonly errors: ErrorReplies;
   readonly delivery: PeerDelivery;
+  /** Where the policy for TCP is `proxy`. */
+  readonly relay?: TcpRelay;
   readonly sum: Sum;
 }
 
@@ -54,6 +57,7 @@ export class Outbound {
   readonly #mapper: Mapper;
   readonly #errors: ErrorReplies;
   readonly #delivery: PeerDelivery;
+  readonly #relay: TcpRelay | undefined;
   readonly #sum: Sum;
   readonly #failedView = new PacketView();
 
@@ -64,6 +68,7 @@ export class Outbound {
     this.#mapper = parts.mapper;
     this.#errors = parts.errors;
     this.#delivery = parts.delivery;
+    this.#relay = parts.relay;
     this.#sum = parts.sum;
   }
 
@@ -72,6 +77,9 @@ export class Outbound {
     const config = this.#config;
     if (view.version === 6 && config.ipv6 === "refuse") return false;
     if (view.protocol === Protocol.Udp) return config.udp === "nat";
+    if (view.protocol === Protocol.Tcp) {
+      return this.#relay?.serves(view.version) === true;
+    }
     return isIcmp(view) && config.icmp === "nat";
   }
 
@@ -114,6 +122,12 @@ export class Outbound {
       view.protocol !== Protocol.Tcp
     ) {
       batch.drop(row, DropReason.ProtocolNotForwarded);
+      return;
+    }
+    if (
+      view.protocol === Protocol.Tcp && this.#relay?.serves(view.version)
+    ) {
+      this.#relay.fromClient(batch, row, view, now);
       return;
     }
     const reason = verifyTransport(batch.bytes, view, this.#sum);

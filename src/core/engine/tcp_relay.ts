@@ -145,6 +145,11 @@ export class TcpRelay {
     } else this.#other(batch, row, view, found, now, form);
   }
 
+  /** Whether an address is the relay's or beside it: clients have no business there. */
+  isRelayAddress(words: Int32Array, i: number): boolean {
+    return this.redirect.isRelayAddress(words, i);
+  }
+
   /** Whether a row from the TUN device, its form checked, is for {@linkcode fromRelay} to decide. */
   isFromRelay(b: Uint8Array, at: number): boolean {
     return this.redirect.isFromRelay(b, at);

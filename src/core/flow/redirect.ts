@@ -8,7 +8,12 @@
  *
  *     prefix      | A | N(0) | N(1) | ... | N(generations - 1) |
  */
-import { type Prefix, prefixContains, readWords } from "../wire/address.ts";
+import {
+  isMappedIpv4,
+  type Prefix,
+  prefixContains,
+  readWords,
+} from "../wire/address.ts";
 import { readU16be, readU32be } from "../wire/bytes.ts";
 import type { ChecksumForm } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
@@ -78,6 +83,20 @@ export class Redirect {
   /** Whether the relay serves an IP version. */
   serves(version: number): boolean {
     return (version === 4 ? this.#ends.ipv4 : this.#ends.ipv6) !== undefined;
+  }
+
+  /** Whether an address lies in a prefix of the relay's. */
+  isRelayAddress(words: Int32Array, i: number): boolean {
+    if (isMappedIpv4(words, i)) {
+      return this.#ends.ipv4 !== undefined &&
+        ((words[i + 3] ^ this.#relay4) & this.#mask4) === 0;
+    }
+    if (this.#ends.ipv6 === undefined) return false;
+    for (let word = 0; word < 4; word++) {
+      const difference = words[i + word] ^ this.#relay6[word];
+      if ((difference & this.#mask6[word]) !== 0) return false;
+    }
+    return true;
   }
 
   /** Whether a whole packet's source lies in a prefix of the relay's. */
@@ -218,9 +237,7 @@ export class Redirect {
   /** g of N(g); -1 where the address is none beside the relay's. */
   #groupOf(words: Int32Array, i: number): number {
     const { ipv4, ipv6 } = this.#ends;
-    const isIpv4 = words[i] === 0 && words[i + 1] === 0 &&
-      words[i + 2] === 0xffff;
-    if (isIpv4) {
+    if (isMappedIpv4(words, i)) {
       if (ipv4 === undefined) return -1;
       return (words[i + 3] - this.#relay4 - 1) | 0;
     }

@@ -22,6 +22,8 @@ export const DestinationKind = {
   HostOutside: 3,
   /** Nothing that a packet may be forwarded to. */
   NotForwardable: 4,
+  /** The relay's address or one beside it. */
+  Relay: 5,
 } as const;
 
 /** The addresses that the gateway tells apart. */
@@ -33,6 +35,8 @@ export interface DestinationsOptions {
   readonly subnets: readonly Prefix[];
   /** The host's addresses outside, 4 words each. */
   readonly outsideAddresses: Int32Array;
+  /** What the TCP relay has for itself. */
+  readonly relayPrefixes?: readonly Prefix[];
 }
 
 /** Sorts destinations. */
@@ -40,6 +44,7 @@ export class Destinations {
   readonly #own: Int32Array;
   readonly #hostOutside: Int32Array;
   readonly #subnets: PrefixList;
+  readonly #relay: PrefixList;
   readonly #broadcasts: Int32Array;
 
   constructor(options: DestinationsOptions) {
@@ -48,6 +53,7 @@ export class Destinations {
     this.#own.set(options.address6, 4);
     this.#hostOutside = options.outsideAddresses;
     this.#subnets = new PrefixList(options.subnets);
+    this.#relay = new PrefixList(options.relayPrefixes ?? []);
     // A /31 has no broadcast address (RFC 3021), a /32 is one host.
     this.#broadcasts = Int32Array.from(
       options.subnets.filter((prefix) =>
@@ -71,7 +77,11 @@ export class Destinations {
         return DestinationKind.HostOutside;
       }
     }
-    if (!this.#subnets.contains(words, i)) return DestinationKind.Outside;
+    if (!this.#subnets.contains(words, i)) {
+      return this.#relay.contains(words, i)
+        ? DestinationKind.Relay
+        : DestinationKind.Outside;
+    }
     return this.#isBroadcast(words, i)
       ? DestinationKind.NotForwardable
       : DestinationKind.Inside;
