@@ -17,6 +17,8 @@ import type {
   OutsideAttachment,
   OutsideOptions,
   OutsidePort,
+  PacketWriter,
+  PacketWriterAttachment,
   Poller,
   PollerAttachment,
   Privileges,
@@ -37,6 +39,8 @@ export interface Platform extends Disposable {
   createTun(options: CreateTunOptions): CreatedTun;
   attachTun(attachment: TunAttachment): TunDevice;
   attachWholeTun(attachment: WholeTunAttachment): TunDevice;
+
+  attachPacketWriter(attachment: PacketWriterAttachment): PacketWriter;
 
   /** @throws {PortInUseError} where another program has the port. */
   openTunnelSocket(options: TunnelSocketOptions): OpenedTunnelSocket;

@@ -9,6 +9,7 @@
  */
 export * from "./ports/poller.ts";
 export * from "./ports/tun.ts";
+export * from "./ports/packet_writer.ts";
 export * from "./ports/tunnel_socket.ts";
 export * from "./ports/outside.ts";
 export * from "./ports/dialer.ts";

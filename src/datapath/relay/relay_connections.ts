@@ -10,7 +10,6 @@
  * dial, for the client to come, for something to move.
  */
 import { DeadlineQueue } from "../../core/columns/deadline_queue.ts";
-import { equalWords, isMappedIpv4 } from "../../core/wire/address.ts";
 import { PacketView, parsePacket } from "../../core/wire/packet.ts";
 import { Protocol } from "../../core/wire/protocol.ts";
 import type { Dial, Dialer, DialFailureKind } from "../../io/ports/dialer.ts";
@@ -33,35 +32,8 @@ import {
 } from "./dial_answer.ts";
 import { eventKey, EventSource } from "./event_key.ts";
 import { RelayCount, type RelayCounters } from "./relay_counters.ts";
+import type { RelayRows } from "./relay_rows.ts";
 import type { RelayLimits } from "./relay_settings.ts";
-
-/** The redirect table as the relay needs it. */
-export interface RelayRows {
-  /** Rows of the table. */
-  readonly capacity: number;
-  /** The row whose connections come from a port; -1 for none. */
-  rowOf(port: number): number;
-  /** The address that connections of a row and generation come from, into `words`. */
-  source(
-    row: number,
-    generation: number,
-    family: 4 | 6,
-    words: Int32Array,
-  ): void;
-  /**
-   * Decides a row that waits for its dial.
-   * @returns false where it no longer does
-   */
-  settle(row: number, generation: number, outcome: "open" | "refused"): boolean;
-}
-
-/** How packets get from the relay to clients and into the host. */
-export interface RelayPackets {
-  /** Lets a held SYN in. @returns whether the system took it. */
-  enter(row: number, generation: number, syn: Uint8Array): boolean;
-  /** Writes a whole IP packet to the client. @returns whether there was room. */
-  answer(bytes: Uint8Array, at: number, length: number): boolean;
-}
 
 /** What connections are made with. */
 export interface RelayConnectionsOptions {
@@ -69,7 +41,8 @@ export interface RelayConnectionsOptions {
   readonly events: SocketEvents;
   readonly dialer: Dialer;
   readonly rows: RelayRows;
-  readonly packets: RelayPackets;
+  /** Writes a whole IP packet to the client. @returns whether there was room. */
+  readonly answer: (bytes: Uint8Array, at: number, length: number) => boolean;
   readonly counters: RelayCounters;
   readonly limits: RelayLimits;
   readonly answerSource: AnswerSource;
@@ -96,8 +69,7 @@ export class RelayConnections implements Disposable {
   /** Per slot: the dial's descriptor in the event set, or -1. */
   readonly #watched: Int32Array;
   readonly #view = new PacketView();
-  readonly #source = new Int32Array(4);
-  readonly #answer = new Uint8Array(ANSWER_LENGTH);
+  readonly #packet = new Uint8Array(ANSWER_LENGTH);
   #dialing = 0;
 
   constructor(options: RelayConnectionsOptions) {
@@ -277,15 +249,12 @@ export class RelayConnections implements Disposable {
 
   /** The slot that an accepted connection belongs to, or -1. */
   #slotFor(peer: Int32Array, port: number): number {
-    const { rows } = this.#options;
-    const row = rows.rowOf(port);
+    const row = this.#options.rows.rowOf(peer, port);
     if (row < 0) return -1;
     const slot = this.#slotOfRow[row];
-    const table = this.#table;
-    if (slot < 0 || table.state[slot] !== ConnectionState.Entering) return -1;
-    const family = isMappedIpv4(peer) ? 4 : 6;
-    rows.source(row, table.generation[slot], family, this.#source);
-    return equalWords(this.#source, 0, peer, 0) ? slot : -1;
+    return slot >= 0 && this.#table.state[slot] === ConnectionState.Entering
+      ? slot
+      : -1;
   }
 
   /** Lets a dial go on, and looks after its descriptor. */
@@ -329,7 +298,7 @@ export class RelayConnections implements Disposable {
 
   /** The outside stands: the client may come. */
   #letIn(slot: number, dial: Dial, now: number): void {
-    const { sockets, events, rows, packets, counters, limits } = this.#options;
+    const { sockets, events, rows, counters, limits } = this.#options;
     const table = this.#table;
     this.#unwatch(slot);
     const descriptor = dial.take();
@@ -351,19 +320,19 @@ export class RelayConnections implements Disposable {
     }
     this.#deadlines.set(slot, now + limits.acceptTimeoutMs);
     // Where the system does not take it, the client sends it again.
-    packets.enter(row, generation, this.#syns[slot]!);
+    rows.enter(row, generation, this.#syns[slot]!);
   }
 
   /** The dial came to nothing. */
   #refuse(slot: number, kind: DialFailureKind): void {
-    const { rows, packets, counters, answerSource } = this.#options;
+    const { rows, answer, counters, answerSource } = this.#options;
     const table = this.#table;
     const syn = this.#syns[slot]!;
     counters.fail(kind);
     if (rows.settle(table.row[slot], table.generation[slot], "refused")) {
-      const answer = this.#answer;
-      const length = emitDialAnswer(answer, syn, kind, answerSource);
-      if (length > 0 && !packets.answer(answer, 0, length)) {
+      const packet = this.#packet;
+      const length = emitDialAnswer(packet, syn, kind, answerSource);
+      if (length > 0 && !answer(packet, 0, length)) {
         counters.add(RelayCount.AnswersLost);
       }
     }

@@ -168,7 +168,7 @@ export class RelayLoop implements Disposable {
 }
 
 function guestHost(options: RelayLoopOptions): RelayHost {
-  const { events, packets, tell } = options;
+  const { events, answer, tell } = options;
   return {
     watch: (descriptor, tag, wants) =>
       events.add(descriptor, bits(wants), eventKey(EventSource.Guest, tag)) ===
@@ -180,7 +180,7 @@ function guestHost(options: RelayLoopOptions): RelayHost {
         eventKey(EventSource.Guest, tag),
       ),
     forget: (descriptor) => void events.remove(descriptor),
-    answer: (bytes, at, length) => packets.answer(bytes, at, length),
+    answer,
     tell,
   };
 }

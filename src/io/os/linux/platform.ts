@@ -6,6 +6,7 @@ import { openHostNetwork } from "./host_network.ts";
 import { journalDirectories, openJournal } from "./journal.ts";
 import { raiseOpenFileLimit } from "./limits.ts";
 import { attachOutside, openOutside } from "./outside.ts";
+import { attachPacketWriter } from "./packet_writer.ts";
 import { attachPoller, openPoller } from "./poller.ts";
 import { readPrivileges } from "./privileges.ts";
 import { sendFailure } from "./send_failure.ts";
@@ -22,6 +23,7 @@ export function openLinuxPlatform(): Platform {
     createTun: (options) => createTun(libc, options),
     attachTun: (attachment) => attachTun(libc, attachment),
     attachWholeTun: (attachment) => attachWholeTun(libc, attachment),
+    attachPacketWriter: (attachment) => attachPacketWriter(libc, attachment),
     openTunnelSocket: (options) => openTunnelSocket(libc, options),
     attachTunnelSocket: (attachment) => attachTunnelSocket(libc, attachment),
     openOutside: (options) => openOutside(libc, options),
