@@ -11,16 +11,11 @@ import type { Batch } from "../core/columns/batch.ts";
 import type { DropReason } from "../core/columns/drop_reason.ts";
 import type { Ring } from "../core/columns/ring.ts";
 import { writeWords } from "../core/wire/address.ts";
+import { DropTrace } from "./drop_trace.ts";
 import { PeerEvent, type PeerTable } from "../core/wireguard/peer_table.ts";
-
-/** Bytes of a dropped packet that its trace may show. */
-const TRACE_LENGTH = 96;
 
 /** The longest datagram that can be a handshake message: prefix and message. */
 const HANDSHAKE_LIMIT = 2048;
-
-/** Drops traced per second; more are only counted. */
-const TRACES_PER_SECOND = 50;
 
 /** A worker's end of the link. */
 export class ControlLink {
@@ -28,9 +23,7 @@ export class ControlLink {
   readonly #peers: PeerTable;
   readonly #bell: Int32Array;
   readonly #scratch = new Uint8Array(REMOTE_LENGTH + HANDSHAKE_LIMIT);
-  readonly #trace: boolean;
-  #tracesLeft = TRACES_PER_SECOND;
-  #traceSecond = 0;
+  readonly #trace: DropTrace;
 
   /**
    * @param bell a shared cell; the control thread waits on it.
@@ -45,7 +38,7 @@ export class ControlLink {
     this.#ring = ring;
     this.#peers = peers;
     this.#bell = bell;
-    this.#trace = trace;
+    this.#trace = new DropTrace(trace ? ring : undefined);
   }
 
   /** Hands over a handshake datagram with its source. */
@@ -90,22 +83,7 @@ export class ControlLink {
 
   /** Shows a dropped packet, at a bounded rate. */
   dropped(batch: Batch, row: number, reason: DropReason, now: number): void {
-    if (!this.#trace) return;
-    const second = Math.floor(now / 1000);
-    if (second !== this.#traceSecond) {
-      this.#traceSecond = second;
-      this.#tracesLeft = TRACES_PER_SECOND;
-    }
-    if (this.#tracesLeft === 0) return;
-    this.#tracesLeft--;
-    this.#send(
-      ControlMessage.Drop,
-      reason,
-      batch.peer[row],
-      batch.bytes,
-      batch.offset[row],
-      Math.min(batch.length[row], TRACE_LENGTH),
-    );
+    if (this.#trace.dropped(batch, row, reason, now)) this.#ringBell();
   }
 
   #sendRow(kind: number, batch: Batch, row: number, peer: number): boolean {
@@ -128,9 +106,13 @@ export class ControlLink {
     length: number,
   ): boolean {
     if (!this.#ring.tryWrite(kind, a, b, bytes, at, length)) return false;
+    this.#ringBell();
+    return true;
+  }
+
+  #ringBell(): void {
     Atomics.add(this.#bell, 0, 1);
     Atomics.notify(this.#bell, 0);
-    return true;
   }
 }
 
