@@ -20,6 +20,7 @@ export type ProxyFailureKind =
   | "timed-out"
   | "not-permitted"
   | "unsupported"
+  | "proxy-unreachable"
   | "proxy-closed"
   | "proxy-garbage"
   | "proxy-auth"

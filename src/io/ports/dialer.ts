@@ -141,7 +141,7 @@ export interface ProxyPlace {
 export interface ProxyTls {
   /** The name that the certificate must have, and the SNI; a name or an address. */
   readonly serverName: string;
-  /** Certificates to trust in place of the system's, as PEM text. */
+  /** Certificates to trust besides the usual ones, as PEM text. */
   readonly authorities?: string;
 }
 
@@ -191,7 +191,7 @@ export type DialerSetup =
 export interface TlsBridgeRequest {
   /** The connected TCP socket to the proxy. */
   readonly proxyDescriptor: number;
-  /** One end of a pair; the worker holds the other and sees plain bytes there. */
+  /** One end of a TCP stream; the worker holds the other and sees plain bytes there. */
   readonly plainDescriptor: number;
   readonly tls: ProxyTls;
 }
