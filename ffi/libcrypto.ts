@@ -20,38 +20,38 @@ const SYMBOLS = {
   // int EVP_EncryptInit_ex(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *type, ENGINE *impl,
   //                        const unsigned char *key, const unsigned char *iv);
   EVP_EncryptInit_ex: {
-    parameters: ["pointer", "pointer", "pointer", "buffer", "buffer"],
+    parameters: ["pointer", "pointer", "pointer", "pointer", "pointer"],
     result: "i32",
   },
   // int EVP_EncryptUpdate(EVP_CIPHER_CTX *ctx, unsigned char *out, int *outl,
   //                       const unsigned char *in, int inl);
   EVP_EncryptUpdate: {
-    parameters: ["pointer", "buffer", "buffer", "buffer", "i32"],
+    parameters: ["pointer", "pointer", "pointer", "pointer", "i32"],
     result: "i32",
   },
   // int EVP_EncryptFinal_ex(EVP_CIPHER_CTX *ctx, unsigned char *out, int *outl);
   EVP_EncryptFinal_ex: {
-    parameters: ["pointer", "buffer", "buffer"],
+    parameters: ["pointer", "pointer", "pointer"],
     result: "i32",
   },
   // int EVP_DecryptInit_ex(...), the parameters of EVP_EncryptInit_ex
   EVP_DecryptInit_ex: {
-    parameters: ["pointer", "pointer", "pointer", "buffer", "buffer"],
+    parameters: ["pointer", "pointer", "pointer", "pointer", "pointer"],
     result: "i32",
   },
   // int EVP_DecryptUpdate(...), the parameters of EVP_EncryptUpdate
   EVP_DecryptUpdate: {
-    parameters: ["pointer", "buffer", "buffer", "buffer", "i32"],
+    parameters: ["pointer", "pointer", "pointer", "pointer", "i32"],
     result: "i32",
   },
   // int EVP_DecryptFinal_ex(EVP_CIPHER_CTX *ctx, unsigned char *outm, int *outl);
   EVP_DecryptFinal_ex: {
-    parameters: ["pointer", "buffer", "buffer"],
+    parameters: ["pointer", "pointer", "pointer"],
     result: "i32",
   },
   // int EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX *ctx, int type, int arg, void *ptr);
   EVP_CIPHER_CTX_ctrl: {
-    parameters: ["pointer", "i32", "i32", "buffer"],
+    parameters: ["pointer", "i32", "i32", "pointer"],
     result: "i32",
   },
   // const char *OpenSSL_version(int type);

@@ -98,7 +98,7 @@ export class Opener {
   }
 
   #decrypt(batch: Batch, row: number, now: number): DropReason {
-    const { sessions, format, aead } = this.#options;
+    const { format, aead } = this.#options;
     const bytes = batch.bytes;
     const header = batch.offset[row] + format.prefix[MessageKind.Transport - 1];
     // As a signed integer, which costs no memory to keep.
@@ -115,14 +115,14 @@ export class Opener {
     this.#slot[row] = slot;
     this.#generation[row] = this.#runGeneration;
     this.#counter[row] = counter;
-    return aead.open(sessions.receiveKey(slot), counter, at, length)
+    return aead.open(counter, at, length)
       ? DropReason.None
       : DropReason.AuthenticationFailed;
   }
 
   /** Finds the session that a run of rows belongs to. */
   #find(receiver: number, now: number): DropReason {
-    const { sessions } = this.#options;
+    const { sessions, aead } = this.#options;
     this.#runSlot = NONE;
     const slot = sessions.lookup(receiver);
     if (slot < 0) return DropReason.UnknownSession;
@@ -132,6 +132,7 @@ export class Opener {
     if (now - sessions.createdAt[slot] >= this.#options.rejectAfterMs) {
       return DropReason.SessionExpired;
     }
+    aead.openWith(sessions.receiveKey(slot));
     this.#runReceiver = receiver;
     this.#runSlot = slot;
     return DropReason.None;

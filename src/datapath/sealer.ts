@@ -80,6 +80,9 @@ export class Sealer {
   #runSlot = NONE;
   #runGeneration = 0;
   #runPort = 0;
+  /** Whose key the provider has. */
+  #keySlot = NONE;
+  #keyGeneration = 0;
 
   constructor(options: SealerOptions) {
     const rows = options.rows + 1;
@@ -112,6 +115,7 @@ export class Sealer {
 
   /** Encrypts what {@linkcode reserve} has seen, in place. */
   encrypt(batch: Batch): void {
+    this.#keySlot = NONE;
     for (let row = 0; row < batch.count; row++) {
       if (batch.verdict[row] === Verdict.ToPeer) {
         this.#encrypt(row, batch.offset[row], batch.length[row]);
@@ -150,6 +154,7 @@ export class Sealer {
   ): DropReason {
     const row = this.#options.rows;
     this.#runSlot = NONE;
+    this.#keySlot = NONE;
     this.#reserve(row, row + 1, peer, now);
     this.#encrypt(row, at, length);
     return this.#send(row, at, length, peer, now, link);
@@ -191,7 +196,14 @@ export class Sealer {
     const counter = this.#counter[row];
     const padded = paddedLength(length, mtu);
     for (let i = at + length; i < at + padded; i++) bytes[i] = 0;
-    aead.seal(sessions.sendKey(slot), counter, at, padded);
+    if (
+      slot !== this.#keySlot || this.#generation[row] !== this.#keyGeneration
+    ) {
+      aead.sealWith(sessions.sendKey(slot));
+      this.#keySlot = slot;
+      this.#keyGeneration = this.#generation[row];
+    }
+    aead.seal(counter, at, padded);
     const header = at - TRANSPORT_HEADER_LENGTH;
     const type = this.#isTypeFixed
       ? this.#type

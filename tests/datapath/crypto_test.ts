@@ -59,7 +59,8 @@ function sealed(
 ): Uint8Array {
   arena.fill(0x5a, AT - 16, AT + text.length + 64);
   arena.set(text, AT);
-  aead.seal(key, counter, AT, text.length);
+  aead.sealWith(key);
+  aead.seal(counter, AT, text.length);
   assert.ok(
     arena.subarray(AT - 16, AT).every((byte) => byte === 0x5a),
     "wrote before the text",
@@ -70,6 +71,17 @@ function sealed(
     "wrote behind the tag",
   );
   return arena.slice(AT, behind);
+}
+
+/** Opens what lies at AT. */
+function opened(
+  aead: PacketAead,
+  key: Uint8Array,
+  counter: number,
+  length: number,
+): boolean {
+  aead.openWith(key);
+  return aead.open(counter, AT, length);
 }
 
 const COUNTERS = [
@@ -101,7 +113,7 @@ for (const aead of providers()) {
         `length ${length}`,
       );
       arena.set(message, AT);
-      assert.ok(aead.open(key, counter, AT, length), `length ${length}`);
+      assert.ok(opened(aead, key, counter, length), `length ${length}`);
       assert.deepEqual(arena.slice(AT, AT + length), text, `length ${length}`);
     }
   });
@@ -130,7 +142,7 @@ for (const aead of providers()) {
       const message = sealed(aead, key, counter, text);
       const opens = (with_: Uint8Array, by: Uint8Array, at: number) => {
         arena.set(with_, AT);
-        return aead.open(by, at, AT, length);
+        return opened(aead, by, at, length);
       };
       for (
         let bit = 0;
@@ -172,7 +184,7 @@ for (const aead of providers()) {
     const message = sealed(aead, key, 5, new Uint8Array(100).fill(1));
     for (const length of [0, 16, 84, 96, 99, 101, 116]) {
       arena.set(message, AT);
-      assert.ok(!aead.open(key, 5, AT, length), `${length}`);
+      assert.ok(!opened(aead, key, 5, length), `${length}`);
     }
   });
 
@@ -184,8 +196,33 @@ for (const aead of providers()) {
     );
     for (let round = 0; round < 6; round++) {
       arena.set(messages[round % 2]!, AT);
-      assert.ok(aead.open(keys[round % 2]!, round % 2, AT, 700));
-      assert.ok(!aead.open(keys[(round + 1) % 2]!, round % 2, AT, 700));
+      assert.ok(opened(aead, keys[round % 2]!, round % 2, 700));
+      assert.ok(!opened(aead, keys[(round + 1) % 2]!, round % 2, 700));
+    }
+  });
+
+  Deno.test(`${aead.name}: a key stays for what follows, one for each direction`, () => {
+    const random = new Random(5);
+    const key = sharedKey(random.bytes(32)),
+      other = sharedKey(random.bytes(32));
+    const texts = [20, 700, 20, 1400].map((length) => random.bytes(length));
+    const messages = texts.map((text, i) => sealed(noble, key, i, text));
+    aead.sealWith(key);
+    aead.openWith(key);
+    for (const [i, text] of texts.entries()) {
+      arena.set(text, AT);
+      aead.seal(i, AT, text.length);
+      const message = arena.slice(AT, AT + text.length + TAG_LENGTH);
+      assert.deepEqual(message, messages[i]);
+    }
+    aead.sealWith(other);
+    for (const [i, text] of texts.entries()) {
+      arena.set(messages[i]!, AT);
+      assert.ok(aead.open(i, AT, text.length), `message ${i}`);
+      assert.ok(
+        !aead.open(i, AT, text.length),
+        "what was opened is no message",
+      );
     }
   });
 
@@ -199,7 +236,8 @@ for (const aead of providers()) {
         (keyBytes, counter, text, shift) => {
           const key = sharedKey(keyBytes), at = AT + shift;
           arena.set(text, at);
-          aead.seal(key, counter, at, text.length);
+          aead.sealWith(key);
+          aead.seal(counter, at, text.length);
           const message = arena.slice(at, at + text.length + TAG_LENGTH);
           assert.deepEqual(message, sealed(noble, key, counter, text));
         },
@@ -211,17 +249,22 @@ for (const aead of providers()) {
 
 Deno.test("self-test: refuses a provider that never checks the tag, or seals wrongly", () => {
   const wasm = new WasmAead(kernels);
-  const careless: PacketAead = {
-    name: "careless",
+  const honest: PacketAead = {
+    name: "honest",
+    sealWith: (key) => wasm.sealWith(key),
+    openWith: (key) => wasm.openWith(key),
     seal: (...message) => wasm.seal(...message),
-    open: (key, counter, at, length) =>
-      wasm.open(key, counter, at, length) || true,
+    open: (...message) => wasm.open(...message),
+  };
+  assert.equal(selfTest(honest, arena, AT), undefined);
+  const careless: PacketAead = {
+    ...honest,
+    open: (...message) => wasm.open(...message) || true,
   };
   assert.match(selfTest(careless, arena, AT)!, /forged/);
   const wrong: PacketAead = {
-    name: "wrong",
-    seal: (key, counter, at, length) => wasm.seal(key, counter + 1, at, length),
-    open: () => false,
+    ...honest,
+    seal: (counter, at, length) => wasm.seal(counter + 1, at, length),
   };
   assert.match(selfTest(wrong, arena, AT)!, /something else/);
   const broken: PacketAead = {

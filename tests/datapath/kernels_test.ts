@@ -41,11 +41,11 @@ Deno.test("kernels: kernels.wasm is what its source compiles to", async () => {
 });
 
 Deno.test("kernels: the arena has the size asked for and does not grow", () => {
-  const { bytes, firstFree, keyAt } = instantiateKernels({
+  const { bytes, firstFree, keysAt } = instantiateKernels({
     arenaBytes: 100_000,
   });
   assert.ok(bytes.length - firstFree >= 100_000);
-  assert.ok(keyAt + 32 <= firstFree);
+  assert.ok(keysAt + 64 <= firstFree);
   assert.equal(firstFree % 64, 0);
 });
 

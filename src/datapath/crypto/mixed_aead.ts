@@ -20,14 +20,24 @@ export class MixedAead implements PacketAead {
     this.#large = large;
   }
 
-  seal(key: Uint8Array, counter: number, at: number, length: number): void {
-    if (length <= SMALL_TEXT) this.#small.seal(key, counter, at, length);
-    else this.#large.seal(key, counter, at, length);
+  sealWith(key: Uint8Array): void {
+    this.#small.sealWith(key);
+    this.#large.sealWith(key);
   }
 
-  open(key: Uint8Array, counter: number, at: number, length: number): boolean {
+  openWith(key: Uint8Array): void {
+    this.#small.openWith(key);
+    this.#large.openWith(key);
+  }
+
+  seal(counter: number, at: number, length: number): void {
+    if (length <= SMALL_TEXT) this.#small.seal(counter, at, length);
+    else this.#large.seal(counter, at, length);
+  }
+
+  open(counter: number, at: number, length: number): boolean {
     return length <= SMALL_TEXT
-      ? this.#small.open(key, counter, at, length)
-      : this.#large.open(key, counter, at, length);
+      ? this.#small.open(counter, at, length)
+      : this.#large.open(counter, at, length);
   }
 }

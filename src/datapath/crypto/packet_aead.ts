@@ -18,17 +18,24 @@ export interface PacketAead {
   /** For the start line: "wasm", "libcrypto". */
   readonly name: string;
   /**
+   * Takes the key of what is sealed from now on.
+   * @param key 32 bytes; may lie in shared memory, and is read at latest by the
+   * next {@linkcode seal}.
+   */
+  sealWith(key: Uint8Array): void;
+  /** Takes the key of what is opened from now on, as {@linkcode sealWith}. */
+  openWith(key: Uint8Array): void;
+  /**
    * Encrypts `length` bytes at `at` in place and writes the tag behind them.
-   * @param key 32 bytes; may lie in shared memory.
    * @param counter an integer from 0 to 2^53 - 1.
    */
-  seal(key: Uint8Array, counter: number, at: number, length: number): void;
+  seal(counter: number, at: number, length: number): void;
   /**
    * Checks the tag behind `length` bytes and decrypts them in place.
    * @returns false where key, counter, text or tag is not what was sealed; the
    *   text is then worthless.
    */
-  open(key: Uint8Array, counter: number, at: number, length: number): boolean;
+  open(counter: number, at: number, length: number): boolean;
 }
 
 /** Writes the nonce of a counter to 12 bytes. */

@@ -1,24 +1,33 @@
 /** The provider of the WASM kernels: the fastest for small packets, and there everywhere. */
 import type { Kernels } from "../kernels/kernels.ts";
-import type { PacketAead } from "./packet_aead.ts";
+import { KEY_LENGTH, type PacketAead } from "./packet_aead.ts";
 
 /** Seals and opens by the kernels, in their own arena. */
 export class WasmAead implements PacketAead {
   readonly name = "wasm";
   readonly #kernels: Kernels;
   readonly #bytes: Uint8Array;
-  readonly #keyAt: number;
+  readonly #sealKeyAt: number;
+  readonly #openKeyAt: number;
 
   constructor(kernels: Kernels) {
     this.#kernels = kernels;
     this.#bytes = kernels.bytes;
-    this.#keyAt = kernels.keyAt;
+    this.#sealKeyAt = kernels.keysAt;
+    this.#openKeyAt = kernels.keysAt + KEY_LENGTH;
   }
 
-  seal(key: Uint8Array, counter: number, at: number, length: number): void {
-    this.#bytes.set(key, this.#keyAt);
+  sealWith(key: Uint8Array): void {
+    this.#bytes.set(key, this.#sealKeyAt);
+  }
+
+  openWith(key: Uint8Array): void {
+    this.#bytes.set(key, this.#openKeyAt);
+  }
+
+  seal(counter: number, at: number, length: number): void {
     this.#kernels.seal(
-      this.#keyAt,
+      this.#sealKeyAt,
       counter | 0,
       (counter / 0x1_0000_0000) | 0,
       at,
@@ -26,10 +35,9 @@ export class WasmAead implements PacketAead {
     );
   }
 
-  open(key: Uint8Array, counter: number, at: number, length: number): boolean {
-    this.#bytes.set(key, this.#keyAt);
+  open(counter: number, at: number, length: number): boolean {
     return this.#kernels.open(
-      this.#keyAt,
+      this.#openKeyAt,
       counter | 0,
       (counter / 0x1_0000_0000) | 0,
       at,

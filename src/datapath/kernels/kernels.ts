@@ -56,8 +56,8 @@ export interface Kernels extends KernelFunctions {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** The first byte that is the caller's, aligned to 64. */
   readonly firstFree: number;
-  /** 32 bytes where a provider puts the key of the next call. */
-  readonly keyAt: number;
+  /** 64 bytes where a provider puts its keys: to seal and to open with. */
+  readonly keysAt: number;
 }
 
 /** How large the arena has to be. */
@@ -80,8 +80,8 @@ export function instantiateKernels(options: KernelOptions): Kernels {
   const exports = instance.exports as unknown as KernelFunctions & {
     firstFree(): number;
   };
-  const keyAt = align64(exports.firstFree());
-  const firstFree = align64(keyAt + KEY_LENGTH);
+  const keysAt = align64(exports.firstFree());
+  const firstFree = align64(keysAt + 2 * KEY_LENGTH);
   if (firstFree > RESERVED) {
     throw new RangeError(
       `kernels use ${firstFree} bytes, ${RESERVED} are reserved`,
@@ -90,7 +90,7 @@ export function instantiateKernels(options: KernelOptions): Kernels {
   return {
     bytes: new Uint8Array(memory.buffer as ArrayBuffer),
     firstFree,
-    keyAt,
+    keysAt,
     seal: exports.seal,
     open: exports.open,
     chacha20: exports.chacha20,
