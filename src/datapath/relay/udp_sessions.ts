@@ -10,24 +10,18 @@
  * carrier decides whom it lets in.
  */
 import { DeadlineQueue } from "../../core/columns/deadline_queue.ts";
-import {
-  isMappedIpv4,
-  isMulticast,
-  isUnspecified,
-} from "../../core/wire/address.ts";
+import { isMappedIpv4 } from "../../core/wire/address.ts";
 import { copyBytes } from "../../core/wire/bytes.ts";
 import type { DialFailure } from "../../io/ports/dialer.ts";
 import {
-  NotReceived,
-  ReceivedDatagram,
   UDP_PAYLOAD_AT,
   UDP_PAYLOAD_LIMIT,
   type UdpAssociation,
   type UdpCarrier,
 } from "../../io/ports/udp_carrier.ts";
 import { EndpointIndex } from "./endpoint_index.ts";
+import { IncomingDatagrams } from "./incoming_datagrams.ts";
 import type { RelayHost } from "./relay_guest.ts";
-import { buildAnswer, longestPayload } from "./udp_answer.ts";
 import { UdpCounted, type UdpCounters } from "./udp_counters.ts";
 import { type WaitingDatagram, WaitingDatagrams } from "./waiting_datagrams.ts";
 
@@ -67,13 +61,11 @@ export interface UdpSessionEvents {
 }
 
 const DNS_PORT = 53;
-/** Datagrams of one session before others have their turn. */
-const RECEIVE_TURN = 64;
 
 const State = { Free: 0, Pending: 1, Open: 2 } as const;
 
-/** What is watched of a session's control. */
-const Watched = { Nothing: 0, Read: 1, Write: 2 } as const;
+/** What is watched of a session: bits. */
+const Watched = { Nothing: 0, Read: 1, Write: 2, Control: 3, Data: 4 } as const;
 
 const TOO_SLOW: DialFailure = {
   kind: "timed-out",
@@ -106,7 +98,7 @@ export class UdpSessions {
   readonly #index: EndpointIndex;
   readonly #deadlines: DeadlineQueue;
   readonly #waiting: WaitingDatagrams;
-  readonly #received = new ReceivedDatagram();
+  readonly #incoming: IncomingDatagrams;
   readonly #associations: (UdpAssociation | undefined)[];
   readonly #state: Uint8Array;
   readonly #openedAt: Float64Array;
@@ -117,7 +109,6 @@ export class UdpSessions {
   readonly #hasBrought: Uint8Array;
   readonly #watched: Uint8Array;
   #pending = 0;
-  #identification = 0;
 
   /** @param options.seed unpredictable, 32 bits */
   constructor(options: {
@@ -134,6 +125,7 @@ export class UdpSessions {
     this.#counters = options.counters;
     this.#limits = limits;
     this.#events = options.events;
+    this.#incoming = new IncomingDatagrams(options);
     this.#index = new EndpointIndex(limits.sessions, options.seed);
     this.#deadlines = new DeadlineQueue(limits.sessions);
     this.#waiting = new WaitingDatagrams({
@@ -293,7 +285,7 @@ export class UdpSessions {
     const opens = state === "open" && this.#state[row] === State.Pending;
     if (
       !this.#watchControl(row, association) ||
-      (opens && !this.#host.watch(association.descriptor, row * 2 + 1, "read"))
+      (opens && !this.#watchData(row, association))
     ) {
       this.#fail(row, NO_ROOM, now);
     } else if (opens) this.#begin(row, association, now);
@@ -303,13 +295,19 @@ export class UdpSessions {
   #watchControl(row: number, association: UdpAssociation): boolean {
     const { control, wants } = association;
     const want = wants === "read" ? Watched.Read : Watched.Write;
-    if (control < 0 || this.#watched[row] === want) return true;
-    const before = this.#watched[row];
-    this.#watched[row] = want;
-    if (before === Watched.Nothing) {
-      return this.#host.watch(control, row * 2, wants);
-    }
-    this.#host.change(control, row * 2, wants);
+    const before = this.#watched[row] & Watched.Control;
+    if (control < 0 || before === want) return true;
+    if (before !== Watched.Nothing) {
+      this.#host.change(control, row * 2, wants);
+    } else if (!this.#host.watch(control, row * 2, wants)) return false;
+    this.#watched[row] = (this.#watched[row] & ~Watched.Control) | want;
+    return true;
+  }
+
+  /** @returns false where the poll set has no room. */
+  #watchData(row: number, { descriptor }: UdpAssociation): boolean {
+    if (!this.#host.watch(descriptor, row * 2 + 1, "read")) return false;
+    this.#watched[row] |= Watched.Data;
     return true;
   }
 
@@ -343,46 +341,11 @@ export class UdpSessions {
   }
 
   #receive(row: number, association: UdpAssociation): void {
-    const received = this.#received;
-    for (let turn = 0; turn < RECEIVE_TURN; turn++) {
-      const length = association.receive(received);
-      if (length === NotReceived.Nothing) return;
-      if (length >= 0) this.#answer(row, received, length);
-      else this.#counters.add(receiveDrop(length));
-    }
-  }
-
-  #answer(row: number, received: ReceivedDatagram, length: number): void {
     const { words, port } = this.#index;
-    const drop = answerDrop(received, words, row * 4, length);
-    if (drop >= 0) {
-      this.#counters.add(drop);
-      return;
-    }
-    if (this.#hasBrought[row] === 0) {
-      this.#hasBrought[row] = 1;
-      this.#events.worked();
-    }
-    this.#identification = (this.#identification + 1) & 0xffff;
-    const { bytes } = this.#carrier.room;
-    const at = buildAnswer(
-      bytes,
-      received.payloadAt,
-      length,
-      received.words,
-      0,
-      received.port,
-      words,
-      row * 4,
-      port[row],
-      this.#identification,
-    );
-    if (!this.#host.answer(bytes, at, received.payloadAt + length - at)) {
-      this.#counters.add(UdpCounted.droppedDeviceFull);
-      return;
-    }
-    this.#counters.add(UdpCounted.datagramsIn);
-    this.#counters.add(UdpCounted.bytesIn, length);
+    const brought = this.#incoming.take(association, words, row * 4, port[row]);
+    if (brought === 0 || this.#hasBrought[row] === 1) return;
+    this.#hasBrought[row] = 1;
+    this.#events.worked();
   }
 
   /** The association is over: in the making, at once, or after it was of use. */
@@ -409,10 +372,9 @@ export class UdpSessions {
 
   #close(row: number): void {
     const association = this.#associations[row]!;
-    if (this.#watched[row] !== Watched.Nothing) {
-      this.#host.forget(association.control);
-    }
-    if (association.descriptor >= 0) this.#host.forget(association.descriptor);
+    const watched = this.#watched[row];
+    if (watched & Watched.Control) this.#host.forget(association.control);
+    if (watched & Watched.Data) this.#host.forget(association.descriptor);
     association[Symbol.dispose]();
     this.#associations[row] = undefined;
     this.#waiting.take(row);
@@ -423,34 +385,4 @@ export class UdpSessions {
     this.#index.remove(row);
     this.#counters.add(UdpCounted.sessionsOpen, -1);
   }
-}
-
-function receiveDrop(received: number): number {
-  switch (received) {
-    case NotReceived.Error:
-      return UdpCounted.droppedSendFailed;
-    case NotReceived.Fragment:
-      return UdpCounted.droppedProxyFragment;
-    case NotReceived.Domain:
-      return UdpCounted.droppedProxyDomain;
-    default:
-      return UdpCounted.droppedProxyMalformed;
-  }
-}
-
-/** The count for a datagram that can't go to the client; -1 where it can. */
-function answerDrop(
-  received: ReceivedDatagram,
-  client: Int32Array,
-  i: number,
-  length: number,
-): number {
-  const { words, port } = received;
-  if (isMappedIpv4(words, 0) !== isMappedIpv4(client, i)) {
-    return UdpCounted.droppedForeignFamily;
-  }
-  if (port === 0 || isUnspecified(words) || isMulticast(words)) {
-    return UdpCounted.droppedProxyMalformed;
-  }
-  return length > longestPayload(client, i) ? UdpCounted.droppedTooLong : -1;
 }
