@@ -33,19 +33,18 @@ import {
   type UdpAssociation,
   type UdpCarrier,
 } from "../ports/udp_carrier.ts";
+import { proxyFailure } from "./dial_failure.ts";
+import { EXCHANGE_ROOM, HandshakeExchange } from "./handshake_exchange.ts";
 
 /** What is needed to reach the proxy. */
 export type Socks5UdpSetup = Extract<DialerSetup, { kind: "socks5" }>;
 
-/** Bytes of the control connection that are looked at in one go. */
-const CONTROL_ROOM = 512;
 const UNKNOWN_SOURCE = { words: new Int32Array(4), port: 0 } as const;
 
 /** What all associations of a carrier use, one at a time. */
 interface Shared {
   readonly setup: Socks5UdpSetup;
   readonly sockets: StreamSockets;
-  readonly name: string;
   readonly room: DatagramRoom;
   /** The room from where datagrams are received. */
   readonly fromReceive: Uint8Array<ArrayBuffer>;
@@ -72,7 +71,6 @@ export class Socks5UdpCarrier implements UdpCarrier {
     this.#shared = {
       setup,
       sockets,
-      name: this.name,
       room,
       fromReceive: room.bytes.subarray(UDP_RECEIVE_AT),
       fromHeader: new Map(
@@ -81,7 +79,7 @@ export class Socks5UdpCarrier implements UdpCarrier {
           room.bytes.subarray(UDP_PAYLOAD_AT - length),
         ]),
       ),
-      control: new Uint8Array(CONTROL_ROOM),
+      control: new Uint8Array(EXCHANGE_ROOM),
       view: new SocksDatagram(),
     };
   }
@@ -99,6 +97,7 @@ class Socks5Association implements UdpAssociation {
   failure: DialFailure | undefined;
   readonly #shared: Shared;
   readonly #handshake: Socks5Handshake;
+  #exchange: HandshakeExchange | undefined;
   #stage: "connecting" | "talking" | "open" | "ended" = "connecting";
   /** Where the proxy takes and gives datagrams. */
   readonly #relay = new Int32Array(4);
@@ -175,42 +174,20 @@ class Socks5Association implements UdpAssociation {
   #connect(): void {
     const result = this.#shared.sockets.connectResult(this.control);
     if (result === -SocketError.InProgress) return;
-    if (result < 0) this.#failBySystem(result);
-    else this.#stage = "talking";
+    if (result < 0) return this.#failBySystem(result);
+    this.#stage = "talking";
+    this.#exchange = new HandshakeExchange(this.#handshake, {
+      sockets: this.#shared.sockets,
+      descriptor: this.control,
+      scratch: this.#shared.control,
+    });
   }
 
   #talk(): void {
-    const handshake = this.#handshake;
-    while (handshake.state === "talking") {
-      const going = handshake.output.length > 0 ? this.#tell() : this.#hear();
-      if (!going) return;
-    }
-    if (handshake.state === "established") this.#open();
-    else this.#fail(handshake.failure!);
-  }
-
-  /** @returns whether there is more to do now. */
-  #tell(): boolean {
-    const { sockets } = this.#shared;
-    const { output } = this.#handshake;
-    const sent = sockets.send(this.control, output, output.length);
-    if (sent >= 0) this.#handshake.sent(sent);
-    else if (sent === -SocketError.WouldBlock) {
-      this.wants = "write";
-      return false;
-    } else this.#handshake.closed();
-    return true;
-  }
-
-  #hear(): boolean {
-    const { sockets, control } = this.#shared;
-    const count = sockets.receive(this.control, control, CONTROL_ROOM);
-    if (count > 0) this.#handshake.receive(control, 0, count);
-    else if (count === -SocketError.WouldBlock) {
-      this.wants = "read";
-      return false;
-    } else this.#handshake.closed();
-    return true;
+    const state = this.#exchange!.advance();
+    this.wants = this.#exchange!.wants;
+    if (state === "established") this.#open();
+    else if (state === "failed") this.#fail(this.#handshake.failure!);
   }
 
   #open(): void {
@@ -264,7 +241,7 @@ class Socks5Association implements UdpAssociation {
   #listen(): void {
     const { sockets, control } = this.#shared;
     for (;;) {
-      const count = sockets.receive(this.control, control, CONTROL_ROOM);
+      const count = sockets.receive(this.control, control, EXCHANGE_ROOM);
       if (count > 0) continue;
       if (count === -SocketError.WouldBlock) return;
       this.#fail({
@@ -276,14 +253,7 @@ class Socks5Association implements UdpAssociation {
   }
 
   #failBySystem(error: number): void {
-    const { sockets, name } = this.#shared;
-    const isOurs = error === -SocketError.TooManyFiles ||
-      error === -SocketError.TooManyFilesInSystem ||
-      error === -SocketError.OutOfMemory || error === -SocketError.NoBuffers;
-    this.#fail({
-      kind: isOurs ? "system" : "proxy-unreachable",
-      text: `${name}: ${sockets.errorText(error)}`,
-    });
+    this.#fail(proxyFailure(this.#shared.sockets, error));
   }
 
   #fail(failure: DialFailure): void {
