@@ -1,0 +1,443 @@
+/** The relay over real sockets on loopback: joining, moving, ending. */
+import assert from "node:assert/strict";
+import { openLibc } from "../../../ffi/libc.ts";
+import {
+  IPPROTO,
+  TCP,
+  TCP_STATE,
+} from "../../../ffi/linux_socket_constants.ts";
+import { PacketView, parsePacket } from "../../../src/core/wire/packet.ts";
+import * as tcp from "../../../src/core/wire/tcp.ts";
+import { RelayCount } from "../../../src/datapath/relay/relay_counters.ts";
+import { SocketOptions } from "../../../src/io/os/linux/socket_option.ts";
+import { SocketError } from "../../../src/io/ports/stream_sockets.ts";
+import {
+  LOOPBACK,
+  openDescriptors,
+  patternBytes,
+  RelayLab,
+} from "./relay_lab.ts";
+
+const ignore = Deno.build.os !== "linux";
+const MIB = 1 << 20;
+
+function test(name: string, fn: () => void): void {
+  Deno.test({ name, ignore, fn });
+}
+
+test("bytes go both ways, and each half closes by itself", () => {
+  using lab = new RelayLab();
+  const { client, outside } = lab.connect();
+  const up = patternBytes(3 * MIB, 1);
+  const down = patternBytes(2 * MIB, 2);
+
+  let sent = 0;
+  const received: number[] = [];
+  const buffer = new Uint8Array(1 << 17);
+  lab.until(() => {
+    if (sent < up.length) {
+      sent += lab.sendSome(client, up, sent);
+      if (sent === up.length) lab.sockets.shutdownWrite(client);
+    }
+    const count = lab.sockets.receive(outside, buffer, buffer.length);
+    if (count > 0) { for (let i = 0; i < count; i++) received.push(buffer[i]); }
+    return count === 0;
+  }, "the outside reads to the end");
+  assert.deepEqual(Uint8Array.from(received), up);
+  assert.equal(lab.loopOpen, 1, "the other half is still open");
+
+  // The client has finished; what comes the other way still arrives whole.
+  let at = 0;
+  const back: number[] = [];
+  lab.until(() => {
+    if (at < down.length) at += lab.sendSome(outside, down, at);
+    const count = lab.sockets.receive(client, buffer, buffer.length);
+    if (count > 0) { for (let i = 0; i < count; i++) back.push(buffer[i]); }
+    return back.length === down.length;
+  }, "the client reads what comes");
+  assert.deepEqual(Uint8Array.from(back), down);
+  lab.end(outside);
+  assert.equal(lab.readAll(client).length, 0);
+  lab.until(() => lab.loopOpen === 0, "the connection is over");
+  const { counts } = lab.counters.snapshot();
+  assert.equal(counts.Finished, 1);
+  assert.equal(counts.Reset, 0);
+  assert.equal(counts.BytesOut, up.length);
+  assert.equal(counts.BytesIn, down.length);
+});
+
+test("the outside may finish first, and the client goes on", () => {
+  using lab = new RelayLab();
+  const { client, outside } = lab.connect();
+  lab.sockets.shutdownWrite(outside);
+  assert.equal(lab.readOnce(client), 0);
+  lab.sendAll(client, patternBytes(MIB));
+  lab.sockets.shutdownWrite(client);
+  assert.deepEqual(lab.readAll(outside), patternBytes(MIB));
+  lab.until(() => lab.loopOpen === 0, "the connection is over");
+  assert.equal(lab.counters.get(RelayCount.Finished), 1);
+});
+
+test("a RST goes on to the other side, both ways, behind what was sent before", () => {
+  for (const from of ["client", "outside"] as const) {
+    using lab = new RelayLab();
+    const ends = lab.connect();
+    const sender = ends[from];
+    const reader = from === "client" ? ends.outside : ends.client;
+    const last = patternBytes(1000);
+    lab.sockets.send(sender, last.slice(), last.length);
+    lab.end(sender, "reset");
+    assert.equal(lab.readOnce(reader), last.length, `${from}: the bytes`);
+    assert.equal(lab.readOnce(reader), -SocketError.ConnectionReset, from);
+    lab.until(() => lab.loopOpen === 0, "the connection is over");
+    assert.equal(lab.counters.get(RelayCount.Reset), 1);
+  }
+});
+
+test("a RST goes on although the side that gets it does not read", () => {
+  using lab = new RelayLab();
+  const { client, outside } = lab.connect();
+  const block = patternBytes(1 << 18);
+  let idle = 0;
+  lab.until(() => {
+    idle = lab.sendSome(outside, block) === 0 ? idle + 1 : 0;
+    return idle > 20;
+  }, "all buffers are full");
+  lab.end(outside, "reset");
+  lab.until(() => lab.loopOpen === 0, "the connection is over");
+  assert.equal(lab.counters.get(RelayCount.Reset), 1);
+  const error = lab.sockets.takeError(client);
+  assert.equal(error, -SocketError.ConnectionReset);
+});
+
+test("a reader that stands still stops the sender, and gets all when it goes on", () => {
+  using lab = new RelayLab();
+  const { client, outside } = lab.connect();
+  const all = patternBytes(64 * MIB);
+  let sent = 0;
+  let idle = 0;
+  lab.until(() => {
+    const more = lab.sendSome(outside, all, sent);
+    sent += more;
+    idle = more === 0 ? idle + 1 : 0;
+    return idle > 50 || sent === all.length;
+  }, "the sender is stopped");
+  assert.ok(sent < 32 * MIB, `${sent} bytes were taken`);
+  const before = Deno.memoryUsage();
+  const passed = lab.counters.get(RelayCount.BytesIn);
+  lab.rounds(100);
+  assert.equal(lab.counters.get(RelayCount.BytesIn), passed);
+  const after = Deno.memoryUsage();
+  assert.ok(after.external - before.external < MIB, "nothing is held");
+
+  const digest = new Uint8Array(all.length);
+  const buffer = new Uint8Array(1 << 18);
+  let read = 0;
+  lab.until(() => {
+    if (sent < all.length) sent += lab.sendSome(outside, all, sent);
+    const count = lab.sockets.receive(client, buffer, buffer.length);
+    if (count > 0) {
+      digest.set(buffer.subarray(0, count), read);
+      read += count;
+    }
+    return read === all.length;
+  }, "all arrives");
+  assert.ok(Uint8Array.prototype.every.call(digest, (b, i) => b === all[i]));
+});
+
+test("a fast connection leaves turns to the others", () => {
+  using lab = new RelayLab();
+  const fast = lab.connect(0);
+  const slow = lab.connect(1);
+  const block = patternBytes(1 << 18);
+  const buffer = new Uint8Array(MIB);
+  // The fast one never runs dry; the slow one's answer comes back within rounds.
+  for (let i = 0; i < 50; i++) {
+    lab.sendSome(fast.outside, block);
+    lab.sockets.receive(fast.client, buffer, buffer.length);
+    lab.sockets.send(slow.client, Uint8Array.of(i), 1);
+    let got = 0;
+    for (let rounds = 0; rounds < 5 && got !== 1; rounds++) {
+      lab.sendSome(fast.outside, block);
+      lab.rounds(1);
+      got = lab.sockets.receive(slow.outside, buffer, buffer.length);
+    }
+    assert.equal(got, 1);
+    assert.equal(buffer[0], i);
+  }
+});
+
+test("urgent data does not stop the stream", () => {
+  using lab = new RelayLab();
+  const { client, outside } = lab.connect();
+  const MSG_OOB = 1;
+  const libc = Deno.dlopen("libc.so.6", {
+    send: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+  });
+  const text = new TextEncoder().encode("before");
+  lab.sockets.send(client, text, text.length);
+  libc.symbols.send(client, new Uint8Array([33]), 1, MSG_OOB);
+  libc.close();
+  const rest = new TextEncoder().encode("after");
+  lab.sockets.send(client, rest, rest.length);
+  lab.sockets.shutdownWrite(client);
+  const got = new TextDecoder().decode(lab.readAll(outside));
+  assert.equal(got.replace("!", ""), "beforeafter");
+});
+
+test("a closed port is answered by a RST, and no client comes in", () => {
+  using lab = new RelayLab();
+  const listener = lab.listen();
+  const port = lab.sockets.localPort(listener);
+  lab.end(listener);
+  lab.dial(5, 7, LOOPBACK, port);
+  lab.until(() => lab.answers.length > 0, "an answer");
+  const [packet] = lab.answers;
+  const view = new PacketView();
+  assert.equal(parsePacket(packet, 0, packet.length, view), 0);
+  assert.equal(
+    tcp.flags(packet, view.payloadAt),
+    tcp.Flag.Rst | tcp.Flag.Ack,
+  );
+  assert.equal(tcp.acknowledgment(packet, view.payloadAt), 1001);
+  assert.equal(view.sourcePort, port);
+  assert.equal(lab.rows.outcome.get("5/7"), "refused");
+  assert.equal(lab.rows.entered.length, 0);
+  assert.deepEqual(lab.counters.snapshot().failures, { refused: 1 });
+  assert.equal(lab.counters.get(RelayCount.Dialing), 0);
+});
+
+test("who comes to the listener without having been let in is reset and counted", () => {
+  using lab = new RelayLab();
+  const stray = lab.keep(lab.sockets.connect(LOOPBACK, lab.relayPort));
+  assert.equal(lab.readOnce(stray), -SocketError.ConnectionReset);
+  assert.equal(lab.counters.get(RelayCount.Strays), 1);
+});
+
+test("times: to connect, to come in, to be idle", () => {
+  const silent = Int32Array.of(0, 0, 0xffff, 0x7f000001);
+  const waiting = {
+    name: "waits",
+    dial: () => ({
+      descriptor: -1 as number,
+      wants: "read" as const,
+      failure: undefined,
+      advance: () => "pending" as const,
+      take: () => -1,
+      [Symbol.dispose]: () => {},
+    }),
+  };
+  {
+    let ends: Int32Array | undefined;
+    using lab = new RelayLab({
+      limits: { connectTimeoutMs: 1000 },
+      dialer: (sockets) => ({
+        ...waiting,
+        dial: () => {
+          ends = new Int32Array(2);
+          sockets.pair(ends);
+          return { ...waiting.dial(), descriptor: ends[0] };
+        },
+      }),
+    });
+    lab.dial(1, 1, silent, 9);
+    lab.rounds();
+    assert.equal(lab.counters.get(RelayCount.Dialing), 1);
+    lab.later += 1001;
+    lab.rounds();
+    assert.deepEqual(lab.counters.snapshot().failures, { "timed-out": 1 });
+    assert.equal(lab.counters.get(RelayCount.Dialing), 0);
+    assert.equal(lab.rows.outcome.get("1/1"), "refused");
+    assert.equal(lab.answers.length, 0, "silence");
+    for (const end of ends!) lab.sockets.close(end);
+  }
+  {
+    using lab = new RelayLab({
+      limits: { acceptTimeoutMs: 1000 },
+      clients: "stay-away",
+    });
+    const listener = lab.listen();
+    lab.dial(1, 1, LOOPBACK, lab.sockets.localPort(listener));
+    const outside = lab.accept(listener);
+    lab.until(
+      () => lab.counters.get(RelayCount.Entering) === 1,
+      "it stands outside",
+    );
+    lab.later += 1001;
+    lab.rounds();
+    assert.equal(lab.counters.get(RelayCount.NotAccepted), 1);
+    assert.equal(lab.counters.get(RelayCount.Entering), 0);
+    assert.equal(lab.readOnce(outside), -SocketError.ConnectionReset);
+  }
+  {
+    using lab = new RelayLab({ limits: { idleTimeoutMs: 1000 } });
+    const { client, outside } = lab.connect();
+    lab.later += 900;
+    lab.sendAll(client, Uint8Array.of(1));
+    assert.equal(lab.readOnce(outside), 1);
+    lab.later += 900;
+    lab.rounds();
+    assert.equal(lab.loopOpen, 1, "what moved counts");
+    lab.later += 200;
+    lab.rounds();
+    assert.equal(lab.loopOpen, 0);
+    assert.equal(lab.counters.get(RelayCount.Idle), 1);
+    assert.equal(lab.readOnce(client), -SocketError.ConnectionReset);
+    assert.equal(lab.readOnce(outside), -SocketError.ConnectionReset);
+  }
+});
+
+test("what is abandoned ends: while it is dialed, entering, open", () => {
+  using lab = new RelayLab({ clients: "stay-away" });
+  const listener = lab.listen();
+  const port = lab.sockets.localPort(listener);
+  lab.dial(1, 1, LOOPBACK, port);
+  lab.abandon(1, 1);
+  lab.rounds();
+  assert.equal(lab.counters.get(RelayCount.Abandoned), 1);
+  lab.dial(1, 2, LOOPBACK, port);
+  lab.until(() => lab.counters.get(RelayCount.Entering) === 1, "entering");
+  lab.abandon(1, 1);
+  lab.rounds();
+  assert.equal(lab.counters.get(RelayCount.Entering), 1, "another generation");
+  lab.abandon(1, 2);
+  lab.rounds();
+  assert.equal(lab.counters.get(RelayCount.Entering), 0);
+
+  using other = new RelayLab();
+  const { client, outside } = other.connect(3, 1);
+  other.abandon(3, 1);
+  assert.equal(other.readOnce(outside), -SocketError.ConnectionReset);
+  assert.equal(other.readOnce(client), -SocketError.ConnectionReset);
+  assert.equal(other.loopOpen, 0);
+});
+
+test("what a client sent before it finished arrives, although its row is another's by then", () => {
+  using lab = new RelayLab();
+  using libc = openLibc();
+  const options = new SocketOptions(libc);
+  const stateOf = (descriptor: number) =>
+    options.get(descriptor, IPPROTO.TCP, TCP.INFO) & 0xff;
+  const { client, outside } = lab.connect(2, 1);
+  // The outside's buffers are full, so that the rest waits at the relay.
+  const filler = patternBytes(1 << 16);
+  let sent = 0;
+  let idle = 0;
+  lab.until(() => {
+    const more = lab.sendSome(client, filler);
+    sent += more;
+    idle = more === 0 ? idle + 1 : 0;
+    return idle > 20;
+  }, "all buffers are full");
+  lab.sockets.shutdownWrite(client);
+  let read = 0;
+  lab.until(() => {
+    if (stateOf(client) === TCP_STATE.FIN_WAIT2) return true;
+    read += Math.max(0, lab.sockets.receive(outside, filler, filler.length));
+    return false;
+  }, "the relay's system has the finish");
+  assert.ok(read < sent);
+  lab.abandon(2, 1);
+  const next = lab.connect(2, 2);
+  assert.equal(read + lab.readAll(outside).length, sent);
+  lab.sendAll(next.client, Uint8Array.of(9));
+  assert.equal(lab.readOnce(next.outside), 1);
+});
+
+test("a new dial for a row ends what the row had before", () => {
+  using lab = new RelayLab();
+  const first = lab.connect(2, 1);
+  lab.connect(2, 2);
+  assert.equal(lab.readOnce(first.outside), -SocketError.ConnectionReset);
+  assert.equal(lab.loopOpen, 1);
+});
+
+test("limits: so many in all, so many dialing; the client hears nothing and may try again", () => {
+  using lab = new RelayLab({
+    limits: { connections: 2, dialing: 1 },
+    clients: "stay-away",
+  });
+  const listener = lab.listen();
+  const port = lab.sockets.localPort(listener);
+  for (let row = 0; row < 4; row++) {
+    lab.dial(row, 1, LOOPBACK, port);
+    lab.rounds();
+  }
+  assert.equal(lab.counters.get(RelayCount.Entering), 2);
+  assert.equal(lab.counters.get(RelayCount.Limited), 2);
+  assert.equal(lab.answers.length, 0);
+  assert.equal(lab.rows.outcome.get("3/1"), "refused");
+});
+
+test("no descriptor left: accepting pauses, is told once, and goes on", () => {
+  let exhausted = false;
+  using lab = new RelayLab({
+    wrap: (sockets) => {
+      const wrapped = Object.create(sockets) as typeof sockets;
+      const accept = (listener: number) =>
+        exhausted ? -SocketError.TooManyFiles : sockets.accept(listener);
+      return Object.assign(wrapped, bindAll(sockets), { accept });
+    },
+  });
+  exhausted = true;
+  const listener = lab.listen();
+  lab.dial(0, 1, LOOPBACK, lab.sockets.localPort(listener));
+  lab.until(() => lab.lines.length > 0, "it is told");
+  lab.rounds(50);
+  lab.later += 300;
+  lab.rounds(50);
+  assert.equal(lab.lines.length, 1);
+  assert.match(lab.lines[0], /Too many open files/);
+  const { counts } = lab.counters.snapshot();
+  assert.equal(counts.OutOfDescriptors, 1);
+  assert.equal(counts.Open, 0);
+  exhausted = false;
+  lab.later += 300;
+  lab.until(() => lab.loopOpen === 1, "the client comes in");
+});
+
+test("hostile messages change nothing", () => {
+  using lab = new RelayLab();
+  lab.dial(-1, 0, LOOPBACK, 1);
+  lab.dial(1 << 20, 0, LOOPBACK, 1);
+  lab.abandon(-5, 0);
+  lab.abandon(1 << 20, 0);
+  lab.rounds();
+  assert.equal(lab.counters.get(RelayCount.Dialing), 0);
+});
+
+test("ending leaves nothing: no descriptor, no count, and both sides know", () => {
+  const before = openDescriptors();
+  {
+    using lab = new RelayLab();
+    const { client, outside } = lab.connect(0);
+    const listener = lab.listen();
+    lab.dial(1, 1, LOOPBACK, lab.sockets.localPort(listener));
+    lab.rounds();
+    lab.loop[Symbol.dispose]();
+    const { counts } = lab.counters.snapshot();
+    assert.deepEqual(
+      [counts.Dialing, counts.Entering, counts.Open],
+      [0, 0, 0],
+    );
+    const buffer = new Uint8Array(1);
+    const reset = -SocketError.ConnectionReset;
+    assert.equal(lab.sockets.receive(client, buffer, 1), reset);
+    assert.equal(lab.sockets.receive(outside, buffer, 1), reset);
+  }
+  assert.equal(openDescriptors(), before);
+});
+
+function bindAll<T extends object>(object: T): Partial<T> {
+  const bound: Record<string, unknown> = {};
+  for (
+    const name of Object.getOwnPropertyNames(Object.getPrototypeOf(object))
+  ) {
+    const value = Object.getOwnPropertyDescriptor(
+      Object.getPrototypeOf(object),
+      name,
+    )?.value;
+    if (typeof value === "function") bound[name] = value.bind(object);
+  }
+  return bound as Partial<T>;
+}
