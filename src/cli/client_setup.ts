@@ -78,7 +78,7 @@ function peerName(peer: WgPeer): string {
  * A default route as two halves, which go before the host's own default route
  * without touching it.
  */
-function routesOf(prefix: Prefix): InterfaceRoute[] {
+export function routesOf(prefix: Prefix): InterfaceRoute[] {
   const { family, length } = prefix;
   const words = Int32Array.from(prefix.words);
   if (length > 0) return [{ words, prefixLength: length, family }];

@@ -16,7 +16,7 @@ import { ExitCode, UserError } from "./errors.ts";
 /** The flags as the command line gives them. */
 export interface Tun2socksFlags {
   readonly tunIp: string;
-  readonly tunIp6?: string;
+  readonly tunIp6: string;
   readonly tunMtu: string;
   readonly proxy: string;
   readonly name: string;
@@ -43,6 +43,7 @@ export interface Tun2socksOptions {
 /** What holds where a flag is left out. */
 export const TUN2SOCKS_DEFAULTS = {
   tunIp: "10.0.0.1",
+  tunIp6: "fd73:6c75:6963:6501::1",
   tunMtu: "1500",
   proxy: "127.0.0.1:1080",
   name: "sluice-tun",
@@ -62,10 +63,10 @@ export function readTun2socksOptions(
   flags: Tun2socksFlags,
   relay: readonly Prefix[],
 ): Tun2socksOptions {
-  const addresses = [readAddress("--tun-ip", flags.tunIp, 4)];
-  if (flags.tunIp6 !== undefined) {
-    addresses.push(readAddress("--tun-ip6", flags.tunIp6, 6));
-  }
+  const addresses = [
+    readAddress("--tun-ip", flags.tunIp, 4),
+    readAddress("--tun-ip6", flags.tunIp6, 6),
+  ];
   for (const address of addresses) checkFree(address, relay);
   const outbound = parseProxyUrl(flags.proxy);
   if (outbound.kind === "invalid") {

@@ -23,7 +23,10 @@ function read(flags: Partial<Tun2socksFlags>) {
 
 Deno.test("without flags: ztun's defaults", () => {
   const options = read({});
-  assert.deepEqual(options.addresses.map(formatPrefix), ["10.0.0.1/32"]);
+  assert.deepEqual(options.addresses.map(formatPrefix), [
+    "10.0.0.1/32",
+    "fd73:6c75:6963:6501::1/128",
+  ]);
   assert.equal(options.mtu, 1500);
   assert.equal(options.outbound.kind, "socks5");
   assert.deepEqual(options.routes, []);

@@ -1,0 +1,170 @@
+/** What the flags of tun2socks come to: engine, tables, interface, way out. */
+import { gatewayConfig } from "../core/engine/gateway_config.ts";
+import {
+  type RelayEnds,
+  TCP_RELAY_DEFAULTS,
+} from "../core/engine/tcp_relay_config.ts";
+import type { TunStackConfig } from "../core/engine/tun_stack.ts";
+import {
+  formatPrefix,
+  parseAddress,
+  parseIpv4,
+  parsePrefix,
+  type Prefix,
+} from "../core/wire/address.ts";
+import type { TunSizes } from "../datapath/tun_state.ts";
+import type {
+  DialerSetup,
+  HostNetwork,
+  InterfaceAddress,
+  InterfaceConfig,
+  SocketOrigin,
+} from "../io/ports.ts";
+import { routesOf } from "./client_setup.ts";
+import { UserError } from "./errors.ts";
+import { covers, type Tun2socksOptions } from "./tun2socks_options.ts";
+
+/** The relay's own addresses on the adapter; what lies beside them stands for connections. */
+export const RELAY_PREFIXES: { readonly ipv4: Prefix; readonly ipv6: Prefix } =
+  {
+    ipv4: parsePrefix("198.18.254.1/24")!,
+    ipv6: parsePrefix("fd73:6c75:6963:6500::1/120")!,
+  };
+
+// Whom ICMP errors come from: beside the relay's connections, nobody's address.
+const ERRORS_FROM_4 = parseIpv4("198.18.254.254")!;
+const ERRORS_FROM_6 = Int32Array.from(
+  parseAddress("fd73:6c75:6963:6500::fe")!,
+);
+
+/** TCP connections at once; each takes two descriptors. */
+const CONNECTIONS = 16_384;
+/** Rows for them and for those that have just ended. */
+const REDIRECTS = 32_768;
+const DIALING = 4096;
+const GENERATIONS = 64;
+const MAPPINGS = 16_384;
+const LOOPBACK_INDEX = 1;
+
+/** Documentation addresses (RFC 5737, RFC 3849): anywhere outside. */
+const ANYWHERE = [parseAddress("192.0.2.1")!, parseAddress("2001:db8::1")!];
+
+/** How large the tables must be. */
+export function tunSizes(): TunSizes {
+  return {
+    nat: { capacity: MAPPINGS, peers: 1, remotes: 8 },
+    redirects: {
+      capacity: REDIRECTS,
+      peers: 1,
+      generations: GENERATIONS,
+      seed: crypto.getRandomValues(new Int32Array(1))[0],
+    },
+    relayRingBytes: 4 << 20,
+    traceRingBytes: 1 << 16,
+  };
+}
+
+/** The engine for an adapter, the relay listening at `ends`. */
+export function tunStackConfig(
+  options: Tun2socksOptions,
+  ends: RelayEnds,
+): TunStackConfig {
+  const { addresses, mtu, outbound, icmp } = options;
+  return {
+    gateway: gatewayConfig({
+      address4: ERRORS_FROM_4,
+      address6: ERRORS_FROM_6,
+      subnets: addresses,
+      mtu,
+      host: "absent",
+      tcp: "proxy",
+      relay: {
+        ...TCP_RELAY_DEFAULTS,
+        ...ends,
+        maxConnectionsPerPeer: CONNECTIONS,
+        maxDialingPerPeer: DIALING,
+      },
+      maxMappingsPerPeer: MAPPINGS,
+    }),
+    udp: outbound.kind === "direct" ? "sockets" : "relay",
+    echo: icmp === "local" ? "answer" : "forward",
+  };
+}
+
+/** The source of ICMP errors about connections that could not be made. */
+export const ANSWER_SOURCE = {
+  address4: ERRORS_FROM_4,
+  address6: ERRORS_FROM_6,
+} as const;
+
+/**
+ * The adapter.
+ * @param routes none before the relay is ready for what comes by them
+ */
+export function tunInterface(
+  options: Tun2socksOptions,
+  routes: "none" | "all",
+): InterfaceConfig {
+  const { name, mtu, addresses } = options;
+  return {
+    name,
+    mtu,
+    up: true,
+    // The first of a family is the one that programs get.
+    addresses: [
+      ...addresses.map(addressOf),
+      { ...addressOf(RELAY_PREFIXES.ipv4), use: "listen-only" },
+      { ...addressOf(RELAY_PREFIXES.ipv6), use: "listen-only" },
+    ],
+    routes: routes === "none" ? [] : options.routes.flatMap(routesOf),
+  };
+}
+
+/**
+ * Where sockets to the outside have to start, so that none of them goes through
+ * the adapter; to be asked before its routes are there.
+ * @throws {UserError} where there is no way but through the adapter.
+ */
+export function outsideOrigin(
+  setup: DialerSetup,
+  options: Tun2socksOptions,
+  network: HostNetwork,
+): SocketOrigin | undefined {
+  const { egress, routes } = options;
+  if (egress !== undefined) return { interfaceName: egress };
+  if (setup.kind !== "direct") {
+    const { words, host } = setup.proxy;
+    if (!covers(routes, words)) return undefined;
+    return originTowards([words], network, `the proxy ${host}`);
+  }
+  const first = routes.filter(({ length }) => length > 0)
+    .map(({ words }) => words);
+  return originTowards([...first, ...ANYWHERE], network, "the outside");
+}
+
+function originTowards(
+  places: readonly (Int32Array | Uint32Array)[],
+  network: HostNetwork,
+  name: string,
+): SocketOrigin | undefined {
+  for (const words of places) {
+    const egress = network.egressFor(words);
+    if (egress === undefined) continue;
+    const { interfaceIndex } = egress;
+    return interfaceIndex === LOOPBACK_INDEX ? undefined : { interfaceIndex };
+  }
+  throw new UserError(
+    `there is no route to ${name} now, and it can't be reached through the adapter`,
+    "connect this machine to a network first, or name the interface with --egress",
+  );
+}
+
+function addressOf(prefix: Prefix): InterfaceAddress {
+  const { words, length, family } = prefix;
+  return { words: Int32Array.from(words), prefixLength: length, family };
+}
+
+/** The options as one line for the log. */
+export function describeRoutes(options: Tun2socksOptions): string {
+  return options.routes.map(formatPrefix).join(", ") || "none";
+}
