@@ -35,14 +35,25 @@ import { RelayCount, type RelayCounters } from "./relay_counters.ts";
 import type { RelayRows } from "./relay_rows.ts";
 import type { RelayLimits } from "./relay_settings.ts";
 
+/**
+ * Writes a whole IP packet to a client.
+ * @param row the client's row of the redirect table; -1 where it has none
+ * @returns whether there was room
+ */
+export type AnswerClient = (
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  row: number,
+) => boolean;
+
 /** What connections are made with. */
 export interface RelayConnectionsOptions {
   readonly sockets: StreamSockets;
   readonly events: SocketEvents;
   readonly dialer: Dialer;
   readonly rows: RelayRows;
-  /** Writes a whole IP packet to the client. @returns whether there was room. */
-  readonly answer: (bytes: Uint8Array, at: number, length: number) => boolean;
+  readonly answer: AnswerClient;
   readonly counters: RelayCounters;
   readonly limits: RelayLimits;
   readonly answerSource: AnswerSource;
@@ -332,7 +343,7 @@ export class RelayConnections implements Disposable {
     if (rows.settle(table.row[slot], table.generation[slot], "refused")) {
       const packet = this.#packet;
       const length = emitDialAnswer(packet, syn, kind, answerSource);
-      if (length > 0 && !answer(packet, 0, length)) {
+      if (length > 0 && !answer(packet, 0, length, table.row[slot])) {
         counters.add(RelayCount.AnswersLost);
       }
     }

@@ -180,7 +180,7 @@ function guestHost(options: RelayLoopOptions): RelayHost {
         eventKey(EventSource.Guest, tag),
       ),
     forget: (descriptor) => void events.remove(descriptor),
-    answer,
+    answer: (bytes, at, length) => answer(bytes, at, length, -1),
     tell,
   };
 }

@@ -1,0 +1,153 @@
+/**
+ * A relay as the control thread holds it: its listeners, its wake, its counters
+ * and the worker. Disposing of it closes all, once the worker has ended.
+ */
+import { sharedBuffer } from "../core/columns/columns.ts";
+import type { RelayEnds } from "../core/flow/redirect.ts";
+import type { Prefix } from "../core/wire/address.ts";
+import { formatAddress } from "../core/wire/address.ts";
+import { RelayCounters } from "../datapath/relay/relay_counters.ts";
+import { UNSENT_LIMIT } from "../datapath/relay/relay_connections.ts";
+import { TlsBridges } from "../io/outbound/tls_bridge.ts";
+import type { Platform } from "../io/platform.ts";
+import type { Wake } from "../io/ports.ts";
+import type { RelayReport, RelaySetup } from "./relay.ts";
+
+/** Where a relay is to listen; a family that it does not serve is undefined. */
+export interface RelayAddresses {
+  /** A in each family, with the length of the prefix that holds A and all N. */
+  readonly ipv4: Prefix | undefined;
+  readonly ipv6: Prefix | undefined;
+}
+
+/** What a relay tells. */
+export interface RelayEvents {
+  /** The worker ended by itself. */
+  onFailure(message: string): void;
+  /** A line for the log. */
+  onLine(text: string): void;
+}
+
+/** The part of a worker's setup that is not the relay's own. */
+export type RelayWorkerSetup = Omit<
+  RelaySetup,
+  "ends" | "counters" | "listeners" | "wake"
+>;
+
+/** Connections that the system holds until the worker takes them; it may cut this. */
+const BACKLOG = 4096;
+/** How long the worker has to end, in ms. */
+const STOP_TIMEOUT_MS = 3000;
+
+/** See the module header. */
+export class RelayProcess implements Disposable {
+  /** Where it listens. */
+  readonly ends: RelayEnds;
+  readonly counters: RelayCounters;
+  /** Wakes the worker for messages in its ring. */
+  readonly wake: Wake;
+  readonly #countersBuffer = sharedBuffer(RelayCounters.byteLength);
+  readonly #listeners: number[] = [];
+  readonly #resources = new DisposableStack();
+  readonly #bridges: TlsBridges;
+  #running: { worker: Worker; ended: Promise<void> } | undefined;
+  #stopping = false;
+
+  /**
+   * Opens the listeners. The addresses are on the interface by then.
+   * @throws {Error} where one can't be listened at.
+   */
+  constructor(
+    platform: Platform,
+    addresses: RelayAddresses,
+    interfaceName?: string,
+  ) {
+    using guard = new DisposableStack();
+    const sockets = platform.openStreamSockets();
+    const listen = (prefix: Prefix | undefined) => {
+      if (prefix === undefined) return undefined;
+      const words = Int32Array.from(prefix.words);
+      const listener = sockets.listen({
+        address: { words, port: 0 },
+        backlog: BACKLOG,
+        interfaceName,
+      });
+      if (listener < 0) {
+        throw new Error(
+          `cannot listen for the TCP relay at ${formatAddress(words)}: ` +
+            sockets.errorText(listener),
+        );
+      }
+      guard.defer(() => sockets.close(listener));
+      sockets.setUnsentLimit(listener, UNSENT_LIMIT);
+      this.#listeners.push(listener);
+      return { address: prefix, port: sockets.localPort(listener) };
+    };
+    this.ends = {
+      ipv4: listen(addresses.ipv4),
+      ipv6: listen(addresses.ipv6),
+    };
+    this.counters = new RelayCounters(this.#countersBuffer);
+    this.wake = guard.use(platform.openWake());
+    this.#bridges = guard.use(new TlsBridges());
+    this.#resources.use(guard.move());
+  }
+
+  /**
+   * Starts the worker.
+   * @param entry the worker's module: one that has a guest has an entry of its own
+   */
+  start(
+    setup: RelayWorkerSetup,
+    events: RelayEvents,
+    entry: string = import.meta.resolve("./relay_worker.ts"),
+  ): void {
+    const worker = new Worker(entry, { type: "module", name: "relay" });
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const fail = (message: string) => {
+      resolve();
+      if (!this.#stopping) events.onFailure(`relay: ${message}`);
+    };
+    worker.onmessage = ({ data }: MessageEvent<RelayReport>) => {
+      switch (data.kind) {
+        case "ended":
+          return resolve();
+        case "failed":
+          return fail(data.message);
+        case "line":
+          return events.onLine(data.text);
+        case "tls":
+          return this.#bridges.open(data.request);
+      }
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      fail(event.message);
+    };
+    const whole: RelaySetup = {
+      ...setup,
+      ends: this.ends,
+      counters: this.#countersBuffer,
+      listeners: this.#listeners,
+      wake: this.wake.descriptor,
+    };
+    worker.postMessage(whole);
+    this.#running = { worker, ended };
+  }
+
+  /** Waits for the worker to end, its stop cell being set. */
+  async end(): Promise<void> {
+    this.#stopping = true;
+    if (this.#running === undefined) return;
+    this.wake.signal();
+    const timeout = Promise.withResolvers<void>();
+    const timer = setTimeout(timeout.resolve, STOP_TIMEOUT_MS);
+    await Promise.race([this.#running.ended, timeout.promise]);
+    clearTimeout(timer);
+    this.#running.worker.terminate();
+  }
+
+  [Symbol.dispose](): void {
+    this.#resources.dispose();
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * A worker that relays TCP: gets a RelaySetup, blocks until it is to end, then
+ * answers "ended", or the error that kept it from running.
+ */
+/// <reference lib="deno.worker" />
+import { type RelayReport, type RelaySetup, runRelayWorker } from "./relay.ts";
+
+self.onmessage = (event: MessageEvent<RelaySetup>) => {
+  const report = (report: RelayReport) => self.postMessage(report);
+  try {
+    runRelayWorker(event.data, report);
+    report({ kind: "ended" });
+  } catch (error) {
+    report({
+      kind: "failed",
+      message: error instanceof Error
+        ? error.stack ?? error.message
+        : String(error),
+    });
+  }
+  self.close();
+};
