@@ -8,6 +8,7 @@
  *
  *     prefix      | A | N(0) | N(1) | ... | N(generations - 1) |
  */
+import { DropReason } from "../columns/drop_reason.ts";
 import {
   isMappedIpv4,
   type Prefix,
@@ -192,8 +193,7 @@ export class Redirect {
       tcpAt = at + ipv6.HEADER_LENGTH;
       port = this.#port6;
     }
-    if (tcpAt + tcp.HEADER_LENGTH > end) return -1;
-    if (tcp.headerLength(b, tcpAt) > end - tcpAt) return -1;
+    if (tcp.validate(b, tcpAt, end - tcpAt) !== DropReason.None) return -1;
     return tcp.sourcePort(b, tcpAt) === port ? tcpAt : -1;
   }
 

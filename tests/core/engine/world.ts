@@ -16,6 +16,15 @@ import {
   OpenFailure,
   type OutsideSockets,
 } from "../../../src/core/flow/nat.ts";
+import {
+  RedirectTable,
+  type RedirectTableOptions,
+} from "../../../src/core/flow/redirect_table.ts";
+import type { RelayCommands } from "../../../src/core/engine/tcp_relay.ts";
+import {
+  TCP_RELAY_DEFAULTS,
+  type TcpRelayConfig,
+} from "../../../src/core/engine/tcp_relay_config.ts";
 import { parsePrefix } from "../../../src/core/wire/address.ts";
 import { AllowedIps } from "../../../src/core/wireguard/allowed_ips.ts";
 import { addressWords } from "../flow/packets.ts";
@@ -66,6 +75,31 @@ export class FakeSockets implements OutsideSockets {
   }
 }
 
+/** Where the relay listens in a test world, and its limits. */
+export const RELAY: TcpRelayConfig = {
+  ...TCP_RELAY_DEFAULTS,
+  ipv4: { address: parsePrefix("198.18.254.1/24")!, port: 4433 },
+  ipv6: { address: parsePrefix("fd73:6c75:6963:6500::1/120")!, port: 4434 },
+};
+
+/** What the engine tells the relay, besides its verdicts. */
+export class FakeRelay implements RelayCommands {
+  readonly abandoned: { row: number; generation: number }[] = [];
+  flushes = 0;
+  /** Whether there is no room for more. */
+  isFull = false;
+
+  abandon(row: number, generation: number): boolean {
+    if (this.isFull) return false;
+    this.abandoned.push({ row, generation });
+    return true;
+  }
+
+  flush(): void {
+    this.flushes++;
+  }
+}
+
 /** A decided row, copied out of its batch. */
 export interface Seen {
   readonly verdict: keyof typeof Verdict;
@@ -85,6 +119,8 @@ export interface WorldOptions {
   readonly peers?: readonly (readonly string[])[];
   readonly capacity?: number;
   readonly spare?: number;
+  /** The redirect table's size, where `config.tcp` is `proxy`. */
+  readonly redirects?: Partial<RedirectTableOptions>;
 }
 
 const HEADROOM = 96;
@@ -98,6 +134,9 @@ export class World {
   /** Another thread's gateway that takes turns with `open`. */
   readonly twin: Gateway;
   readonly allowedIps: AllowedIps;
+  readonly relay = new FakeRelay();
+  /** The seal worker's and the relay's view of the redirect table. */
+  readonly redirects: RedirectTable;
   readonly batch: Batch;
   now = 1_000_000;
 
@@ -121,21 +160,48 @@ export class World {
       subnets: [parsePrefix("10.8.0.0/24")!, parsePrefix("fd00:8::/64")!],
       fragmentSlots: 8,
       fragmentSlotsPerPeer: 4,
+      relay: RELAY,
       ...options.config,
     });
-    const { nat, allowedIps, sockets } = this;
+    const { nat, allowedIps, sockets, relay } = this;
+    const redirectSize = {
+      capacity: 64,
+      peers: 16,
+      generations: 64,
+      ...options.redirects,
+    };
+    const redirectBuffer = new SharedArrayBuffer(
+      RedirectTable.byteLength(redirectSize),
+    );
+    const redirects = () => new RedirectTable(redirectBuffer, redirectSize);
+    this.redirects = redirects();
     const state = new SharedArrayBuffer(Gateway.stateBytes(config));
-    this.open = new Gateway({ config, nat, allowedIps, sockets, state });
+    this.open = new Gateway({
+      config,
+      nat,
+      allowedIps,
+      sockets,
+      redirects: redirects(),
+      relay,
+      state,
+    });
     const twinNat = new NatTable(natBuffer, size);
     this.twin = new Gateway({
       config,
       nat: twinNat,
       allowedIps,
       sockets,
+      redirects: redirects(),
+      relay,
       state,
     });
-    const sealNat = new NatTable(natBuffer, size);
-    this.seal = new Gateway({ config, nat: sealNat, allowedIps, state });
+    this.seal = new Gateway({
+      config,
+      nat: new NatTable(natBuffer, size),
+      allowedIps,
+      redirects: this.redirects,
+      state,
+    });
     const spare = options.spare ?? 400_000;
     const spareStart = 16 * ROW_ROOM;
     this.batch = new Batch({
