@@ -283,25 +283,40 @@ export class TcpRelay {
     const state = found < 0 ? RedirectState.Free : table.stateOf(found);
     switch (state) {
       case RedirectState.Dialing:
+        if (!this.#resets(batch, view, found)) break;
         this.#abandon(found, now);
         return batch.decide(row, Verdict.Held, 0);
-      case RedirectState.Open: {
-        const generation = table.generationOf(found);
-        const sequence = tcp.sequence(batch.bytes, view.payloadAt);
-        if (table.progress.resets(found, generation, sequence)) {
+      case RedirectState.Open:
+        if (this.#resets(batch, view, found)) {
           table.close(found, now);
           // The kernel tells the relay; where it takes the RST for none, we do.
           table.setOwing(found, 1);
         }
-        return this.#forward(batch, row, view, found, generation, form);
-      }
+        return this.#forward(
+          batch,
+          row,
+          view,
+          found,
+          table.generationOf(found),
+          form,
+        );
       case RedirectState.Closed: {
         const generation = table.generationOf(found);
         return this.#forward(batch, row, view, found, generation, form);
       }
-      default:
-        batch.drop(row, DropReason.TcpNoConnection);
     }
+    batch.drop(row, DropReason.TcpNoConnection);
+  }
+
+  /** Whether a RST is one of a row's connection, not of an earlier one of the same pair. */
+  #resets(batch: Batch, view: PacketView, found: number): boolean {
+    const { table } = this;
+    return table.progress.resets(
+      found,
+      table.generationOf(found),
+      tcp.sequence(batch.bytes, view.payloadAt),
+      table.initialSequence[found],
+    );
   }
 
   /** A FIN, a SYN with an ACK, or a segment for a connection that is not open. */

@@ -20,7 +20,7 @@ const Seen = { Answered: 1, Fin: 2, Reset: 4 } as const;
 const SEEN_MASK = 7;
 const GENERATION_SHIFT = 3;
 
-/** A client's RST counts where it lies this close behind what the host has acknowledged. */
+/** A client's RST counts where it lies this close behind what the host expects next. */
 const RESET_WINDOW = 2 ** 24;
 /** How long nothing must follow a RST from the host: the kernel refuses strays by RST, too. */
 const RESET_SETTLES_MS = 1000;
@@ -131,10 +131,17 @@ export class TcpProgress {
   /**
    * Whether a RST from the client at a sequence number may be one that the host
    * obeys (RFC 5961 section 3), not one of an earlier connection. Open worker.
+   * @param initial the sequence number of the client's SYN
    */
-  resets(row: number, generation: number, sequence: number): boolean {
-    if ((this.#hostSeen(row, generation) & Seen.Answered) === 0) return true;
-    return ((sequence - this.#hostAck[row]) >>> 0) < RESET_WINDOW;
+  resets(
+    row: number,
+    generation: number,
+    sequence: number,
+    initial: number,
+  ): boolean {
+    const isAnswered = (this.#hostSeen(row, generation) & Seen.Answered) !== 0;
+    const next = isAnswered ? this.#hostAck[row] : initial + 1;
+    return ((sequence - next) >>> 0) < RESET_WINDOW;
   }
 
   /** Whether the connection is over on both sides. Open worker. */

@@ -302,6 +302,10 @@ for (const family of FAMILIES) {
     const world = proxy();
     const talk = new Talk(world, family);
     talk.syn();
+    // Answers of the client to what an earlier connection of its pair left.
+    assert.deepEqual(verdicts(talk.send({ flags: RST, seq: 123_456_789 })), [
+      ["Drop", "no TCP connection"],
+    ]);
     assert.deepEqual(verdicts(talk.send({ flags: RST })), [["Held"]]);
     assert.deepEqual(world.relay.abandoned, [
       { row: talk.row, generation: talk.generation },

@@ -162,7 +162,7 @@ for (const [name, clientIsn, hostIsn] of STARTS) {
       ] as const
     ) {
       assert.equal(
-        progress.resets(ROW, GENERATION, at(offset)),
+        progress.resets(ROW, GENERATION, at(offset), 12_345),
         expected,
         `${offset}`,
       );
@@ -170,9 +170,18 @@ for (const [name, clientIsn, hostIsn] of STARTS) {
   });
 }
 
-Deno.test("a RST before the host has said anything counts, whatever its number", () => {
-  const it = new Watched(5, 6);
-  assert.ok(it.progress.resets(ROW, GENERATION, 0xdeadbeef));
+Deno.test("a RST before the host has said anything counts behind the SYN", () => {
+  const { progress } = new Watched(5, 6);
+  for (const initial of [5, -1, 0x7fffffff]) {
+    const resets = (offset: number) =>
+      progress.resets(ROW, GENERATION, (initial + offset) >>> 0, initial);
+    assert.deepEqual([0, 1, 2, 2 ** 30].map(resets), [
+      false,
+      true,
+      true,
+      false,
+    ]);
+  }
 });
 
 Deno.test("a RST from the host ends it where nothing follows for a second", () => {
