@@ -33,7 +33,8 @@ export type LogTag =
   | "Config"
   | "Peers"
   | "UAPI"
-  | "Client";
+  | "Client"
+  | "Proxy";
 
 /** How the log is written. */
 export interface LogOptions {

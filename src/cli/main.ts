@@ -28,6 +28,11 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     load: async () => (await import("./connect.ts")).connectCommand(),
   },
   {
+    name: "tun2socks",
+    summary: "send what enters a TUN interface out by a proxy",
+    load: async () => (await import("./tun2socks.ts")).tun2socksCommand(),
+  },
+  {
     name: "peer",
     summary: "add, list, show and remove clients of a gateway",
     load: async () => (await import("./peer.ts")).peerCommand(),
@@ -56,6 +61,8 @@ Examples:
   sluice peer add phone --qr                    add a client and scan it
   sluice peer add laptop --conf laptop.conf     add a client as a file
   sluice connect laptop.conf                    be that client
+  sluice tun2socks -x 192.0.2.7:1080 --default-route
+                                                everything by a SOCKS5 proxy
 
 sluice COMMAND --help tells more of each.`;
 

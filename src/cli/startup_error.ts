@@ -5,6 +5,9 @@ import { UnsupportedSystemError } from "../io/platform.ts";
 import { UapiSocketInUseError } from "../control/uapi_server.ts";
 import { UserError } from "./errors.ts";
 
+/** The commands that need an interface. */
+export type TunCommand = "server" | "connect" | "tun2socks";
+
 const WITHOUT_TUN =
   "or set interface.tun: none to run without a TUN adapter (no host services)";
 
@@ -14,7 +17,7 @@ const WITHOUT_TUN =
  */
 export function startupError(
   error: unknown,
-  command: "server" | "connect",
+  command: TunCommand,
 ): unknown {
   if (error instanceof TunError) return tunError(error, command);
   if (error instanceof PortInUseError) {
@@ -43,7 +46,7 @@ export function startupError(
  */
 export function requireTun(
   privileges: Privileges,
-  command: "server" | "connect",
+  command: TunCommand,
 ): void {
   const { tun, netAdmin } = privileges;
   if (tun.kind === "absent") {
@@ -66,7 +69,7 @@ export function requireTun(
   }
 }
 
-function tunError(error: TunError, command: "server" | "connect"): UserError {
+function tunError(error: TunError, command: TunCommand): UserError {
   const { code, interfaceName } = error;
   switch (code) {
     case "name-taken":
@@ -94,6 +97,6 @@ function tunError(error: TunError, command: "server" | "connect"): UserError {
   }
 }
 
-function advice(text: string, command: "server" | "connect"): string {
+function advice(text: string, command: TunCommand): string {
   return command === "server" ? `${text}; ${WITHOUT_TUN}` : text;
 }

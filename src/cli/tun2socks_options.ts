@@ -14,7 +14,7 @@ import type { OutboundAddress } from "../io/ports.ts";
 import { ExitCode, UserError } from "./errors.ts";
 
 /** The flags as the command line gives them. */
-export interface Tun2socksFlags {
+export type Tun2socksFlags = {
   readonly tunIp: string;
   readonly tunIp6: string;
   readonly tunMtu: string;
@@ -24,7 +24,7 @@ export interface Tun2socksFlags {
   readonly defaultRoute?: true;
   readonly egress?: string;
   readonly icmp: "local" | "forward";
-}
+};
 
 /** What they come to. */
 export interface Tun2socksOptions {

@@ -12,6 +12,10 @@ import {
   parsePrefix,
   type Prefix,
 } from "../core/wire/address.ts";
+import {
+  DEFAULT_RELAY_LIMITS,
+  type RelayLimits,
+} from "../datapath/relay/relay_settings.ts";
 import type { TunSizes } from "../datapath/tun_state.ts";
 import type {
   DialerSetup,
@@ -21,7 +25,7 @@ import type {
   SocketOrigin,
 } from "../io/ports.ts";
 import { routesOf } from "./client_setup.ts";
-import { UserError } from "./errors.ts";
+import { ExitCode, UserError } from "./errors.ts";
 import { covers, type Tun2socksOptions } from "./tun2socks_options.ts";
 
 /** The relay's own addresses on the adapter; what lies beside them stands for connections. */
@@ -91,6 +95,13 @@ export function tunStackConfig(
   };
 }
 
+/** What the relay takes on. */
+export const RELAY_LIMITS: RelayLimits = {
+  ...DEFAULT_RELAY_LIMITS,
+  connections: CONNECTIONS,
+  dialing: DIALING,
+};
+
 /** The source of ICMP errors about connections that could not be made. */
 export const ANSWER_SOURCE = {
   address4: ERRORS_FROM_4,
@@ -131,7 +142,15 @@ export function outsideOrigin(
   network: HostNetwork,
 ): SocketOrigin | undefined {
   const { egress, routes } = options;
-  if (egress !== undefined) return { interfaceName: egress };
+  if (egress !== undefined) {
+    const interfaceIndex = network.interfaceIndex(egress);
+    if (interfaceIndex !== undefined) return { interfaceIndex };
+    throw new UserError(
+      `there is no interface ${egress}`,
+      "name one that leads outside with --egress; ip link shows them",
+      ExitCode.Usage,
+    );
+  }
   if (setup.kind !== "direct") {
     const { words, host } = setup.proxy;
     if (!covers(routes, words)) return undefined;

@@ -72,6 +72,8 @@ export interface HostNetwork extends Disposable {
    * @returns a line about each thing undone and each journal that made no sense.
    */
   recover(): readonly string[];
+  /** The system's number of an interface; undefined where there is none of that name. */
+  interfaceIndex(name: string): number | undefined;
   /** How the host would send to a destination now; undefined without a route. */
   egressFor(words: AddressWords): Egress | undefined;
 }

@@ -106,6 +106,10 @@ class LinuxHostNetwork implements HostNetwork {
     return recoverLeftovers(this.#netlink, this.#journal);
   }
 
+  interfaceIndex(name: string): number | undefined {
+    return this.#netlink.link(name)?.index;
+  }
+
   egressFor(words: AddressWords): Egress | undefined {
     const route = this.#netlink.lookup(words);
     return route && { interfaceIndex: route.index, source: route.source };

@@ -1,0 +1,230 @@
+/** `sluice tun2socks`: a TUN interface whose traffic goes out by a proxy. */
+import { Command, Option } from "@commander-js/extra-typings";
+import { dropReasonText } from "../core/columns/drop_reason.ts";
+import { formatEndpoint, formatPrefix } from "../core/wire/address.ts";
+import { formatProxyUrl } from "../config/proxy_url.ts";
+import { resolveOutbound } from "../io/outbound/resolve_outbound.ts";
+import { openPlatform } from "../io/platform.ts";
+import type { DialerSetup, NetworkWarning, ProxyPlace } from "../io/ports.ts";
+import { attend } from "./attend.ts";
+import { EndingWatch } from "./ending.ts";
+import { UserError } from "./errors.ts";
+import { logger, type LogLevel, setupLog } from "./log.ts";
+import { requireTun, startupError } from "./startup_error.ts";
+import { openStatusLine } from "./status.ts";
+import {
+  readTun2socksOptions,
+  TUN2SOCKS_DEFAULTS,
+  type Tun2socksFlags,
+  type Tun2socksOptions,
+} from "./tun2socks_options.ts";
+import { type Tun2socksEvents, Tun2socksProcess } from "./tun2socks_process.ts";
+import {
+  describeRoutes,
+  outsideOrigin,
+  RELAY_PREFIXES,
+} from "./tun2socks_setup.ts";
+import { attendedStack, formatStackStatus } from "./tun2socks_statistics.ts";
+
+/** How long a proxy may take to say that it is there, in ms. */
+const PROBE_MS = 2000;
+
+type Options = Tun2socksFlags & { readonly debug?: true };
+
+/** `sluice tun2socks`. */
+export function tun2socksCommand(): Command<[], Options> {
+  const defaults = TUN2SOCKS_DEFAULTS;
+  return new Command("tun2socks")
+    .description("send what enters a TUN interface out by a proxy")
+    .addOption(
+      new Option("-i, --tun-ip <address>", "IPv4 address of the interface")
+        .default(defaults.tunIp),
+    )
+    .addOption(
+      new Option("--tun-ip6 <address>", "IPv6 address of the interface")
+        .default(defaults.tunIp6),
+    )
+    .addOption(
+      new Option("-m, --tun-mtu <bytes>", "MTU of the interface")
+        .default(defaults.tunMtu),
+    )
+    .addOption(
+      new Option(
+        "-x, --proxy <url>",
+        "socks5://user:password@host:port, http://…, https://… or direct://; " +
+          "SOCKS5 where no scheme is given",
+      ).default(defaults.proxy),
+    )
+    .addOption(
+      new Option("-n, --name <name>", "name of the interface")
+        .default(defaults.name),
+    )
+    .addOption(
+      new Option(
+        "--route <prefix>",
+        "lead a prefix into the interface; may be given again",
+      ).argParser((text: string, before: readonly string[]) => [
+        ...before,
+        text,
+      ]).default([] as readonly string[], "none"),
+    )
+    .addOption(
+      new Option("--default-route", "lead everything into the interface"),
+    )
+    .addOption(
+      new Option(
+        "--egress <interface>",
+        "interface that leads outside, where it is not the one of the routes",
+      ),
+    )
+    .addOption(
+      new Option("--icmp <how>", "answer ping here, or send it out")
+        .choices(["local", "forward"] as const).default(defaults.icmp),
+    )
+    .addOption(new Option("-d, --debug", "log more, as --log-level debug does"))
+    .addHelpText("after", HELP)
+    .action(async (options, command) => {
+      const { logLevel } = command.optsWithGlobals() as { logLevel?: LogLevel };
+      await run(options, logLevel ?? (options.debug ? "debug" : "info"));
+    });
+}
+
+const HELP = `
+TCP is ended by this system's own stack and goes on through the proxy: a
+connection that the proxy can't make is refused as it would be without it. UDP
+goes by SOCKS5 UDP ASSOCIATE; where the proxy takes none, DNS goes over TCP and
+other UDP is dropped and counted. With direct:// there is no proxy: TCP, UDP and
+(--icmp forward) ping leave from this machine's own address.
+
+--default-route takes what the routing table gives to no nearer route, of both
+IP versions; the way to the proxy itself stays as it is. The proxy must not run
+on this machine then, unless its own connections are bound to an interface.
+Ctrl+C ends it and undoes addresses and routes.
+
+Signals: SIGUSR1 prints all counters; SIGINT and SIGTERM end it.
+
+Examples:
+  sluice tun2socks -x 192.0.2.7:1080 --default-route
+  sluice tun2socks -x socks5://me:secret@proxy.example.org:1080 --route 10.20.0.0/16
+  sluice tun2socks -x http://192.0.2.7:3128 --route 203.0.113.0/24 --route 2001:db8::/32
+  sluice tun2socks -x direct:// --default-route --icmp forward`;
+
+async function run(flags: Tun2socksFlags, level: LogLevel): Promise<void> {
+  const { ipv4, ipv6 } = RELAY_PREFIXES;
+  const options = readTun2socksOptions(flags, [ipv4, ipv6]);
+  using status = openStatusLine(formatStackStatus);
+  await setupLog({ level, write: (lines) => status.print(lines) });
+  using ending = new EndingWatch();
+  using platform = openPlatform();
+  requireTun(platform.readPrivileges(), "tun2socks");
+  platform.raiseOpenFileLimit();
+  const journal = platform.openJournal();
+  using network = platform.openHostNetwork(journal);
+  for (const line of network.recover()) {
+    logger("Core").info("left by an earlier run: {line}", { line });
+  }
+  const resolved = await resolve(options);
+  const origin = outsideOrigin(resolved, options, network);
+  const outbound: DialerSetup = { ...resolved, origin };
+  if (outbound.kind !== "direct") await probe(outbound.proxy);
+  await using stack = await Tun2socksProcess.start({
+    platform,
+    network,
+    options,
+    outbound,
+    trace: level === "trace",
+    events: events(ending, options),
+  }).catch((error) => {
+    throw startupError(error, "tun2socks");
+  });
+  logStart(options, stack);
+  await attend(attendedStack(stack), ending, status);
+}
+
+async function resolve(options: Tun2socksOptions): Promise<DialerSetup> {
+  try {
+    return await resolveOutbound(options.outbound);
+  } catch (cause) {
+    throw new UserError(
+      `--proxy: ${(cause as Error).message}`,
+      "give the proxy's address, or mend the resolver",
+      undefined,
+      { cause },
+    );
+  }
+}
+
+/** Says where the proxy does not answer now; each connection tries again. */
+async function probe(proxy: ProxyPlace): Promise<void> {
+  const [hostname] = formatEndpoint(proxy.words, 0, proxy.port)
+    .split(/:\d+$/);
+  const timeout = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => timeout.reject(new Error(`no answer in ${PROBE_MS / 1000} s`)),
+    PROBE_MS,
+  );
+  const connecting = Deno.connect({
+    hostname: hostname.replace(/[[\]]/g, ""),
+    port: proxy.port,
+  });
+  try {
+    await Promise.race([connecting, timeout.promise]);
+  } catch (error) {
+    logger("Proxy").warn(
+      "the proxy {host}:{port} can't be reached now ({reason}); each connection tries again",
+      { host: proxy.host, port: proxy.port, reason: (error as Error).message },
+    );
+  } finally {
+    clearTimeout(timer);
+    connecting.then((connection) => connection.close(), () => {});
+  }
+}
+
+function events(
+  ending: EndingWatch,
+  options: Tun2socksOptions,
+): Tun2socksEvents {
+  const leads6 = options.routes.some(({ family }) => family === 6);
+  return {
+    onDrop: (reason, flow) => {
+      logger("Router").trace("drop: {reason}: {flow}", {
+        reason: dropReasonText(reason),
+        flow,
+      });
+    },
+    onFailure: (message) => ending.fail(message),
+    onWarning: (warning) => {
+      const log = logger("Core");
+      const text = `${warning.interface} has no IPv6: ${because(warning)}`;
+      if (leads6) log.warn("{text}", { text });
+      else log.debug("{text}", { text });
+    },
+    onLine: (text) => logger("Proxy").warn("{text}", { text }),
+  };
+}
+
+function because({ reason }: NetworkWarning): string {
+  return reason === "mtu"
+    ? "its MTU is below 1280"
+    : "it is switched off on this machine";
+}
+
+function logStart(options: Tun2socksOptions, stack: Tun2socksProcess): void {
+  const log = logger("Core");
+  log.info("TUN adapter {name}: {addresses}, MTU {mtu}; routes: {routes}", {
+    name: stack.interfaceName,
+    addresses: options.addresses.map(formatPrefix).join(", "),
+    mtu: options.mtu,
+    routes: describeRoutes(options),
+  });
+  log.info("out by {proxy}; ping is {icmp}", {
+    proxy: formatProxyUrl(options.outbound),
+    icmp: options.icmp === "local" ? "answered here" : "sent out",
+  });
+  if (options.routes.length === 0) {
+    log.info(
+      "no routes: lead something in by --route or --default-route, or bind programs to {name}",
+      { name: stack.interfaceName },
+    );
+  }
+}

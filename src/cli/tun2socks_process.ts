@@ -1,0 +1,239 @@
+/**
+ * A running TUN stack: the interface with its addresses and routes, the worker
+ * that reads it, the relay. Disposing of it undoes everything.
+ */
+import { sharedBuffer } from "../core/columns/columns.ts";
+import { ControlMessage } from "../core/columns/control_message.ts";
+import type { DropReason } from "../core/columns/drop_reason.ts";
+import { describePacket } from "../core/wire/describe.ts";
+import type { RelayCounters } from "../datapath/relay/relay_counters.ts";
+import { UdpCounters } from "../datapath/relay/udp_counters.ts";
+import {
+  attachTunTables,
+  createTunState,
+  type TunState,
+  type TunTables,
+} from "../datapath/tun_state.ts";
+import type { Platform } from "../io/platform.ts";
+import type {
+  CreatedTun,
+  DialerSetup,
+  HostNetwork,
+  NetworkWarning,
+  OpenedOutside,
+  OpenedPoller,
+  Wake,
+} from "../io/ports.ts";
+import type { PumpReport } from "./pump_worker.ts";
+import { RelayProcess } from "./relay_process.ts";
+import type { TunRelaySetup } from "./tun2socks_relay_worker.ts";
+import type { Tun2socksOptions } from "./tun2socks_options.ts";
+import {
+  ANSWER_SOURCE,
+  RELAY_LIMITS,
+  RELAY_PREFIXES,
+  tunInterface,
+  tunSizes,
+  tunStackConfig,
+} from "./tun2socks_setup.ts";
+import type { TunStackSetup } from "./tun_stack_worker.ts";
+
+/** What a TUN stack is made of. */
+export interface Tun2socksParts {
+  readonly platform: Platform;
+  readonly network: HostNetwork;
+  readonly options: Tun2socksOptions;
+  /** The way out, where its sockets start included. */
+  readonly outbound: DialerSetup;
+  /** Whether dropped packets are told to `onDrop`. */
+  readonly trace: boolean;
+  readonly events: Tun2socksEvents;
+}
+
+/** What it tells. */
+export interface Tun2socksEvents {
+  /** A dropped packet, as text. */
+  onDrop(reason: DropReason, flow: string): void;
+  /** A worker ended by itself: nothing works any more. */
+  onFailure(message: string): void;
+  /** Addresses or routes that could not be. */
+  onWarning(warning: NetworkWarning): void;
+  /** A line of the relay's. */
+  onLine(text: string): void;
+}
+
+/** How often the ring of dropped packets is looked at, in ms. */
+const TRACE_INTERVAL_MS = 200;
+/** How long the worker has to end, in ms. */
+const STOP_TIMEOUT_MS = 3000;
+
+/** See the module header. */
+export class Tun2socksProcess implements AsyncDisposable {
+  readonly tables: TunTables;
+  readonly udp: UdpCounters;
+  readonly now: () => number;
+  readonly #parts: Tun2socksParts;
+  readonly #state: TunState;
+  readonly #udpBuffer = sharedBuffer(UdpCounters.byteLength);
+  readonly #tun: CreatedTun;
+  readonly #relay: RelayProcess;
+  readonly #poller: OpenedPoller;
+  readonly #wake: Wake;
+  readonly #outside: OpenedOutside;
+  readonly #resources = new DisposableStack();
+  #running: { worker: Worker; ended: Promise<void> } | undefined;
+  #traceTimer: ReturnType<typeof setInterval> | undefined;
+  #stopping = false;
+
+  /**
+   * Makes the interface, starts the workers, then leads traffic in.
+   * @throws {TunError | Error} with nothing left behind.
+   */
+  static async start(parts: Tun2socksParts): Promise<Tun2socksProcess> {
+    const process = new Tun2socksProcess(parts);
+    try {
+      process.#start();
+      return process;
+    } catch (error) {
+      await process[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  private constructor(parts: Tun2socksParts) {
+    const { platform, network, options, outbound, events } = parts;
+    this.#parts = parts;
+    this.now = platform.openClock();
+    this.#state = createTunState(tunSizes());
+    this.tables = attachTunTables(this.#state);
+    this.udp = new UdpCounters(this.#udpBuffer);
+    using guard = new DisposableStack();
+    const { name } = options;
+    this.#tun = guard.use(platform.createTun({ name, offload: "tcp" }));
+    guard.defer(() => network.reset());
+    const warnings = network.apply(tunInterface(options, "none"));
+    warnings.forEach((warning) => events.onWarning(warning));
+    const ipv6 = warnings.length > 0 ? undefined : RELAY_PREFIXES.ipv6;
+    this.#relay = guard.use(
+      new RelayProcess(platform, { ...RELAY_PREFIXES, ipv6 }, name),
+    );
+    this.#poller = guard.use(platform.openPoller());
+    this.#wake = guard.use(platform.openWake());
+    this.#outside = guard.use(platform.openOutside({
+      poller: this.#poller.descriptor,
+      wake: this.#wake.descriptor,
+      capacity: this.#state.sizes.nat.capacity,
+      interfaceIndex: outbound.origin?.interfaceIndex,
+    }));
+    this.#resources.use(guard.move());
+  }
+
+  /** What became of connections. */
+  get relay(): RelayCounters {
+    return this.#relay.counters;
+  }
+
+  /** The interface's name. */
+  get interfaceName(): string {
+    return this.#tun.name;
+  }
+
+  /** Ends the workers, then undoes what was changed on the host. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    clearInterval(this.#traceTimer);
+    // Nothing more comes in, and programs go back to where they went before.
+    this.#parts.network.reset();
+    Atomics.store(this.tables.stop, 0, 1);
+    this.#wake.signal();
+    await Promise.all([this.#relay.end(), this.#endWorker()]);
+    this.#resources.dispose();
+  }
+
+  #start(): void {
+    const { network, options, trace, events } = this.#parts;
+    this.#startRelay();
+    this.#startWorker();
+    network.apply(tunInterface(options, "all"))
+      .forEach((warning) => events.onWarning(warning));
+    if (!trace) return;
+    this.#traceTimer = setInterval(() => this.#trace(), TRACE_INTERVAL_MS);
+  }
+
+  #startRelay(): void {
+    const { outbound, events } = this.#parts;
+    const { sizes, redirects, relayRing } = this.#state;
+    const setup: Omit<
+      TunRelaySetup,
+      "ends" | "counters" | "listeners" | "wake"
+    > = {
+      limits: RELAY_LIMITS,
+      dialer: outbound,
+      redirects: { buffer: redirects, options: sizes.redirects },
+      ring: { buffer: relayRing, bytes: sizes.relayRingBytes },
+      answers: { kind: "host" },
+      answerSource: ANSWER_SOURCE,
+      stop: this.tables.stop,
+      tun: {
+        descriptor: this.#tun.descriptor,
+        vnetHeader: this.#tun.offload.vnetHeader,
+      },
+      udp: { outbound, counters: this.#udpBuffer },
+    };
+    const entry = import.meta.resolve("./tun2socks_relay_worker.ts");
+    this.#relay.start(setup, events, entry);
+  }
+
+  #startWorker(): void {
+    const { options, trace, events } = this.#parts;
+    const { descriptor, name, offload } = this.#tun;
+    const setup: TunStackSetup = {
+      state: this.#state,
+      config: tunStackConfig(options, this.#relay.ends),
+      mtu: options.mtu,
+      tun: { descriptor, name, offload },
+      outside: this.#outside.shared,
+      poller: this.#poller.descriptor,
+      wake: this.#wake.descriptor,
+      relayWake: this.#relay.wake.descriptor,
+      trace,
+    };
+    const worker = new Worker(import.meta.resolve("./tun_stack_worker.ts"), {
+      type: "module",
+      name: "tun stack",
+    });
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const fail = (message: string) => {
+      resolve();
+      if (!this.#stopping) events.onFailure(`tun stack: ${message}`);
+    };
+    worker.onmessage = ({ data }: MessageEvent<PumpReport>) => {
+      if (data.kind === "ended") resolve();
+      else fail(data.message);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      fail(event.message);
+    };
+    worker.postMessage(setup);
+    this.#running = { worker, ended };
+  }
+
+  async #endWorker(): Promise<void> {
+    if (this.#running === undefined) return;
+    const timeout = Promise.withResolvers<void>();
+    const timer = setTimeout(timeout.resolve, STOP_TIMEOUT_MS);
+    await Promise.race([this.#running.ended, timeout.promise]);
+    clearTimeout(timer);
+    this.#running.worker.terminate();
+  }
+
+  #trace(): void {
+    const { onDrop } = this.#parts.events;
+    this.tables.traceRing.read((kind, reason, _peer, bytes, at, length) => {
+      if (kind !== ControlMessage.Drop) return;
+      onDrop(reason, describePacket(bytes, at, length));
+    });
+  }
+}
