@@ -1,8 +1,28 @@
 /** All operations of the agent, by name; each takes one JSON value and gives one. */
+import {
+  crowdClose,
+  crowdEcho,
+  crowdOpen,
+  crowdServe,
+  crowdServed,
+  crowdShort,
+} from "./crowd.ts";
 import { dnsQuery, dnsServe, dnsServed } from "./dns.ts";
 import { icmpEcho, udpError } from "./raw.ts";
 import { udpFlood, udpSink } from "./stream.ts";
+import { synFlood } from "./syn_flood.ts";
 import { tcpConnect, tcpServe } from "./tcp.ts";
+import {
+  streamAccept,
+  streamClose,
+  streamFill,
+  streamFinish,
+  streamListen,
+  streamOpen,
+  streamReceive,
+  streamReset,
+  streamSend,
+} from "./tcp_stream.ts";
 import {
   udpClose,
   udpEcho,
@@ -13,10 +33,26 @@ import {
 } from "./udp.ts";
 
 export const operations = {
+  crowdClose,
+  crowdEcho,
+  crowdOpen,
+  crowdServe,
+  crowdServed,
+  crowdShort,
   dnsQuery,
   dnsServe,
   dnsServed,
   icmpEcho,
+  streamAccept,
+  streamClose,
+  streamFill,
+  streamFinish,
+  streamListen,
+  streamOpen,
+  streamReceive,
+  streamReset,
+  streamSend,
+  synFlood,
   tcpConnect,
   tcpServe,
   udpClose,
