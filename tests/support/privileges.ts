@@ -18,12 +18,14 @@ const LAB_PROGRAMS = ["unshare", "nsenter", "setpriv", "ip"];
 const PACKAGES: Record<string, string> = {
   ip: "iproute2",
   ping: "iputils-ping",
+  danted: "dante-server",
   dig: "dnsutils",
   nc: "netcat-openbsd",
   wg: "wireguard-tools",
   unshare: "util-linux",
   nsenter: "util-linux",
   setpriv: "util-linux",
+  tinyproxy: "tinyproxy-bin",
 };
 
 /**
