@@ -6,7 +6,10 @@ import type { Batch } from "../core/columns/batch.ts";
 import { RelayMessage } from "../core/columns/relay_message.ts";
 import type { Ring } from "../core/columns/ring.ts";
 import type { RelayCommands } from "../core/engine/tcp_relay.ts";
-import type { RedirectTable } from "../core/flow/redirect_table.ts";
+import {
+  RedirectState,
+  type RedirectTable,
+} from "../core/flow/redirect_table.ts";
 import type { Wake } from "../io/ports.ts";
 
 const NO_BYTES = new Uint8Array(0);
@@ -24,9 +27,14 @@ export class RelayLink implements RelayCommands {
     this.#table = table;
   }
 
-  /** Hands over a ToRelay row: a client's SYN. @returns false where there is no room. */
+  /**
+   * Hands over a ToRelay row: a client's SYN. One whose connection was given up
+   * in the same batch is left out: the relay has been told so before.
+   * @returns false where there is no room.
+   */
   dial(batch: Batch, row: number): boolean {
     const redirect = batch.target[row];
+    if (this.#table.stateOf(redirect) !== RedirectState.Dialing) return true;
     return this.#write(
       RelayMessage.Dial,
       redirect,

@@ -10,13 +10,14 @@ import {
   tcpPacket,
   udpPacket,
 } from "../flow/packets.ts";
-import { type Seen, World, type WorldOptions } from "./world.ts";
+import { RELAY, type Seen, World, type WorldOptions } from "./world.ts";
 
 const CLIENT = "10.8.0.2";
 const CLIENT6 = "fd00:8:0:0:0:0:0:2";
 const OUT = "192.0.2.7";
 const UDP = { from: CLIENT, to: OUT, fromPort: 4000, toPort: 53 };
 const UDP6 = { ...UDP, from: CLIENT6, to: "2001:db8:0:0:0:0:0:7" };
+const PROXY: WorldOptions = { config: { tcp: "proxy" } };
 const ECHO = { from: CLIENT, to: OUT, id16: 7 };
 
 interface Case {
@@ -95,6 +96,54 @@ const CASES: Case[] = [
     ...tunnel(tcpPacket(UDP), { config: { tcp: "drop" } }),
   },
   { reason: "TCP rejected by policy", ...tunnel(tcpPacket(UDP)) },
+  {
+    reason: "TCP held while dialing",
+    world: PROXY,
+    run: (it) => {
+      it.fromTunnel(0, tcpPacket(UDP));
+      return it.fromTunnel(0, tcpPacket(UDP));
+    },
+  },
+  {
+    reason: "no TCP connection",
+    ...tunnel(tcpPacket({ ...UDP, flags: 16 }), PROXY),
+  },
+  {
+    reason: "TCP table full",
+    world: { ...PROXY, redirects: { capacity: 1 } },
+    run: (it) => {
+      it.fromTunnel(0, tcpPacket(UDP));
+      return it.fromTunnel(0, tcpPacket({ ...UDP, fromPort: 4001 }));
+    },
+  },
+  {
+    reason: "TCP limit of the peer",
+    world: {
+      config: { tcp: "proxy", relay: { ...RELAY, maxDialingPerPeer: 1 } },
+    },
+    run: (it) => {
+      it.fromTunnel(0, tcpPacket(UDP));
+      return it.fromTunnel(0, tcpPacket({ ...UDP, fromPort: 4001 }));
+    },
+  },
+  {
+    reason: "relay address",
+    ...tunnel(udpPacket({ ...UDP, to: "198.18.254.9" }), PROXY),
+  },
+  {
+    reason: "relay stray",
+    world: PROXY,
+    run: (it) => it.fromHost(tcpPacket({ ...UDP, from: "198.18.254.1" })),
+  },
+  {
+    reason: "relay queue full",
+    world: PROXY,
+    run: (it) => {
+      it.fromTunnel(0, tcpPacket(UDP));
+      it.open.dialFailed(it.batch, 0);
+      return it.seen();
+    },
+  },
   {
     reason: "UDP dropped by policy",
     ...tunnel(udpPacket(UDP), { config: { udp: "drop" } }),
