@@ -4,6 +4,7 @@
  * on private directories with a source list of one line. The program is static,
  * so that it runs on older releases too.
  */
+import { cacheDirectory } from "./cache_directory.ts";
 import { runCommand } from "./process.ts";
 
 const SUITE = "trixie";
@@ -12,12 +13,6 @@ const SOURCE_FILES = [
   "/etc/apt/sources.list.d/debian.sources",
   "/etc/apt/sources.list",
 ];
-
-function cacheDirectory(): string {
-  const base = Deno.env.get("XDG_CACHE_HOME") ??
-    `${Deno.env.get("HOME") ?? "/tmp"}/.cache`;
-  return `${base}/sluice-tests`;
-}
 
 /** Path of the fetched program; undefined where it has not been fetched. */
 export async function cachedWireguardGo(): Promise<string | undefined> {
