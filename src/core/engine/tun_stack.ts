@@ -25,7 +25,11 @@ import {
   type VerdictCounters,
 } from "../columns/verdict_counters.ts";
 import { Mapper } from "../flow/mapper.ts";
-import type { NatTable, OutsideSockets } from "../flow/nat.ts";
+import {
+  type NatTable,
+  OpenFailure,
+  type OutsideSockets,
+} from "../flow/nat.ts";
 import type { RedirectTable } from "../flow/redirect_table.ts";
 import { PrefixList } from "../route/prefix_list.ts";
 import {
@@ -101,6 +105,7 @@ export class TunStack {
   readonly #relayPrefixes: PrefixList;
   readonly #destinations: Destinations;
   readonly #fragments: FragmentGate;
+  readonly #sockets: ForeignEchoes;
   readonly #mapper: Mapper;
   readonly #outbound: Outbound;
   readonly #inbound: Inbound;
@@ -136,7 +141,8 @@ export class TunStack {
       slots: config.fragmentSlots,
       slotsPerPeer: config.fragmentSlots,
     });
-    this.#mapper = new Mapper(nat, options.sockets, config);
+    this.#sockets = new ForeignEchoes(options.sockets);
+    this.#mapper = new Mapper(nat, this.#sockets, config);
     this.#outbound = new Outbound({
       config,
       nat,
@@ -234,7 +240,10 @@ export class TunStack {
     } else if (
       view.protocol === Protocol.Udp && this.#config.udp === "relay"
     ) this.#relay(batch, row);
-    else this.#outbound.decide(batch, row, view, now, reassembled);
+    else {
+      this.#sockets.own = view.identifier;
+      this.#outbound.decide(batch, row, view, now, reassembled);
+    }
   }
 
   /** What a host says to its own link: nobody beyond it is meant. */
@@ -279,6 +288,34 @@ export class TunStack {
     const reason = verifyTransport(batch.bytes, this.#view, this.#sum);
     if (reason !== DropReason.None) batch.drop(row, reason);
     else batch.decide(row, Verdict.ToRelayUdp, 0);
+  }
+}
+
+/**
+ * Sockets that send echo requests under other identifiers than the programs'
+ * own: theirs live on this host too, and would hear each reply twice.
+ */
+class ForeignEchoes implements OutsideSockets {
+  /** The identifier of the program that is served now. */
+  own = 0;
+  readonly #sockets: OutsideSockets;
+
+  constructor(sockets: OutsideSockets) {
+    this.#sockets = sockets;
+  }
+
+  open(protocol: number, family: 4 | 6, port: number, row: number): number {
+    return protocol !== Protocol.Udp && port === this.own
+      ? OpenFailure.InUse
+      : this.#sockets.open(protocol, family, port, row);
+  }
+
+  port(handle: number): number {
+    return this.#sockets.port(handle);
+  }
+
+  retire(row: number, handle: number): void {
+    this.#sockets.retire(row, handle);
   }
 }
 

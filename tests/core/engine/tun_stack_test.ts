@@ -292,6 +292,13 @@ for (const { from, to, relay, port } of FAMILIES) {
     const [sent] = world.fromHost([echoPacket({ from, to, id16: 7 })]);
     assert.equal(sent.verdict, "ToEcho");
     assert.equal(world.nat.size, 1);
+    // A reply under the program's own identifier would reach it without us, too.
+    const [socket] = world.sockets.opened;
+    assert.notEqual(socket.port, 7);
+    assert.deepEqual(sent.bytes.slice(4, 6), [
+      socket.port >> 8,
+      socket.port & 255,
+    ]);
   });
 }
 
