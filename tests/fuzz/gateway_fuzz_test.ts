@@ -1,7 +1,7 @@
 /**
  * Hostile packets against the whole gateway: valid ones of every kind, mutated
- * by a seeded generator, from clients, the host and the outside, with reports,
- * failed sends and passing time in between. Nothing throws, every row is
+ * by a seeded generator, from clients, the host, the relay and the outside, with
+ * reports, failed sends and passing time in between. Nothing throws, every row is
  * decided, rows stay in their place, tables stay within their bounds, and the
  * same seed ends the same way.
  */
@@ -14,8 +14,9 @@ import {
 import { Verdict } from "../../src/core/columns/verdict.ts";
 import type { GatewayConfig } from "../../src/core/engine/gateway.ts";
 import { MappingState } from "../../src/core/flow/nat.ts";
+import { RedirectState } from "../../src/core/flow/redirect_table.ts";
 import { readDestination } from "../../src/core/route/addresses.ts";
-import { World } from "../core/engine/world.ts";
+import { RELAY, World } from "../core/engine/world.ts";
 import {
   addressWords,
   echoPacket,
@@ -28,10 +29,12 @@ import {
   udpBytes,
   udpPacket,
 } from "../core/flow/packets.ts";
+import { ACK, FIN, PSH, RST, segment, SYN } from "../core/flow/segments.ts";
 
 const CASES = 240_000;
 const CASES_TWICE = 24_000;
 const CAPACITY = 48;
+const REDIRECTS = 24;
 const PEERS = 3;
 const MTU = 1280;
 const HOST_OUTSIDE = "203.0.113.5";
@@ -106,6 +109,44 @@ function corpusOf(peer: number): Uint8Array[] {
   return packets;
 }
 
+/** What clients send by TCP: every kind of segment for a few pairs. */
+function tcpCorpusOf(peer: number): Uint8Array[] {
+  return [[FROM[peer], TO[0]], [FROM6[peer], TO6[0]]].flatMap(([from, to]) =>
+    [1, 2, 3, 4].flatMap((fromPort) =>
+      [SYN, SYN, ACK, PSH | ACK, FIN | ACK, RST, SYN | ACK, 0].map((flags) =>
+        segment({
+          ...{ from, to, fromPort, toPort: 443, flags },
+          seq: flags === SYN ? 1000 : 1001,
+          ack: 2001,
+          tcpOptions: flags === SYN ? [2, 4, 0x23, 0x28] : [],
+          data: flags === (PSH | ACK) ? pattern(40) : [],
+        })
+      )
+    )
+  );
+}
+
+/** What the kernel sends by the relay's port: for rows and generations that there are, or nearly. */
+function relayPacket(world: World, pick: Pick): Uint8Array {
+  const row = pick(REDIRECTS + 2);
+  const generation = row < REDIRECTS ? world.redirects.generationOf(row) : 0;
+  const beside = 2 + ((generation + (pick(8) === 0 ? pick(64) : 0)) & 63);
+  const isIpv4 = pick(2) === 0;
+  const flags = [SYN | ACK, ACK, ACK | PSH, FIN | ACK, RST, RST | ACK][pick(6)];
+  return segment({
+    from: isIpv4 ? "198.18.254.1" : "fd73:6c75:6963:6500:0:0:0:1",
+    to: isIpv4
+      ? `198.18.254.${beside}`
+      : `fd73:6c75:6963:6500:0:0:0:${beside.toString(16)}`,
+    fromPort: isIpv4 ? 4433 : 4434,
+    toPort: 1024 + row,
+    flags,
+    seq: 2000,
+    ack: 1000 + pick(3),
+    tcpOptions: (flags & SYN) === 0 ? [] : [2, 4, 0x23, 0x28],
+  });
+}
+
 /** Changes some bytes, the length, or nothing; often mends the checksums afterwards. */
 function mutate(packet: Uint8Array, pick: Pick): Uint8Array {
   let bytes = packet.slice();
@@ -141,7 +182,10 @@ function mend(bytes: Uint8Array): void {
 class Siege {
   readonly world: World;
   readonly pick: Pick;
-  readonly corpus = [0, 1, 2].map(corpusOf);
+  readonly corpus = [0, 1, 2].map((peer) => [
+    ...corpusOf(peer),
+    ...tcpCorpusOf(peer),
+  ]);
   readonly reasons = new Set<number>();
   readonly verdicts = new Set<number>();
   readonly words = new Int32Array(4);
@@ -153,6 +197,7 @@ class Siege {
     this.world = new World({
       capacity: CAPACITY,
       spare: 40_000,
+      redirects: { capacity: REDIRECTS },
       config: {
         ...{
           mtu: MTU,
@@ -166,6 +211,7 @@ class Siege {
           udpTimeoutMs: 120_000,
           errorsPerSecond: 50,
         },
+        relay: { ...RELAY, maxConnectionsPerPeer: 10, maxDialingPerPeer: 4 },
         ...config,
       },
     });
@@ -201,6 +247,7 @@ class Siege {
         this.cases += count;
         world.open.fromTunnel(world.batch, world.now);
         this.#checkRows(world.batch, count);
+        if (pick(2) === 0) this.#settle();
         if (pick(4) === 0) this.#failSends(count);
       }
     }
@@ -219,7 +266,11 @@ class Siege {
     const count = 1 + pick(6);
     world.load(
       -1,
-      Array.from({ length: count }, () => this.#packet(pick(PEERS))),
+      Array.from({ length: count }, () => {
+        if (pick(2) === 0) return this.#packet(pick(PEERS));
+        const packet = relayPacket(world, pick);
+        return pick(3) === 0 ? mutate(packet, pick) : packet;
+      }),
     );
     this.cases += count;
     world.seal.fromHost(world.batch, world.now);
@@ -298,8 +349,23 @@ class Siege {
     this.#checkRows(batch, loaded);
   }
 
+  /** What the relay does with its dials, and what becomes of rows that it can't be given. */
+  #settle(): void {
+    const { world, pick } = this;
+    const { redirects, relay } = world;
+    relay.isFull = pick(8) === 0;
+    for (let n = 0; n < 4; n++) {
+      const row = pick(REDIRECTS);
+      const generation = redirects.generationOf(row) - (pick(6) === 0 ? 1 : 0);
+      const state = pick(3) === 0 ? RedirectState.Refused : RedirectState.Open;
+      redirects.settle(row, generation, state);
+    }
+    relay.abandoned.splice(0);
+  }
+
   #maintain(): void {
     const { world, pick } = this;
+    this.#settle();
     if (pick(40) === 0) world.open.removePeer(pick(PEERS));
     if (pick(20) === 0) world.now += 200_000;
     world.open.tick(world.now);
@@ -331,12 +397,20 @@ class Siege {
       } else if (verdict === Verdict.ToUdp || verdict === Verdict.ToEcho) {
         assert.equal(this.world.nat.stateOf(target), MappingState.Open);
         assert.equal(this.world.nat.peer[target], batch.peer[row]);
+      } else if (verdict === Verdict.ToRelay) {
+        assert.ok(target >= 0 && target < REDIRECTS);
+        assert.equal(this.world.redirects.peer[target], batch.peer[row]);
       }
     }
   }
 
   #check(): void {
-    const { nat, sockets } = this.world;
+    const { nat, sockets, redirects } = this.world;
+    assert.ok(redirects.size + redirects.resting <= REDIRECTS);
+    for (let peer = 0; peer < PEERS; peer++) {
+      assert.ok(redirects.connectionsOf(peer) <= 10);
+      assert.ok(redirects.dialingOf(peer) <= 4);
+    }
     assert.ok(nat.size <= CAPACITY);
     assert.ok(sockets.live.size <= CAPACITY);
     assert.ok(sockets.retired.length <= CAPACITY);
@@ -357,21 +431,27 @@ FILTERINGS.forEach((filtering, n) => {
     const siege = new Siege(0x51ce + n, {
       filtering,
       host: n === 1 ? "deny" : "allow",
+      tcp: "proxy",
     });
     siege.run(CASES / FILTERINGS.length);
     // The generator reaches what it should: all verdicts and most reasons.
     for (const verdict of Object.values(Verdict)) {
-      assert.ok(
-        verdict === Verdict.Undecided || siege.verdicts.has(verdict),
-        `verdict ${verdict}`,
-      );
+      const isReached = verdict !== Verdict.Undecided &&
+        verdict !== Verdict.ToRelayUdp;
+      assert.equal(siege.verdicts.has(verdict), isReached, `${verdict}`);
     }
-    assert.ok(siege.reasons.size >= 20, `${siege.reasons.size} reasons`);
+    assert.ok(siege.reasons.size >= 24, `${siege.reasons.size} reasons`);
+    const { TcpHeld, TcpNoConnection, TcpPeerLimit, RelayStray } = DropReason;
+    for (const reason of [TcpHeld, TcpNoConnection, TcpPeerLimit, RelayStray]) {
+      assert.ok(siege.reasons.has(reason), `reason ${reason}`);
+    }
     // All of it goes away with its peers.
     const { world } = siege;
     for (let peer = 0; peer < PEERS; peer++) world.open.removePeer(peer);
     world.sockets.closeRetired(world.nat);
-    world.open.tick(world.now);
+    world.relay.isFull = false;
+    world.open.tick(world.now + 3000);
+    assert.equal(world.redirects.size + world.redirects.resting, 0);
     assert.equal(world.nat.size, 0);
     assert.equal(world.sockets.live.size, 0);
   });
@@ -379,7 +459,7 @@ FILTERINGS.forEach((filtering, n) => {
 
 Deno.test("the same seed ends the same way", () => {
   const [first, second] = [0, 1].map(() => {
-    const siege = new Siege(7, {});
+    const siege = new Siege(7, { tcp: "proxy" });
     siege.run(CASES_TWICE);
     return siege.digest;
   });

@@ -231,7 +231,11 @@ export class Redirect {
       return -1;
     }
     const group = generationIn(word) & (table.generations - 1);
-    return this.#groupOf(words, i) === group ? row : -1;
+    if (this.#groupOf(words, i) !== group) return -1;
+    // Both families have the same ports: the row must be of this one.
+    return isMappedIpv4(table.client, row * 4) === isMappedIpv4(words, i)
+      ? row
+      : -1;
   }
 
   /** g of N(g); -1 where the address is none beside the relay's. */

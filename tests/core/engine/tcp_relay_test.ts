@@ -461,6 +461,14 @@ for (const family of FAMILIES) {
       const [seen] = world.fromHost(segment({ ...right, ...wrong }));
       assert.equal(seen.target, "relay stray", JSON.stringify(wrong));
     }
+    const [twin] = FAMILIES.filter((one) => one !== family);
+    const [mixed] = world.fromHost(segment({
+      ...right,
+      from: twin.relay,
+      fromPort: twin.port,
+      to: twin.beside(talk.generation),
+    }));
+    assert.equal(mixed.target, "relay stray", "the row is of this family");
     const other = { from: relay, to: family.client };
     for (
       const packet of [
