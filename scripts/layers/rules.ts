@@ -32,7 +32,8 @@ const PROJECT_FILE =
 const WIRE = "src/core/wire/";
 const COLUMNS = "src/core/columns/";
 const CORE = "src/core/";
-const PORTS = "src/io/ports.ts";
+/** ports.ts, and the files under ports/ that it stands for. */
+const PORTS = "src/io/ports";
 
 const ZONES: readonly Zone[] = [
   { prefix: "main.ts", imports: ["src/cli/"] },

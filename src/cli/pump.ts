@@ -20,6 +20,7 @@ import { OpenPump } from "../datapath/open_pump.ts";
 import { Opener } from "../datapath/opener.ts";
 import { runInTurns, runPumps } from "../datapath/pump_loop.ts";
 import { RandomPool } from "../datapath/random_pool.ts";
+import { RelayLink } from "../datapath/relay_link.ts";
 import { SealPump } from "../datapath/seal_pump.ts";
 import { SEAL_TAILROOM, Sealer, sealHeadroom } from "../datapath/sealer.ts";
 import {
@@ -71,6 +72,8 @@ export interface PumpSetup {
   readonly tun: TunSetup | undefined;
   readonly tunnel: Omit<TunnelSocketAttachment, "bytes" | "receiveArea">;
   readonly outside: OutsideShared | undefined;
+  /** Descriptor that wakes the TCP relay; undefined where there is none. */
+  readonly relayWake: number | undefined;
 }
 
 /** The TUN device as a worker finds it. */
@@ -127,6 +130,7 @@ class PumpParts {
   readonly outside: OutsidePort | undefined;
   readonly sealer: Sealer;
   readonly gateway: Gateway | undefined;
+  readonly relay: RelayLink | undefined;
 
   constructor(readonly platform: Platform, readonly setup: PumpSetup) {
     const opens = setup.role !== "seal";
@@ -201,7 +205,19 @@ class PumpParts {
       rejectAfterMs: setup.rejectAfterMs,
       rows: this.rows,
     });
+    this.relay = opens ? this.#openRelay() : undefined;
     this.gateway = this.#openGateway(opens, kernels);
+  }
+
+  #openRelay(): RelayLink | undefined {
+    const { relayWake } = this.setup;
+    const { relayRing, redirects } = this.tables;
+    if (
+      relayWake === undefined || relayRing === undefined ||
+      redirects === undefined
+    ) return undefined;
+    const wake = this.platform.attachWake(relayWake);
+    return new RelayLink(relayRing, wake, redirects);
   }
 
   #openGateway(opens: boolean, kernels: Kernels): Gateway | undefined {
@@ -213,6 +229,8 @@ class PumpParts {
       nat,
       allowedIps,
       sockets: opens ? this.outside : undefined,
+      redirects: this.tables.redirects,
+      relay: this.relay,
       state: gatewayState,
       sum: kernelSum(kernels),
     });
@@ -221,7 +239,7 @@ class PumpParts {
 
 function openPump(parts: PumpParts): OpenPump {
   const { setup, tables, gateway, outside, batch, counters, link } = parts;
-  const { socket, sealer, tun } = parts;
+  const { socket, sealer, tun, relay } = parts;
   const sender = gateway && outside && tables.nat &&
     outsideSender(parts.platform, gateway, outside, tables.nat);
   return new OpenPump({
@@ -243,6 +261,10 @@ function openPump(parts: PumpParts): OpenPump {
       counters,
       tun,
       outside: sender,
+      relay: relay && gateway && {
+        link: relay,
+        failed: (batch, row) => gateway.dialFailed(batch, row),
+      },
       rows: "packed",
     }),
     counters,

@@ -31,7 +31,7 @@ export interface RelayEvents {
 /** The part of a worker's setup that is not the relay's own. */
 export type RelayWorkerSetup = Omit<
   RelaySetup,
-  "ends" | "counters" | "listeners" | "wake"
+  "ends" | "counters" | "listeners" | "wake" | "stop"
 >;
 
 /** Connections that the system holds until the worker takes them; it may cut this. */
@@ -46,6 +46,7 @@ export class RelayProcess implements Disposable {
   readonly counters: RelayCounters;
   /** Wakes the worker for messages in its ring. */
   readonly wake: Wake;
+  readonly #stop = new Int32Array(sharedBuffer(4));
   readonly #countersBuffer = sharedBuffer(RelayCounters.byteLength);
   readonly #listeners: number[] = [];
   readonly #resources = new DisposableStack();
@@ -129,16 +130,18 @@ export class RelayProcess implements Disposable {
       ends: this.ends,
       counters: this.#countersBuffer,
       listeners: this.#listeners,
+      stop: this.#stop,
       wake: this.wake.descriptor,
     };
     worker.postMessage(whole);
     this.#running = { worker, ended };
   }
 
-  /** Waits for the worker to end, its stop cell being set. */
+  /** Ends all connections, and waits for the worker to end. */
   async end(): Promise<void> {
     this.#stopping = true;
     if (this.#running === undefined) return;
+    Atomics.store(this.#stop, 0, 1);
     this.wake.signal();
     const timeout = Promise.withResolvers<void>();
     const timer = setTimeout(timeout.resolve, STOP_TIMEOUT_MS);

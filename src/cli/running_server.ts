@@ -26,6 +26,7 @@ import {
   serverInterface,
   serverPeers,
   serverSizes,
+  serverTcpProxy,
 } from "./server_setup.ts";
 import { TunnelProcess } from "./tunnel_process.ts";
 
@@ -148,6 +149,7 @@ export class RunningServer implements AsyncDisposable {
       listenPort: tunnel.listenPort,
       source: "sticky",
       interface: serverInterface(config),
+      relay: serverTcpProxy(config),
       trace,
       events: {
         onPacket: (peer, packet) => {

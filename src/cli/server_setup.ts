@@ -1,6 +1,8 @@
 /** What a server's configuration comes to: tables, engine, interface, peers. */
 import type { GatewayConfig } from "../core/engine/gateway.ts";
 import { gatewayConfig } from "../core/engine/gateway_config.ts";
+import { TCP_RELAY_DEFAULTS } from "../core/engine/tcp_relay_config.ts";
+import { MAX_REDIRECTS } from "../core/flow/redirect_table.ts";
 import {
   formatAddress,
   parseAddress,
@@ -12,10 +14,13 @@ import {
   peerPrefixes,
   type ServerConfig,
 } from "../config/server_config.ts";
+import { addressWords, hostRange } from "../config/prefix.ts";
+import { DEFAULT_RELAY_LIMITS } from "../datapath/relay/relay_settings.ts";
+import type { TunnelRelayOptions } from "./tunnel_relay.ts";
 import type { NamedHost } from "../control/local_names.ts";
 import type { DesiredPeer } from "../control/peer_sync.ts";
 import type { SharedSizes } from "../datapath/shared_state.ts";
-import type { InterfaceConfig } from "../io/ports.ts";
+import type { InterfaceAddress, InterfaceConfig } from "../io/ports.ts";
 import { resolveHost } from "../io/resolve_host.ts";
 
 /** Peers that can be added while the server runs, beyond those it started with. */
@@ -25,6 +30,10 @@ const PREFIX_NODES_PER_PEER = 8;
 /** Remotes remembered per mapping, for filtering by address. */
 const REMOTES_PER_MAPPING = 8;
 const RING_BYTES = 1 << 20;
+/** Rows of connections that have just ended: they rest before they are used again. */
+const RESTING_CONNECTIONS = 8192;
+/** Addresses from which the proxy sees clients come, beside its own. */
+const PROXY_GENERATIONS = 64;
 /** The name under which the gateway itself resolves. */
 const GATEWAY_NAME = "gateway";
 
@@ -45,8 +54,61 @@ export function serverSizes(config: ServerConfig): SharedSizes {
       peers,
       remotes: powerOfTwo(Math.max(8, capacity * REMOTES_PER_MAPPING)),
     },
+    redirects: tcpPolicy(config) === "proxy"
+      ? {
+        capacity: Math.min(
+          MAX_REDIRECTS,
+          config.forward.tcpProxy.maxConnections + RESTING_CONNECTIONS,
+        ),
+        peers,
+        generations: PROXY_GENERATIONS,
+        seed: crypto.getRandomValues(new Int32Array(1))[0],
+      }
+      : undefined,
     ringBytes: RING_BYTES,
   };
+}
+
+/** What becomes of TCP: without a TUN adapter the system's stack can't be had. */
+export function tcpPolicy(config: ServerConfig): GatewayConfig["tcp"] {
+  const { interface: tunnel, forward } = config;
+  return forward.tcp === "proxy" && tunnel.tun === "none"
+    ? "reject"
+    : forward.tcp;
+}
+
+/** The TCP proxy; undefined where there is none. */
+export function serverTcpProxy(
+  config: ServerConfig,
+): TunnelRelayOptions | undefined {
+  if (tcpPolicy(config) !== "proxy") return undefined;
+  const { interface: tunnel, forward: { tcpProxy } } = config;
+  const find = (family: 4 | 6) => {
+    const isInside = tunnel.addresses.some((own) => own.family === family);
+    const prefix = tcpProxy.prefixes.find((one) => one.family === family);
+    return isInside && prefix !== undefined ? proxyAddress(prefix) : undefined;
+  };
+  return {
+    addresses: { ipv4: find(4), ipv6: find(6) },
+    dialer: { kind: "direct" },
+    limits: {
+      ...DEFAULT_RELAY_LIMITS,
+      connections: tcpProxy.maxConnections,
+      connectTimeoutMs: tcpProxy.connectTimeoutMs,
+      idleTimeoutMs: tcpProxy.idleTimeoutMs,
+    },
+    engine: {
+      establishedTimeoutMs: tcpProxy.idleTimeoutMs,
+      transitoryTimeoutMs: TCP_RELAY_DEFAULTS.transitoryTimeoutMs,
+      maxConnectionsPerPeer: tcpProxy.maxConnectionsPerPeer,
+      maxDialingPerPeer: tcpProxy.maxDialingPerPeer,
+    },
+  };
+}
+
+/** The proxy's own address in its prefix: the first that a host may have. */
+function proxyAddress(prefix: Prefix): Prefix {
+  return { ...prefix, words: addressWords(hostRange(prefix).first) };
 }
 
 /**
@@ -67,7 +129,7 @@ export function serverGateway(
     outsideAddresses: addressColumn(hostAddresses),
     mtu: tunnel.mtu,
     host: tunnel.tun === "none" ? "absent" : forward.host,
-    tcp: forward.tcp,
+    tcp: tcpPolicy(config),
     udp: forward.udp.policy === "allow" ? "nat" : "drop",
     icmp: forward.icmp.policy === "allow" ? "nat" : "drop",
     ipv6: forward.ipv6,
@@ -90,11 +152,13 @@ export function serverInterface(
     name: tunnel.name,
     mtu: tunnel.mtu,
     up: true,
-    addresses: tunnel.addresses.map(({ words, length, family }) => ({
-      words: Int32Array.from(words),
-      prefixLength: length,
-      family,
-    })),
+    addresses: [
+      ...tunnel.addresses.map(interfaceAddress),
+      ...proxyAddresses(config).map((prefix) => ({
+        ...interfaceAddress(prefix),
+        use: "listen-only" as const,
+      })),
+    ],
     routes: config.peers.flatMap((peer) => peer.allowedIps)
       .filter((prefix) => !isDefault(prefix))
       .map(({ words, length, family }) => ({
@@ -103,6 +167,16 @@ export function serverInterface(
         family,
       })),
   };
+}
+
+function proxyAddresses(config: ServerConfig): Prefix[] {
+  const { ipv4, ipv6 } = serverTcpProxy(config)?.addresses ?? {};
+  return [ipv4, ipv6].flatMap((prefix) => prefix ?? []);
+}
+
+function interfaceAddress(prefix: Prefix): InterfaceAddress {
+  const { words, length, family } = prefix;
+  return { words: Int32Array.from(words), prefixLength: length, family };
 }
 
 /**

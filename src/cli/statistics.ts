@@ -3,9 +3,11 @@ import {
   type CountersSnapshot,
   sumCounters,
 } from "../core/columns/counters.ts";
+import { RelayCount } from "../datapath/relay/relay_counters.ts";
 import type { Attended } from "./attend.ts";
 import type { StatusSnapshot } from "./status_line.ts";
 import type { TunnelProcess } from "./tunnel_process.ts";
+import { formatRelay } from "./relay_statistics.ts";
 import { formatBytes, formatCount } from "./units.ts";
 
 /** A peer without a handshake for this long has no session (REJECT_AFTER_TIME). */
@@ -48,6 +50,7 @@ export function statusSnapshot(
     sentPackets: traffic.ToTunnel.packets,
     sentBytes: traffic.ToTunnel.bytes,
     drops: Object.values(drops).reduce((sum, count) => sum + count, 0),
+    connections: tunnel.relayCounters?.get(RelayCount.Open),
     uptimeMs: time - startedAt,
   };
 }
@@ -55,7 +58,7 @@ export function statusSnapshot(
 /** All figures, a line each; drops as `drops: REASON N`. */
 export function formatStatistics(tunnel: TunnelProcess): string[] {
   const { traffic, drops } = tunnelCounters(tunnel);
-  const { device, tables } = tunnel;
+  const { device, tables, relayCounters } = tunnel;
   const flows = ([
     ["from peers", traffic.FromTunnel],
     ["to peers", traffic.ToTunnel],
@@ -73,6 +76,7 @@ export function formatStatistics(tunnel: TunnelProcess): string[] {
   return [
     ...flows,
     ...(tables.nat === undefined ? [] : [`mappings: ${tables.nat.size}`]),
+    ...(relayCounters === undefined ? [] : formatRelay(relayCounters)),
     `handshakes: ${handshakes.join(", ") || "none"}`,
     ...Object.entries(drops).map(([reason, count]) =>
       `drops: ${reason} ${count}`

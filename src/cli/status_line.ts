@@ -18,6 +18,8 @@ export interface StatusSnapshot {
   readonly sentPackets: number;
   readonly sentBytes: number;
   readonly drops: number;
+  /** TCP connections open through the proxy; undefined where there is none. */
+  readonly connections?: number;
   readonly uptimeMs: number;
 }
 
@@ -64,6 +66,9 @@ export function formatStatus(
     `out ${bits("sentBytes")} ${formatBytes(now.sentBytes)} ${
       formatCount(now.sentPackets)
     } packets`,
+    ...(now.connections === undefined
+      ? []
+      : [`tcp ${formatCount(now.connections)}`]),
     `drops ${formatCount(now.drops)}${
       newDrops > 0 ? ` (+${formatCount(newDrops)})` : ""
     }`,

@@ -27,16 +27,24 @@ import {
   type SharedTables,
   Thread,
 } from "../datapath/shared_state.ts";
+import type { RelayCounters } from "../datapath/relay/relay_counters.ts";
 import type { Platform } from "../io/platform.ts";
 import type {
   CreatedTun,
   HostNetwork,
   InterfaceConfig,
+  NetworkWarning,
   OpenedOutside,
   OpenedTunnelSocket,
 } from "../io/ports.ts";
 import type { EngineSetup } from "./pump.ts";
 import { PumpWorkers } from "./pump_workers.ts";
+import type { RelayProcess } from "./relay_process.ts";
+import {
+  openTunnelRelay,
+  startTunnelRelay,
+  type TunnelRelayOptions,
+} from "./tunnel_relay.ts";
 import { planWorkers, type WorkerChoice } from "./worker_plan.ts";
 
 /** What a tunnel is made of. */
@@ -58,6 +66,8 @@ export interface TunnelOptions {
   readonly egressIndex?: number;
   /** The host's interface; undefined runs without one. */
   readonly interface: InterfaceConfig | undefined;
+  /** The TCP proxy, where the engine has that policy. */
+  readonly relay?: TunnelRelayOptions;
   /** Whether dropped packets are told to `onDrop`. */
   readonly trace: boolean;
   readonly events: TunnelEvents;
@@ -78,6 +88,8 @@ export interface TunnelEvents {
 /** Bytes of the control thread's own arena. */
 const CONTROL_ARENA = 1 << 18;
 const CONTROL_MESSAGE = 70_000;
+/** How long resets of connections have to get out at the end, in ms. */
+const RESET_LINGER_MS = 50;
 const NO_BYTES = new Uint8Array(0);
 
 /** A started tunnel. */
@@ -95,6 +107,8 @@ export class TunnelProcess implements AsyncDisposable {
   readonly #outside: OpenedOutside | undefined;
   readonly #shared: SharedState;
   readonly #workers: PumpWorkers;
+  readonly #relay: RelayProcess | undefined;
+  #interfaceWarnings: readonly NetworkWarning[] = [];
   #stopping = false;
 
   /**
@@ -126,6 +140,12 @@ export class TunnelProcess implements AsyncDisposable {
       new PumpWorkers(platform, planWorkers(options.workers, cores)),
     );
     this.#tun = this.#openInterface(guard);
+    this.#relay = options.relay && this.#tun && own(
+      openTunnelRelay(platform, options.relay, {
+        interfaceName: this.#tun.name,
+        warnings: this.#interfaceWarnings,
+      }),
+    );
     this.#outside = options.sizes.nat && own(platform.openOutside({
       poller: this.#workers.sealing.poller.descriptor,
       wake: this.#workers.sealing.wake.descriptor,
@@ -150,6 +170,7 @@ export class TunnelProcess implements AsyncDisposable {
       rings: [
         this.tables.rings[Thread.OpenPump],
         this.tables.rings[Thread.SealPump],
+        this.tables.rings[Thread.Relay],
       ],
       bell: this.tables.bell,
       sender,
@@ -175,6 +196,11 @@ export class TunnelProcess implements AsyncDisposable {
   /** How echo goes out; undefined where nothing is translated. */
   get echo(): OpenedOutside["echo"] | undefined {
     return this.#outside?.echo;
+  }
+
+  /** What the TCP proxy has counted; undefined where there is none. */
+  get relayCounters(): RelayCounters | undefined {
+    return this.#relay?.counters;
   }
 
   /** The interface's name; undefined where there is none. */
@@ -210,6 +236,11 @@ export class TunnelProcess implements AsyncDisposable {
     if (this.#stopping) return;
     this.#stopping = true;
     this.control.stop();
+    if (this.#relay !== undefined) {
+      await this.#relay.end();
+      // The pumps still carry the resets of its connections to the clients.
+      await new Promise((resolve) => setTimeout(resolve, RESET_LINGER_MS));
+    }
     Atomics.store(this.tables.stop, 0, 1);
     await this.#workers.end();
     this.#resources.dispose();
@@ -223,7 +254,8 @@ export class TunnelProcess implements AsyncDisposable {
       offload: "segments",
     }));
     guard.defer(() => network.reset());
-    for (const warning of network.apply(config)) {
+    this.#interfaceWarnings = network.apply(config);
+    for (const warning of this.#interfaceWarnings) {
       events.onWarning(
         `interface ${warning.interface} has no IPv6 (${warning.reason}): ` +
           `left out ${warning.omitted.join(", ")}`,
@@ -269,8 +301,9 @@ export class TunnelProcess implements AsyncDisposable {
   }
 
   #startWorkers(): void {
-    const { engine, crypto, mtu, timers, trace, events } = this.#options;
+    const { crypto, mtu, timers, trace, events } = this.#options;
     const tun = this.#tun;
+    const engine = this.#engine();
     this.#workers.start({
       shared: this.#shared,
       engine,
@@ -289,6 +322,34 @@ export class TunnelProcess implements AsyncDisposable {
       },
       tunnel: this.#tunnel(),
       outside: this.#outside?.shared,
+      relayWake: this.#relay?.wake.descriptor,
     }, (message) => events.onFailure(message));
+    this.#startRelay();
+  }
+
+  /** The engine, told where the TCP proxy listens. */
+  #engine(): EngineSetup {
+    const { engine, relay } = this.#options;
+    if (engine.kind !== "gateway" || relay === undefined) return engine;
+    if (this.#relay === undefined) return engine;
+    const ends = { ...relay.engine, ...this.#relay.ends };
+    return { kind: "gateway", config: { ...engine.config, relay: ends } };
+  }
+
+  #startRelay(): void {
+    const { engine, relay, events } = this.#options;
+    const tun = this.#tun;
+    if (relay === undefined || tun === undefined) return;
+    if (this.#relay === undefined || engine.kind !== "gateway") return;
+    startTunnelRelay(this.#relay, relay, {
+      tun,
+      shared: this.#shared,
+      tables: this.tables,
+      gateway: engine.config,
+      events: {
+        onFailure: (message) => events.onFailure(message),
+        onLine: (line) => events.onWarning(line),
+      },
+    });
   }
 }

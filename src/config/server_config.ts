@@ -42,9 +42,21 @@ export interface UdpForwardConfig {
   readonly maxMappingsPerPeer: number;
 }
 
+/** TCP to the outside by proxy. */
+export interface TcpProxyConfig {
+  /** At most one of each family. */
+  readonly prefixes: readonly Prefix[];
+  readonly maxConnections: number;
+  readonly maxConnectionsPerPeer: number;
+  readonly maxDialingPerPeer: number;
+  readonly connectTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
 /** What goes to the outside, and how. */
 export interface ForwardConfig {
-  readonly tcp: "drop" | "reject";
+  readonly tcp: ServerDocument["forward"]["tcp"];
+  readonly tcpProxy: TcpProxyConfig;
   readonly udp: UdpForwardConfig;
   readonly icmp: {
     readonly policy: "allow" | "drop";
@@ -110,6 +122,7 @@ export function resolveServerConfig(
     interface: resolveInterface(document.interface, privateKey),
     forward: {
       tcp: forward.tcp,
+      tcpProxy: resolveTcpProxy(forward.tcpProxy),
       udp: resolveUdp(forward.udp),
       icmp: {
         policy: forward.icmp.policy,
@@ -163,6 +176,19 @@ function resolveInterface(
     privateKey,
     publicKey: publicKeyOf(privateKey),
     amnezia: document.amnezia && amneziaParameters(document.amnezia),
+  };
+}
+
+function resolveTcpProxy(
+  document: ServerDocument["forward"]["tcpProxy"],
+): TcpProxyConfig {
+  return {
+    prefixes: document.prefixes.map((text) => sure(readPrefix(text))),
+    maxConnections: document.maxConnections,
+    maxConnectionsPerPeer: document.maxConnectionsPerPeer,
+    maxDialingPerPeer: document.maxDialingPerPeer,
+    connectTimeoutMs: milliseconds(document.connectTimeout),
+    idleTimeoutMs: milliseconds(document.idleTimeout),
   };
 }
 

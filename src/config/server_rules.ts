@@ -25,9 +25,11 @@ import {
   valueAt,
 } from "./raw_document.ts";
 import { parsePortRange } from "./server_config.ts";
+import { checkTcpProxy } from "./tcp_proxy_rules.ts";
 
 const LEAST_MAPPING_MS = 120_000;
 const LEAST_ECHO_MS = 60_000;
+const LEAST_TCP_MS = (2 * 60 + 4) * 60_000;
 const LEAST_IPV6_MTU = 1280;
 
 /**
@@ -48,6 +50,7 @@ export function checkServerRules(
   checkInterface(raw, problems);
   checkAddresses(addresses, problems);
   checkForward(raw, problems);
+  checkTcpProxy(raw, problems);
   checkDns(raw, problems);
   checkPeerIdentities(raw, gatewayKey, problems);
   checkPeerPrefixes(raw, addresses, problems);
@@ -192,6 +195,13 @@ function checkForward(raw: unknown, problems: RuleProblem[]): void {
     ["forward", "icmp", "timeout"],
     LEAST_ECHO_MS,
     "RFC 5508",
+  );
+  warnBelow(
+    raw,
+    problems,
+    ["forward", "tcpProxy", "idleTimeout"],
+    LEAST_TCP_MS,
+    "RFC 5382",
   );
 }
 

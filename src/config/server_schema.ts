@@ -11,6 +11,7 @@ import { DURATION_PATTERN, parseDuration } from "./duration.ts";
 import { parseHostPort } from "./endpoint.ts";
 import { KEY_PATTERN } from "./keys.ts";
 import { readInterfaceAddress, readPrefix } from "./prefix.ts";
+import { DEFAULT_PROXY_PREFIXES } from "./tcp_proxy_rules.ts";
 import { parseIpv4 } from "../core/wire/address.ts";
 
 /** A peer's name: one DNS label, because `NAME.sluice` resolves. */
@@ -18,6 +19,9 @@ export const PEER_NAME_PATTERN: RegExp =
   /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 const INTERFACE_NAME_PATTERN = /^(?!\.{1,2}$)[A-Za-z0-9_=+.-]{1,15}$/;
 const PORT_RANGE_PATTERN = /^\d{1,5}-\d{1,5}$/;
+
+/** Half of the ports that connections to the proxy can come from. */
+const MAX_CONNECTIONS = 32_256;
 
 const KEY_HELP =
   "not a WireGuard key: it must be 32 bytes in base64 (44 characters that end in =)";
@@ -186,14 +190,46 @@ const udpSchema = z.strictObject({
     .default(4096),
 });
 
+const tcpProxySchema = z.strictObject({
+  prefixes: z.array(
+    z.string().refine(
+      (text) => readPrefix(text) !== undefined,
+      "not a prefix: write 198.18.254.0/24 or fd73:6c75:6963:6500::/120",
+    ),
+  ).min(1, "needs at least one prefix").max(2)
+    .default([...DEFAULT_PROXY_PREFIXES]).meta({
+      description:
+        "Addresses on the TUN adapter for the proxy's own use, one prefix for each family; nobody else may need them.",
+    }),
+  maxConnections: count(
+    1,
+    MAX_CONNECTIONS,
+    "Connections at once, of all peers; each is two sockets.",
+  ).default(16_384),
+  maxConnectionsPerPeer: count(
+    1,
+    MAX_CONNECTIONS,
+    "Connections at once of one peer.",
+  ).default(4096),
+  maxDialingPerPeer: count(
+    1,
+    MAX_CONNECTIONS,
+    "Connections of one peer that wait for the other end to answer.",
+  ).default(256),
+  connectTimeout: duration("How long the other end may take to answer.")
+    .default("30s"),
+  idleTimeout: duration(
+    "How long an idle connection lives (RFC 5382: at least 2h4m).",
+  ).default("2h4m"),
+});
+
 const forwardSchema = z.strictObject({
-  tcp: z.enum(["drop", "reject"], {
-    error: (issue) =>
-      issue.input === "proxy"
-        ? "proxy comes in a later version; use drop or reject"
-        : undefined,
-  }).default("reject").meta({
-    description: "TCP to the outside: drop silently, or reject with a RST.",
+  tcp: z.enum(["proxy", "reject", "drop"]).default("proxy").meta({
+    description:
+      "TCP to the outside: proxy connects from this host for the client, reject answers with a RST, drop says nothing. proxy needs a TUN adapter; without one it is reject.",
+  }),
+  tcpProxy: tcpProxySchema.prefault({}).meta({
+    description: "How tcp: proxy works.",
   }),
   udp: udpSchema.prefault({}).meta({ description: "UDP to the outside." }),
   icmp: z.strictObject({

@@ -326,7 +326,7 @@ Deno.test("a bad config: every problem with its place, exit code 2", async () =>
   await withFolder(async (cwd) => {
     await Deno.writeTextFile(
       join(cwd, "server.yaml"),
-      "interface:\n  privatekey: x\n  mtu: big\nforward:\n  tcp: proxy\n",
+      "interface:\n  privatekey: x\n  mtu: big\nforward:\n  tcp: nat\n",
       { mode: 0o600 },
     );
     const [list, add] = await Promise.all([
@@ -337,7 +337,7 @@ Deno.test("a bad config: every problem with its place, exit code 2", async () =>
       `error: server.yaml:1:1: interface: needs privateKey or privateKeyFile; sluice genkey makes a key
 error: server.yaml:2:3: interface.privatekey: unknown key; did you mean privateKey?
 error: server.yaml:3:8: interface.mtu: must be a whole number, not "big"
-error: server.yaml:5:8: forward.tcp: proxy comes in a later version; use drop or reject
+error: server.yaml:5:8: forward.tcp: must be proxy or reject or drop, not "nat"
 4 problems; nothing was done
 `;
     for (const result of [list, add]) {

@@ -67,7 +67,15 @@ Deno.test("a key is enough; everything else has a default", () => {
   assert.equal(formatKey(config.interface.publicKey), GATEWAY_KEY);
   assert.equal(config.interface.amnezia, undefined);
   assert.deepEqual(config.forward, {
-    tcp: "reject",
+    tcp: "proxy",
+    tcpProxy: {
+      prefixes: config.forward.tcpProxy.prefixes,
+      maxConnections: 16_384,
+      maxConnectionsPerPeer: 4096,
+      maxDialingPerPeer: 256,
+      connectTimeoutMs: 30_000,
+      idleTimeoutMs: 7_440_000,
+    },
     udp: {
       policy: "allow",
       firstPort: 1024,
@@ -81,6 +89,10 @@ Deno.test("a key is enough; everything else has a default", () => {
     ipv6: "nat",
     host: "allow",
   });
+  assert.deepEqual(config.forward.tcpProxy.prefixes.map(formatPrefix), [
+    "198.18.254.0/24",
+    "fd73:6c75:6963:6500::/120",
+  ]);
   assert.equal(config.dns.listen, true);
   assert.deepEqual(config.dns.upstreams.map(({ port }) => port), [53, 53]);
   assert.equal(config.dns.timeoutMs, 2000);
@@ -103,6 +115,7 @@ interface:
   amnezia: { jc: 4, jmin: 10, jmax: 50, s1: 15, s2: 16, h1: 5-9, h2: 10, h3: 11, h4: "12", i1: <b 0xff><t> }
 forward:
   tcp: drop
+  tcpProxy: { prefixes: [100.64.9.0/25], maxConnections: 20, maxConnectionsPerPeer: 7, maxDialingPerPeer: 2, connectTimeout: 5s, idleTimeout: 3h }
   udp: { policy: drop, ports: 2000-3000, mappingTimeout: 2m, filtering: address-dependent, maxMappings: 9, maxMappingsPerPeer: 3 }
   icmp: { policy: drop, timeout: 90 }
   ipv6: refuse
@@ -133,6 +146,16 @@ datapath: { crypto: wasm }
   assert.deepEqual(config.interface.amnezia?.H4, { first: 12, last: 12 });
   assert.equal(config.interface.amnezia?.I1, "<b 0xff><t>");
   assert.equal(config.interface.amnezia?.S3, 0);
+  assert.equal(config.forward.tcp, "drop");
+  const { prefixes, ...proxy } = config.forward.tcpProxy;
+  assert.deepEqual(prefixes.map(formatPrefix), ["100.64.9.0/25"]);
+  assert.deepEqual(proxy, {
+    maxConnections: 20,
+    maxConnectionsPerPeer: 7,
+    maxDialingPerPeer: 2,
+    connectTimeoutMs: 5000,
+    idleTimeoutMs: 10_800_000,
+  });
   assert.deepEqual(config.forward.udp.firstPort, 2000);
   assert.equal(config.forward.icmp.timeoutMs, 90_000);
   assert.deepEqual(config.dns.upstreams.map(({ port }) => port), [
@@ -276,9 +299,35 @@ const BAD: [name: string, text: string, ...problems: string[]][] = [
     '4:9: forward.ipv6: must be nat or refuse, not "natt"; did you mean nat?',
   ],
   [
-    "a policy of later",
-    withHead("forward:", "  tcp: proxy"),
-    "4:8: forward.tcp: proxy comes in a later version; use drop or reject",
+    "no policy",
+    withHead("forward:", "  tcp: nat"),
+    '4:8: forward.tcp: must be proxy or reject or drop, not "nat"',
+  ],
+  [
+    "a proxy prefix that is too small",
+    withHead("forward:", "  tcpProxy: { prefixes: [198.18.254.0/26] }"),
+    "4:26: forward.tcpProxy.prefixes[0]: the prefix /26 is too small; /25 or shorter will do",
+  ],
+  [
+    "two proxy prefixes of a family",
+    withHead(
+      "forward:",
+      "  tcpProxy: { prefixes: [198.18.1.0/24, 198.18.2.0/24] }",
+    ),
+    "4:41: forward.tcpProxy.prefixes[1]: is a second IPv4 prefix; one will do",
+  ],
+  [
+    "a proxy prefix in the tunnel",
+    withHead("forward:", "  tcpProxy: { prefixes: [10.66.0.0/16] }"),
+    "4:26: forward.tcpProxy.prefixes[0]: overlaps 10.66.0.0/24 of the tunnel",
+  ],
+  [
+    "more connections for one than for all",
+    withHead(
+      "forward:",
+      "  tcpProxy: { maxConnections: 10, maxConnectionsPerPeer: 11 }",
+    ),
+    "4:58: forward.tcpProxy.maxConnectionsPerPeer: can't be more than maxConnections (10)",
   ],
   [
     "no boolean",
