@@ -211,7 +211,7 @@ class Siege {
           udpTimeoutMs: 120_000,
           errorsPerSecond: 50,
         },
-        relay: { ...RELAY, maxConnectionsPerPeer: 10, maxDialingPerPeer: 4 },
+        relay: { ...RELAY, maxConnectionsPerPeer: 7, maxDialingPerPeer: 2 },
         ...config,
       },
     });
@@ -408,8 +408,8 @@ class Siege {
     const { nat, sockets, redirects } = this.world;
     assert.ok(redirects.size + redirects.resting <= REDIRECTS);
     for (let peer = 0; peer < PEERS; peer++) {
-      assert.ok(redirects.connectionsOf(peer) <= 10);
-      assert.ok(redirects.dialingOf(peer) <= 4);
+      assert.ok(redirects.connectionsOf(peer) <= 7);
+      assert.ok(redirects.dialingOf(peer) <= 2);
     }
     assert.ok(nat.size <= CAPACITY);
     assert.ok(sockets.live.size <= CAPACITY);
