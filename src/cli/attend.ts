@@ -1,4 +1,5 @@
 /** Stays with what runs: status line, counters on request, its end. */
+import { closeDebugger } from "./close_debugger.ts";
 import type { EndingWatch } from "./ending.ts";
 import { UserError } from "./errors.ts";
 import { logger } from "./log.ts";
@@ -33,10 +34,14 @@ export async function attend<S extends Moment>(
     STATUS_INTERVAL_MS,
   );
   const signals = Deno.build.os !== "windows";
-  if (signals) Deno.addSignalListener(REPORT_SIGNAL, report);
+  const reportBySignal = () => {
+    report();
+    closeDebugger();
+  };
+  if (signals) Deno.addSignalListener(REPORT_SIGNAL, reportBySignal);
   const end = await ending.ended;
   clearInterval(timer);
-  if (signals) Deno.removeSignalListener(REPORT_SIGNAL, report);
+  if (signals) Deno.removeSignalListener(REPORT_SIGNAL, reportBySignal);
   status[Symbol.dispose]();
   report();
   if (end.kind === "failure") throw new UserError(end.message);
