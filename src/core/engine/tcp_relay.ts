@@ -184,7 +184,7 @@ export class TcpRelay {
     }
     redirect.fromRelay(bytes, at, tcpAt, found, form);
     // Had the row become another connection's, it would be mixed from both.
-    if (table.generationOf(found) !== generation) {
+    if (!table.passes(found, generation)) {
       batch.drop(row, DropReason.RelayStray);
       return -1;
     }

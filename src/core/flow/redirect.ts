@@ -24,7 +24,7 @@ import * as tcp from "../wire/tcp.ts";
 import {
   FIRST_PORT,
   generationIn,
-  RedirectState,
+  isPassing,
   type RedirectTable,
   stateIn,
 } from "./redirect_table.ts";
@@ -226,10 +226,7 @@ export class Redirect {
     const row = port - FIRST_PORT;
     if (row < 0 || row >= table.capacity) return -1;
     const word = table.wordOf(row);
-    const state = stateIn(word);
-    if (state !== RedirectState.Open && state !== RedirectState.Closed) {
-      return -1;
-    }
+    if (!isPassing(stateIn(word))) return -1;
     const group = generationIn(word) & (table.generations - 1);
     if (this.#groupOf(words, i) !== group) return -1;
     // Both families have the same ports: the row must be of this one.

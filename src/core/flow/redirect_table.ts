@@ -17,9 +17,9 @@
  * Concurrency: the open worker writes everything but what TcpProgress gives to
  * the seal worker; the relay worker settles. State and generation are one word
  * that changes by Atomics alone: whoever acts on a row names the generation that
- * it means, and a word that has changed refuses it. Another thread that reads a
- * row's columns reads the word before and after: a row that is used again has
- * rested before.
+ * it means, and a word that has changed refuses it. A row's columns change while
+ * its word is Free: another thread that reads them looks at the word before and
+ * after (a seqlock), and finds it changed hardly ever, because rows rest.
  */
 import { ColumnAllocator, type TableBuffer } from "../columns/columns.ts";
 import { TcpProgress } from "./tcp_progress.ts";
@@ -180,6 +180,15 @@ export class RedirectTable {
   /** State and generation at once, for {@linkcode stateIn} and {@linkcode generationIn}. Any thread. */
   wordOf(row: number): number {
     return Atomics.load(this.#word, row);
+  }
+
+  /**
+   * Whether packets of a row's connection pass, in that generation: what was read
+   * of its columns before is right. Any thread.
+   */
+  passes(row: number, generation: number): boolean {
+    const word = Atomics.load(this.#word, row);
+    return generationIn(word) === generation && isPassing(stateIn(word));
   }
 
   /**
@@ -428,6 +437,11 @@ export class RedirectTable {
 /** The state in a word of {@linkcode RedirectTable.wordOf}. */
 export function stateIn(word: number): RedirectState {
   return (word & STATE_MASK) as RedirectState;
+}
+
+/** Whether packets pass in a state. */
+export function isPassing(state: RedirectState): boolean {
+  return state === RedirectState.Open || state === RedirectState.Closed;
 }
 
 /** The generation in a word of {@linkcode RedirectTable.wordOf}. */
