@@ -1,6 +1,8 @@
 /** `sluice server`: the gateway, from its config file to its end. */
 import { Command, Option } from "@commander-js/extra-typings";
 import type { LoadedServerConfig } from "../config/load_server_config.ts";
+import type { ServerConfig } from "../config/server_config.ts";
+import { formatAddress } from "../core/wire/address.ts";
 import { openPlatform } from "../io/platform.ts";
 import {
   DEFAULT_CONFIG,
@@ -11,11 +13,14 @@ import { attend } from "./attend.ts";
 import { EndingWatch } from "./ending.ts";
 import { logger, type LogLevel, setupLog } from "./log.ts";
 import { RunningServer } from "./running_server.ts";
-import { serverAddresses } from "./server_setup.ts";
+import { serverAddresses, serverTcpProxy, tcpPolicy } from "./server_setup.ts";
 import { requireTun, startupError } from "./startup_error.ts";
 import { attendedTunnel } from "./statistics.ts";
 import { openStatusLine } from "./status.ts";
 import { formatStatus } from "./status_line.ts";
+
+/** The client's, and the one to the outside. */
+const SOCKETS_PER_CONNECTION = 2;
 
 /** `sluice server`. */
 export function serverCommand(): Command<[], { config: string }> {
@@ -31,8 +36,9 @@ export function serverCommand(): Command<[], { config: string }> {
       "after",
       `
 Clients reach the internet through this machine: ping, DNS and UDP are
-translated here, without the system's NAT or routing. Ctrl+C ends it and undoes
-what it changed. Changes of peers in the config are taken while it runs.
+translated, TCP is relayed here, without the system's NAT or routing. Ctrl+C
+ends it and undoes what it changed. Changes of peers in the config are taken
+while it runs.
 
 Signals: SIGUSR1 prints all counters; SIGINT and SIGTERM end it.
 Environment: SLUICE_CRYPTO=auto|wasm|libcrypto|noble
@@ -59,7 +65,7 @@ async function run(path: string, logLevel?: LogLevel): Promise<void> {
   if (loaded.config.interface.tun !== "none") {
     requireTun(platform.readPrivileges(), "server");
   }
-  platform.raiseOpenFileLimit();
+  const openFiles = platform.raiseOpenFileLimit();
   const journal = platform.openJournal();
   using network = platform.openHostNetwork(journal);
   for (const line of network.recover()) {
@@ -77,6 +83,7 @@ async function run(path: string, logLevel?: LogLevel): Promise<void> {
   });
   const { tunnel } = server;
   logStart(loaded, server);
+  logTcp(loaded.config, openFiles);
   await attend(attendedTunnel(tunnel), ending, status);
 }
 
@@ -111,5 +118,34 @@ function logStart(loaded: LoadedServerConfig, server: RunningServer): void {
     log.info("no clients yet; add one: sluice peer add NAME -c {path}", {
       path: loaded.path,
     });
+  }
+}
+
+function logTcp(config: ServerConfig, openFiles: number): void {
+  const log = logger("Core");
+  const { forward, interface: tunnel } = config;
+  const proxy = serverTcpProxy(config);
+  if (proxy === undefined) {
+    log.info("TCP to the outside: {policy}{why}", {
+      policy: tcpPolicy(config),
+      why: forward.tcp === "proxy" && tunnel.tun === "none"
+        ? ", because proxy needs a TUN adapter"
+        : "",
+    });
+    return;
+  }
+  log.info("TCP to the outside: by proxy at {addresses}", {
+    addresses: [proxy.addresses.ipv4, proxy.addresses.ipv6]
+      .flatMap((prefix) => prefix ? formatAddress(prefix.words) : [])
+      .join(", "),
+  });
+  const wanted = forward.tcpProxy.maxConnections * SOCKETS_PER_CONNECTION +
+    forward.udp.maxMappings;
+  if (openFiles < wanted) {
+    log.warn(
+      "this process may open {openFiles} files, {wanted} sockets are allowed by " +
+        "forward.tcpProxy.maxConnections and forward.udp.maxMappings",
+      { openFiles, wanted },
+    );
   }
 }

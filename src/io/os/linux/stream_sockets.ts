@@ -176,7 +176,7 @@ class LinuxStreamSockets implements StreamSockets {
 
   takeError(descriptor: number): number {
     const error = this.#options.get(descriptor, SOL.SOCKET, SO.ERROR);
-    return error >= 0 ? -error : -this.#libc.errno();
+    return error >= 0 ? 0 - error : -this.#libc.errno();
   }
 
   peerFinished(descriptor: number): boolean {
