@@ -25,7 +25,7 @@ import type {
   Wake,
 } from "../io/ports.ts";
 import type { PumpReport } from "./pump_worker.ts";
-import { RelayProcess } from "./relay_process.ts";
+import { RelayProcess, type RelayWorkerSetup } from "./relay_process.ts";
 import type { TunRelaySetup } from "./tun2socks_relay_worker.ts";
 import type { Tun2socksOptions } from "./tun2socks_options.ts";
 import {
@@ -143,11 +143,9 @@ export class Tun2socksProcess implements AsyncDisposable {
     if (this.#stopping) return;
     this.#stopping = true;
     clearInterval(this.#traceTimer);
-    // Nothing more comes in, and programs go back to where they went before.
-    this.#parts.network.reset();
-    Atomics.store(this.tables.stop, 0, 1);
-    this.#wake.signal();
-    await Promise.all([this.#relay.end(), this.#endWorker()]);
+    // Its connections' last segments still need the other worker.
+    await this.#relay.end();
+    await this.#endWorker();
     this.#resources.dispose();
   }
 
@@ -164,17 +162,13 @@ export class Tun2socksProcess implements AsyncDisposable {
   #startRelay(): void {
     const { outbound, events } = this.#parts;
     const { sizes, redirects, relayRing } = this.#state;
-    const setup: Omit<
-      TunRelaySetup,
-      "ends" | "counters" | "listeners" | "wake"
-    > = {
+    const setup: RelayWorkerSetup & Pick<TunRelaySetup, "udp"> = {
       limits: RELAY_LIMITS,
       dialer: outbound,
       redirects: { buffer: redirects, options: sizes.redirects },
       ring: { buffer: relayRing, bytes: sizes.relayRingBytes },
       answers: { kind: "host" },
       answerSource: ANSWER_SOURCE,
-      stop: this.tables.stop,
       tun: {
         descriptor: this.#tun.descriptor,
         vnetHeader: this.#tun.offload.vnetHeader,
@@ -222,6 +216,8 @@ export class Tun2socksProcess implements AsyncDisposable {
 
   async #endWorker(): Promise<void> {
     if (this.#running === undefined) return;
+    Atomics.store(this.tables.stop, 0, 1);
+    this.#wake.signal();
     const timeout = Promise.withResolvers<void>();
     const timer = setTimeout(timeout.resolve, STOP_TIMEOUT_MS);
     await Promise.race([this.#running.ended, timeout.promise]);

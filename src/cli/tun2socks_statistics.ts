@@ -2,8 +2,8 @@
 import type { Traffic } from "../core/columns/counters.ts";
 import type { VerdictTraffic } from "../core/columns/verdict_counters.ts";
 import { formatDuration } from "../config/duration.ts";
-import type { RelaySnapshot } from "../datapath/relay/relay_counters.ts";
 import type { Attended } from "./attend.ts";
+import { formatRelay } from "./relay_statistics.ts";
 import type { Moment } from "./status_line.ts";
 import type { Tun2socksProcess } from "./tun2socks_process.ts";
 import { formatBitRate, formatBytes, formatCount } from "./units.ts";
@@ -89,7 +89,7 @@ export function formatStackStatistics(process: Tun2socksProcess): string[] {
     ...verdicts.map((line) =>
       `${line.protocol} ${VERDICT_TEXT[line.verdict]}: ${trafficText(line)}`
     ),
-    ...formatRelayStatistics(relay.snapshot()),
+    ...formatRelay(relay),
     `UDP mappings: ${formatCount(tables.nat.size)}`,
     `UDP sessions: ${formatCount(datagrams.sessionsOpen)} open, ${
       formatCount(datagrams.sessionsOpened)
@@ -109,32 +109,6 @@ export function formatStackStatistics(process: Tun2socksProcess): string[] {
     ...Object.entries({ ...drops, ...udp.drops() }).map(([reason, count]) =>
       `drops: ${reason} ${formatCount(count)}`
     ),
-  ];
-}
-
-/** What became of TCP connections, a line each. */
-export function formatRelayStatistics(relay: RelaySnapshot): string[] {
-  const { counts, failures } = relay;
-  const rest = ([
-    ["finished", counts.Finished],
-    ["reset", counts.Reset],
-    ["idle", counts.Idle],
-    ["abandoned", counts.Abandoned],
-    ["not accepted", counts.NotAccepted],
-    ["over the limit", counts.Limited],
-    ["strays", counts.Strays],
-  ] as const).filter(([, count]) => count > 0)
-    .map(([name, count]) => `, ${formatCount(count)} ${name}`);
-  const failed = Object.entries(failures)
-    .map(([kind, count]) => `${formatCount(count)} ${kind}`);
-  return [
-    `TCP connections: ${formatCount(counts.Open)} open, ${
-      formatCount(counts.Dialing + counts.Entering)
-    } being made, ${formatCount(counts.Opened)} opened${rest.join("")}`,
-    `TCP payload: out ${formatBytes(counts.BytesOut)}, in ${
-      formatBytes(counts.BytesIn)
-    }`,
-    `TCP connections failed: ${failed.join(", ") || "none"}`,
   ];
 }
 
