@@ -172,7 +172,7 @@ export class RelayWorld {
     const port = redirects.remotePort[row];
     this.dials.push(dial);
     const delay = port === Server.Silent
-      ? 5000
+      ? 12_000
       : this.clock.random.unit() * 400;
     this.clock.at(this.clock.now + delay, () => {
       this.dials = this.dials.filter((one) => one !== dial);

@@ -714,6 +714,27 @@ Deno.test("an abandon that finds no room is said later, and no row used before",
   assert.equal(third.syn().verdict, "ToRelay");
 });
 
+Deno.test("a row rests two seconds, so that its port comes back after the kernel's TIME_WAIT", () => {
+  const world = proxy();
+  const [family] = FAMILIES;
+  const seen = new Map<string, number>();
+  const rows = new Set<number>();
+  let shortest = Infinity;
+  for (let isn = 0; isn < 400; isn++) {
+    const talk = new Talk(world, family, { isn }).open();
+    const ends = `${talk.row} ${talk.generation % 64}`;
+    shortest = Math.min(shortest, world.now - (seen.get(ends) ?? -Infinity));
+    rows.add(talk.row);
+    talk.send({ flags: FIN | ACK });
+    talk.kernel({ flags: FIN | ACK, ack: isn + 2 });
+    talk.send({ flags: ACK, seq: isn + 2, ack: 5002 });
+    seen.set(ends, world.now);
+    world.pass(1000);
+  }
+  assert.ok(shortest >= 2 * 64_000, `${shortest} ms`);
+  assert.ok(rows.size <= 4, "no more rows than it takes");
+});
+
 Deno.test("a dial that could not be handed over is forgotten", () => {
   const world = proxy();
   const talk = new Talk(world, FAMILIES[0]);
@@ -727,6 +748,33 @@ Deno.test("a dial that could not be handed over is forgotten", () => {
   assert.deepEqual(world.relay.abandoned, []);
   assert.equal(talk.syn().verdict, "ToRelay");
 });
+
+for (const how of ["ended", "another's"] as const) {
+  Deno.test(`a row that is ${how} while its packet is rewritten lets it not pass`, () => {
+    const world = proxy();
+    const talk = new Talk(world, FAMILIES[0]).open();
+    const { redirects } = world;
+    const { remotePort } = redirects;
+    // In the middle: the seal worker reads, the open worker goes on.
+    Object.defineProperty(redirects, "remotePort", {
+      configurable: true,
+      get: () => {
+        Object.defineProperty(redirects, "remotePort", { value: remotePort });
+        redirects.forget(talk.row, world.now);
+        if (how === "ended") return remotePort;
+        redirects.rested(Infinity);
+        redirects.release();
+        const words = addressWords("10.8.0.3");
+        const row = redirects.take();
+        redirects.begin(row, words, 1, words, 2, 1, 0, world.now);
+        redirects.settle(row, redirects.generationOf(row), RedirectState.Open);
+        return remotePort;
+      },
+    });
+    const seen = talk.kernel({ flags: ACK, data: [1] });
+    assert.deepEqual(verdicts([seen]), [["Drop", "relay stray"]]);
+  });
+}
 
 Deno.test("gateways that take turns share every connection", () => {
   const world = proxy();
