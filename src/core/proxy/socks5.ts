@@ -67,8 +67,9 @@ export interface Socks5Credentials {
 /** One handshake. */
 export interface Socks5Options {
   /**
-   * For `udp-associate` the address that our datagrams will come from:
-   * all zero where it is not known.
+   * For `udp-associate` the address that our datagrams will come from; where it
+   * is not known 0.0.0.0 or ::, as the connection to the proxy: some give their
+   * relay an address of that family.
    */
   readonly target: ProxyTarget;
   /** `connect` where left out. */
@@ -294,9 +295,7 @@ function encodeAddress({ name, words }: ProxyTarget): Uint8Array<ArrayBuffer> {
     const text = new TextEncoder().encode(name);
     return Uint8Array.of(AddressType.Name, text.length, ...text);
   }
-  // The unspecified address of an association is written as 0.0.0.0.
-  const unknown = (words[0] | words[1] | words[2] | words[3]) === 0;
-  if (unknown || isMappedIpv4(words)) {
+  if (isMappedIpv4(words)) {
     const bytes = new Uint8Array(5);
     bytes[0] = AddressType.Ipv4;
     writeU32be(bytes, 1, words[3]);

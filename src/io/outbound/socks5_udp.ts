@@ -39,7 +39,11 @@ import { EXCHANGE_ROOM, HandshakeExchange } from "./handshake_exchange.ts";
 /** What is needed to reach the proxy. */
 export type Socks5UdpSetup = Extract<DialerSetup, { kind: "socks5" }>;
 
-const UNKNOWN_SOURCE = { words: new Int32Array(4), port: 0 } as const;
+/** Where our datagrams will come from is not known: 0.0.0.0 or ::. */
+const UNKNOWN_SOURCE = {
+  ipv4: { words: Int32Array.of(0, 0, 0xffff, 0), port: 0 },
+  ipv6: { words: new Int32Array(4), port: 0 },
+} as const;
 
 /** What all associations of a carrier use, one at a time. */
 interface Shared {
@@ -108,7 +112,7 @@ class Socks5Association implements UdpAssociation {
     const { proxy, credentials, origin } = shared.setup;
     this.#handshake = new Socks5Handshake({
       command: "udp-associate",
-      target: UNKNOWN_SOURCE,
+      target: UNKNOWN_SOURCE[isMappedIpv4(proxy.words) ? "ipv4" : "ipv6"],
       credentials,
     });
     this.control = shared.sockets.connect(proxy.words, proxy.port, origin);

@@ -41,6 +41,14 @@ Deno.test("socks5: a connection without authentication, byte by byte", () => {
   assert.equal(handshake.state, "established");
   assert.equal(formatAddress(handshake.bound), "192.0.2.7");
   assert.equal(handshake.boundPort, 8080);
+  const by6 = start({
+    command: "udp-associate",
+    target: { words: new Int32Array(4), port: 0 },
+  });
+  assert.deepEqual(
+    converse(by6, [NONE, OPEN_4])[1],
+    Uint8Array.of(5, 3, 0, 4, ...new Array(18).fill(0)),
+  );
 });
 
 Deno.test("socks5: user and password, IPv6 and names", () => {
@@ -78,7 +86,7 @@ Deno.test("socks5: with credentials a proxy may still want none", () => {
 Deno.test("socks5: an association asks from anywhere and tells the relay", () => {
   const handshake = start({
     command: "udp-associate",
-    target: { words: new Int32Array(4), port: 0 },
+    target: { words: Int32Array.of(0, 0, 0xffff, 0), port: 0 },
   });
   const sent = converse(handshake, [NONE, OPEN_4]);
   assert.deepEqual(sent[1], bytes("05 03 00 01 00 00 00 00 00 00"));
