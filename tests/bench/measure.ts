@@ -5,9 +5,12 @@ import { quantile } from "./statistics.ts";
 
 const IPERF_PORT = 5201;
 
+/** Where load goes from and to. */
+export type Ends = Pick<Contender, "client" | "server" | "address">;
+
 /** Sends by iperf3 and gives its report. */
 async function iperf(
-  { client, server, address }: Contender,
+  { client, server, address }: Ends,
   seconds: number,
   args: readonly string[],
   // deno-lint-ignore no-explicit-any -- iperf3's report, read by the callers
@@ -34,14 +37,18 @@ async function iperf(
   return report.end;
 }
 
-/** TCP from client to server, in Gbit/s as received. */
+/** TCP from client to server, or back, in Gbit/s as received. */
 export async function tcpThroughput(
-  contender: Contender,
-  options: { readonly seconds: number; readonly streams: number },
+  ends: Ends,
+  options: {
+    readonly seconds: number;
+    readonly streams: number;
+    readonly from?: "client" | "server";
+  },
 ): Promise<number> {
-  const end = await iperf(contender, options.seconds, [
-    "--parallel",
-    String(options.streams),
+  const end = await iperf(ends, options.seconds, [
+    ...["--parallel", String(options.streams)],
+    ...(options.from === "server" ? ["--reverse"] : []),
   ]);
   return end.sum_received.bits_per_second / 1e9;
 }
@@ -94,9 +101,23 @@ export async function pingTimesUnderLoad(
 
 /** Resident memory of the server end in MB. */
 export async function residentMegabytes(
-  { process }: Contender,
+  { process }: Pick<Contender, "process">,
 ): Promise<number> {
   if (!process) return NaN;
   const status = await Deno.readTextFile(`/proc/${process.pid}/status`);
   return Number(status.match(/^VmRSS:\s+([0-9]+) kB$/m)![1]) / 1024;
 }
+
+/** User and system time of all of a process's threads so far, in ms. */
+export async function cpuTimeMs(
+  { process }: Pick<Contender, "process">,
+): Promise<number> {
+  if (!process) return NaN;
+  const text = await Deno.readTextFile(`/proc/${process.pid}/stat`);
+  // The name in parentheses may hold blanks; utime is the 12th field after it.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 1000 / TICKS_PER_SECOND;
+}
+
+/** USER_HZ, the same on all of Linux's machines. */
+const TICKS_PER_SECOND = 100;

@@ -37,13 +37,15 @@ function formatRow(row: Series, names: readonly string[]): string[] {
   const values = names.map((name) => row.values.get(name) ?? []);
   const ratios = values.slice(1).map((ours) => {
     const ratio = medianRatio(ours, values[0]);
+    // Nothing of its own to measure, or nothing happened at all.
+    if (Number.isNaN(ratio)) return "";
     const good = row.better === "more" ? ratio >= 1 : ratio <= 1;
     return `${ratio.toFixed(2)}${good ? "" : " (worse)"}`;
   });
   return [
     row.name,
     row.unit,
-    ...values.map((all) => describe(all, digits)),
+    ...values.map((all) => all.some(Number.isNaN) ? "" : describe(all, digits)),
     ...ratios,
   ];
 }

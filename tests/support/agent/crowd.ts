@@ -109,6 +109,8 @@ export async function crowdShort(
     readonly answerBytes: number;
     /** At most so many a second; as many as possible where left out. */
     readonly perSecond?: number;
+    /** How long to wait for begun ones at the end, in ms. */
+    readonly patienceMs?: number;
   },
 ): Promise<ShortCount> {
   const loop = socketLoop();
@@ -172,7 +174,7 @@ export async function crowdShort(
   const clock = setInterval(fill, 1);
   const limit = setTimeout(
     () => over.resolve(),
-    argument.seconds * 1000 + CONNECT_TIMEOUT_MS,
+    argument.seconds * 1000 + (argument.patienceMs ?? CONNECT_TIMEOUT_MS),
   );
   await over.promise;
   clearInterval(clock);
