@@ -137,8 +137,10 @@ async function run(flags: Tun2socksFlags, level: LogLevel): Promise<void> {
   }).catch((error) => {
     throw startupError(error, "tun2socks");
   });
+  // Whoever reads that it is up may ask for the counters at once.
+  const attending = attend(attendedStack(stack), ending, status);
   logStart(options, stack);
-  await attend(attendedStack(stack), ending, status);
+  await attending;
 }
 
 async function resolve(options: Tun2socksOptions): Promise<DialerSetup> {
