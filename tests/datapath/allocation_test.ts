@@ -48,7 +48,7 @@ Deno.test("steady state allocates nothing per packet", async () => {
   const [control, ...cases] = lines.map((line): Measured => JSON.parse(line));
   assert.equal(control.name, "control");
   assert.ok(control.perPacket >= 16, "what allocates is seen to");
-  assert.equal(cases.length, 22);
+  assert.equal(cases.length, 26);
   for (const { name, perPacket, missing } of cases) {
     assert.equal(missing, 0, `${name}: packets went elsewhere`);
     const limit = LIMITS[name] ?? LIMIT;

@@ -1,6 +1,7 @@
 /** Steady state allocates nothing per packet: the heap stands still while packets pass. */
 import assert from "node:assert/strict";
 import { getHeapStatistics } from "node:v8";
+import { RedirectState } from "../../../src/core/flow/redirect_table.ts";
 import { Verdict } from "../../../src/core/columns/verdict.ts";
 import {
   addressWords,
@@ -8,6 +9,7 @@ import {
   pattern,
   udpPacket,
 } from "../flow/packets.ts";
+import { ACK, segment, SYN } from "../flow/segments.ts";
 import { World } from "./world.ts";
 
 const ROUNDS = 31;
@@ -121,3 +123,64 @@ Deno.test("peer to peer, echo and host packets allocate nothing", () => {
   });
   assert.ok(found < 1, `${found} bytes per packet`);
 });
+
+for (const family of [4, 6] as const) {
+  Deno.test(`TCP to the relay and back allocates nothing: IPv${family}`, () => {
+    const world = new World({ config: { tcp: "proxy" } });
+    const { batch, open, seal, redirects } = world;
+    const isIpv4 = family === 4;
+    const ends = {
+      from: isIpv4 ? "10.8.0.2" : "fd00:8:0:0:0:0:0:2",
+      to: isIpv4 ? "192.0.2.7" : "2001:db8:0:0:0:0:0:7",
+      fromPort: 40_000,
+      toPort: 443,
+    };
+    const [syn] = world.fromTunnel(
+      0,
+      segment({ ...ends, flags: SYN, seq: 0xf0000000 }),
+    );
+    const row = syn.target as number;
+    const generation = redirects.generationOf(row);
+    redirects.settle(row, generation, RedirectState.Open);
+    const relay = isIpv4
+      ? { from: "198.18.254.1", to: `198.18.254.${2 + generation}` }
+      : {
+        from: "fd73:6c75:6963:6500:0:0:0:1",
+        to: `fd73:6c75:6963:6500:0:0:0:${2 + generation}`,
+      };
+    const numbers = { flags: ACK, seq: 0xf0000001, ack: 0xe0000001 };
+    const data = pattern(200);
+    const out = segment({ ...ends, ...numbers, data });
+    const back = segment({
+      ...relay,
+      ...numbers,
+      fromPort: isIpv4 ? 4433 : 4434,
+      toPort: 1024 + row,
+      data,
+    });
+    world.load(0, new Array(BATCH).fill(out));
+    const start = [...batch.offset.subarray(0, BATCH)];
+    let now = world.now + 0.5;
+    const load = (packet: Uint8Array, peer: number) => {
+      batch.clear();
+      for (let n = 0; n < BATCH; n++) {
+        batch.bytes.set(packet, start[n]);
+        batch.push(start[n], packet.length, peer);
+      }
+    };
+    const went = [0, 0];
+    let bursts = 0;
+    const found = bytesPerPacket(() => {
+      now += 0.25;
+      bursts++;
+      load(out, 0);
+      open.fromTunnel(batch, now);
+      went[0] += batch.verdict[BATCH - 1] === Verdict.ToHost ? 1 : 0;
+      load(back, -1);
+      seal.fromHost(batch, now);
+      went[1] += batch.verdict[BATCH - 1] === Verdict.ToPeer ? 1 : 0;
+    });
+    assert.deepEqual(went, [bursts, bursts]);
+    assert.ok(found < 1, `${found} bytes per packet`);
+  });
+}

@@ -3,16 +3,19 @@
  * that nothing is collected meanwhile, and `--expose-gc`. Prints a line of JSON
  * for each case: its name, and bytes allocated per packet.
  *
- *     host -> A seals -> wire -> B opens -> host | outside | peer C | echo
- *     outside -> B seals -> wire
+ *     host -> A seals -> wire -> B opens -> host | outside | peer C | echo | TCP's kernel
+ *     outside | TCP's kernel -> B seals -> wire
  */
 import { Batch } from "../../../src/core/columns/batch.ts";
 import {
   type Counters,
   Direction,
 } from "../../../src/core/columns/counters.ts";
+import { RelayMessage } from "../../../src/core/columns/relay_message.ts";
 import { DropReason } from "../../../src/core/columns/drop_reason.ts";
 import { Gateway, gatewayConfig } from "../../../src/core/engine/gateway.ts";
+import { RedirectState } from "../../../src/core/flow/redirect_table.ts";
+import { TCP_RELAY_DEFAULTS } from "../../../src/core/engine/tcp_relay_config.ts";
 import { PointToPoint } from "../../../src/core/engine/point_to_point.ts";
 import { parseEndpoint, parsePrefix } from "../../../src/core/wire/address.ts";
 import type { MessageFormat } from "../../../src/core/wireguard/classify.ts";
@@ -29,6 +32,7 @@ import { OpenPump } from "../../../src/datapath/open_pump.ts";
 import { Opener } from "../../../src/datapath/opener.ts";
 import type { Pump } from "../../../src/datapath/pump_loop.ts";
 import { RandomPool } from "../../../src/datapath/random_pool.ts";
+import { RelayLink } from "../../../src/datapath/relay_link.ts";
 import { SealPump } from "../../../src/datapath/seal_pump.ts";
 import {
   SEAL_TAILROOM,
@@ -43,6 +47,7 @@ import {
 } from "../../../src/datapath/shared_state.ts";
 import { type Poller, Ready } from "../../../src/io/ports.ts";
 import { echoPacket, tcpPacket, udpPacket } from "../../core/flow/packets.ts";
+import { ACK, segment } from "../../core/flow/segments.ts";
 import { LoopOutside, LoopTun, Wire, WireSocket } from "./ports.ts";
 
 const ROWS = 512;
@@ -76,8 +81,17 @@ interface EndOptions {
   readonly crypto: AeadName;
   readonly inward: Wire;
   readonly outward: Wire;
-  readonly engine: "gateway" | "point-to-point";
+  readonly engine: "gateway" | "proxy" | "point-to-point";
 }
+
+/** A relay that nobody has to wake. */
+const WAKE = {
+  descriptor: -1,
+  signal: () => {},
+  drain: () => {},
+  [Symbol.dispose]: () => {},
+};
+const RELAY = { address: parsePrefix("198.18.254.1/24")!, port: 4433 };
 
 /** One end with both pumps in one worker, as on one core. */
 class End {
@@ -94,6 +108,7 @@ class End {
       sessions: 32,
       allowedIps: { nodes: 128 },
       nat: { capacity: 64, peers: 8, remotes: 64 },
+      redirects: { capacity: 64, peers: 8, generations: 64 },
       ringBytes: 1 << 16,
     }));
     const { peers, sessions, allowedIps, nat } = this.tables;
@@ -140,16 +155,21 @@ class End {
       writer: Thread.OpenPump,
       mtu: MTU,
     });
-    const gateway = options.engine === "gateway"
+    const { redirects, relayRing } = this.tables;
+    const relay = new RelayLink(relayRing!, WAKE, redirects!);
+    const gateway = options.engine !== "point-to-point"
       ? new Gateway({
         config: gatewayConfig({
           address4: 0x0a080001,
           subnets: [parsePrefix("10.8.0.0/24")!],
-          tcp: "drop",
+          tcp: options.engine === "proxy" ? "proxy" : "drop",
+          relay: { ...TCP_RELAY_DEFAULTS, ipv4: RELAY, ipv6: undefined },
         }),
         nat: nat!,
         allowedIps,
         sockets: outside,
+        redirects,
+        relay,
       })
       : undefined;
     const ways = { sealer, socket, link, counters };
@@ -162,6 +182,7 @@ class End {
         tun,
         outside: gateway &&
           { port: outside, nat: nat!, failed: () => {} },
+        relay: { link: relay, failed: () => {} },
         rows: "packed",
       }),
       counters,
@@ -284,6 +305,50 @@ function inbound(crypto: AeadName): Case {
   };
 }
 
+/** A connection that the kernel ends: one way of it. */
+function redirected(crypto: AeadName, way: "out" | "back"): Case {
+  const { client, server, back } = pair(crypto, "proxy");
+  client.tun.packets = [SYN];
+  client.tun.burst = 1;
+  run(client.seal, Ready.Tun);
+  run(server.open, Ready.Tunnel); // begins it
+  const { relayRing, redirects } = server.tables;
+  let row = -1, generation = -1;
+  relayRing!.read((kind, a, b) => {
+    if (kind === RelayMessage.Dial) [row, generation] = [a, b];
+  });
+  redirects!.settle(row, generation, RedirectState.Open);
+  const numbers = { flags: ACK, seq: 257, ack: 9, data: data(600) };
+  const ends = { from: FROM, to: OUT, fromPort: 1, toPort: 80 };
+  client.tun.packets = [segment({ ...ends, ...numbers })];
+  const beside = `198.18.254.${2 + generation}`;
+  const kernel = { from: "198.18.254.1", to: beside, fromPort: RELAY.port };
+  server.tun.packets = [
+    segment({ ...kernel, toPort: 1024 + row, ...numbers }),
+  ];
+  if (way === "out") {
+    return {
+      name: `${crypto}: TCP to the kernel`,
+      burst() {
+        client.tun.burst = BURST;
+        run(client.seal, Ready.Tun);
+        run(server.open, Ready.Tunnel);
+        back.count = 0;
+      },
+      arrived: () => server.counters.packets(Direction.ToHost),
+    };
+  }
+  return {
+    name: `${crypto}: TCP from the kernel`,
+    burst() {
+      server.tun.burst = BURST;
+      run(server.seal, Ready.Tun);
+      run(client.open, Ready.Tunnel);
+    },
+    arrived: () => client.counters.packets(Direction.ToHost),
+  };
+}
+
 const FROM = "10.8.0.2";
 const OUT = "1.2.3.4";
 const data = (length: number) => new Array<number>(length).fill(5);
@@ -318,6 +383,8 @@ function cases(crypto: AeadName): Case[] {
     outbound(crypto, "refused", gateway(DropReason.TcpPolicyDrop, SYN)),
     outbound(crypto, "spoofed", gateway(DropReason.SpoofedSource, spoofed)),
     inbound(crypto),
+    redirected(crypto, "out"),
+    redirected(crypto, "back"),
   ];
 }
 
