@@ -10,6 +10,7 @@ import {
   udpPacket,
 } from "../flow/packets.ts";
 import { ACK, segment, SYN } from "../flow/segments.ts";
+import { StackWorld } from "./stack_world.ts";
 import { World } from "./world.ts";
 
 const ROUNDS = 31;
@@ -181,6 +182,38 @@ for (const family of [4, 6] as const) {
       went[1] += batch.verdict[BATCH - 1] === Verdict.ToPeer ? 1 : 0;
     });
     assert.deepEqual(went, [bursts, bursts]);
+    assert.ok(found < 1, `${found} bytes per packet`);
+  });
+}
+
+for (const from of ["10.0.0.1", "fd00:0:0:0:0:0:0:1"]) {
+  Deno.test(`TCP, UDP and echo through a TUN stack allocate nothing: ${from}`, () => {
+    const world = new StackWorld();
+    const to = from.includes(":") ? "2001:db8:0:0:0:0:0:7" : "192.0.2.7";
+    const ends = { from, to, fromPort: 4000, toPort: 443 };
+    const [dial] = world.fromHost([segment({ ...ends, flags: SYN, seq: 1 })]);
+    world.settle(dial.target as number);
+    const packets = [
+      segment({ ...ends, flags: ACK, seq: 2, data: pattern(200) }),
+      udpPacket(ends, pattern(200)),
+      echoPacket({ from, to, id16: 7 }, pattern(200)),
+    ];
+    const { batch, stack } = world;
+    let now = world.now + 0.5;
+    const found = bytesPerPacket(() => {
+      now += 0.25;
+      batch.clear();
+      for (let n = 0; n < BATCH; n++) {
+        const packet = packets[n % packets.length];
+        batch.bytes.set(packet, n * 1024);
+        batch.push(n * 1024, packet.length, -1);
+      }
+      stack.fromHost(batch, now);
+    });
+    for (let n = 0; n < packets.length; n++) {
+      const expected = [Verdict.ToHost, Verdict.ToRelayUdp, Verdict.ToHost];
+      assert.equal(batch.verdict[n], expected[n]);
+    }
     assert.ok(found < 1, `${found} bytes per packet`);
   });
 }
