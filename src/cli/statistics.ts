@@ -77,6 +77,9 @@ export function formatStatistics(tunnel: TunnelProcess): string[] {
     ...flows,
     ...(tables.nat === undefined ? [] : [`mappings: ${tables.nat.size}`]),
     ...(relayCounters === undefined ? [] : formatRelay(relayCounters)),
+    ...(tables.redirects === undefined
+      ? []
+      : [`TCP redirects: ${formatCount(tables.redirects.size)}`]),
     `handshakes: ${handshakes.join(", ") || "none"}`,
     ...Object.entries(drops).map(([reason, count]) =>
       `drops: ${reason} ${count}`

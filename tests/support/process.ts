@@ -170,6 +170,12 @@ export class LoggedProcess {
     await this.#stdin?.write(new TextEncoder().encode(line + "\n"));
   }
 
+  /** Ends its standard input and waits for its end. @returns the exit code. */
+  async closeInput(options: WaitOptions = {}): Promise<number> {
+    await this.#stdin?.close();
+    return await this.waitForExit(options);
+  }
+
   /** Sends a signal; nothing happens where it has ended. */
   signal(signal: Deno.Signal): void {
     tryKill(this.#child, signal);

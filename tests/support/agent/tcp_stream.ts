@@ -4,7 +4,7 @@
  * Handles are descriptors.
  */
 import { AF, SO, SOCK, SOL } from "../../../ffi/linux_socket_constants.ts";
-import { isMappedIpv4 } from "../../../src/core/wire/address.ts";
+import { formatAddress, isMappedIpv4 } from "../../../src/core/wire/address.ts";
 import {
   SOCKET_ADDRESS_ROOM,
   writeSocketAddress,
@@ -49,10 +49,17 @@ export function streamListen(
   return listener;
 }
 
+/** An accepted connection and its other end. */
+export interface StreamAccepted {
+  readonly handle: number;
+  readonly address: string;
+  readonly port: number;
+}
+
 /** Takes a connection; null where none comes in time. */
 export async function streamAccept(
   argument: { readonly listener: number; readonly timeoutMs: number },
-): Promise<{ readonly handle: number; readonly port: number } | null> {
+): Promise<StreamAccepted | null> {
   const { sockets } = socketLoop();
   if (
     !await until(argument.listener, SocketEvent.Readable, argument.timeoutMs)
@@ -60,7 +67,9 @@ export async function streamAccept(
     return null;
   }
   const handle = sockets.accept(argument.listener);
-  return handle < 0 ? null : { handle, port: sockets.peerPort };
+  if (handle < 0) return null;
+  const address = formatAddress(sockets.peer);
+  return { handle, address, port: sockets.peerPort };
 }
 
 /** How an attempt to connect ended; an open one has a handle. */

@@ -1,0 +1,124 @@
+/**
+ * Connections that can't be made: the client learns it as it would without a
+ * proxy, and never sees an accepted connection.
+ */
+import assert from "node:assert/strict";
+import { e2eTest } from "../support/e2e.ts";
+import { OUTSIDE } from "../support/gateway_net.ts";
+import { WIREGUARD_NEEDS } from "../support/scenario.ts";
+import {
+  failedDials,
+  readFigures,
+  startTcpProxy,
+  tcpFigures,
+} from "../support/tcp_proxy.ts";
+import { waitFor } from "../support/wait.ts";
+
+const CLOSED_PORT = 81;
+/** A SYN is repeated after a second: what comes earlier answers the first. */
+const FIRST_SYN_MS = 900;
+/** curl's exit codes. */
+const NOT_CONNECTED = 7, TIMED_OUT = 28;
+
+await e2eTest({
+  name: "tcp proxy: a closed port is a RST at once, over IPv4 and IPv6",
+  needs: [...WIREGUARD_NEEDS, { program: "curl" }],
+  run: async (lab) => {
+    const { net, agents: [agent], server } = await startTcpProxy(lab);
+    for (const address of [OUTSIDE.first, OUTSIDE.first6]) {
+      const { outcome, timeMs } = await agent.call("streamOpen", {
+        address,
+        port: CLOSED_PORT,
+        timeoutMs: 10_000,
+      });
+      assert.equal(outcome, "ConnectionRefused", address);
+      assert.ok(timeMs < FIRST_SYN_MS, `${address}: ${timeMs} ms`);
+    }
+    for (const host of [OUTSIDE.first, `[${OUTSIDE.first6}]`]) {
+      const { code } = await net.clients[0].namespace.run([
+        "curl",
+        ...["-sS", "-m", "10", `http://${host}:${CLOSED_PORT}/`],
+      ], { exit: "any" });
+      assert.equal(code, NOT_CONNECTED);
+    }
+    await server.process.stop();
+    assert.equal(failedDials(server.process, "refused"), 4);
+    assert.equal(readFigures(server.process).opened, 0);
+  },
+});
+
+await e2eTest({
+  name: "tcp proxy: an unreachable host is an ICMP error, over IPv4 and IPv6",
+  needs: WIREGUARD_NEEDS,
+  run: async (lab) => {
+    const { net, agents: [agent], server } = await startTcpProxy(lab);
+    const address6 = "2001:db8:3::99";
+    await net.router.ip(
+      `route add unreachable ${OUTSIDE.nobody}/32`,
+      `route add unreachable ${address6}/128`,
+    );
+    for (const address of [OUTSIDE.nobody, address6]) {
+      const { outcome } = await agent.call("streamOpen", {
+        address,
+        port: 80,
+        timeoutMs: 10_000,
+      });
+      assert.match(outcome, /^(Host|Network)Unreachable$/, address);
+    }
+    await server.process.stop();
+    const failed = failedDials(server.process, "host-unreachable") +
+      failedDials(server.process, "network-unreachable");
+    assert.equal(failed, 2);
+    assert.equal(readFigures(server.process).opened, 0);
+  },
+});
+
+await e2eTest({
+  name: "tcp proxy: a destination that says nothing is never accepted",
+  needs: [...WIREGUARD_NEEDS, { program: "curl" }],
+  run: async (lab) => {
+    const { net, agents: [agent], server } = await startTcpProxy(lab, {
+      tcpProxy: { connectTimeout: "2s" },
+    });
+    await net.router.ip(`route add blackhole ${OUTSIDE.nobody}/32`);
+    const [{ outcome }, { code }] = await Promise.all([
+      agent.call("streamOpen", {
+        address: OUTSIDE.nobody,
+        port: 80,
+        timeoutMs: 5000,
+      }),
+      net.clients[0].namespace.run(
+        ["curl", "-sS", "-m", "5", `http://${OUTSIDE.nobody}/`],
+        { exit: "any" },
+      ),
+    ]);
+    assert.equal(outcome, "no answer");
+    assert.equal(code, TIMED_OUT);
+    await waitFor("the dials to time out", async () => {
+      const { connecting, redirects } = await tcpFigures(server.process);
+      return connecting === 0 && redirects === 0;
+    });
+    await server.process.stop();
+    assert.ok(failedDials(server.process, "timed-out") >= 2);
+    assert.equal(readFigures(server.process).opened, 0);
+  },
+});
+
+await e2eTest({
+  name:
+    "tcp proxy: a service that comes up is reached by the same client's SYN",
+  needs: WIREGUARD_NEEDS,
+  run: async (lab) => {
+    const { agents: [agent], outside } = await startTcpProxy(lab);
+    const place = { address: OUTSIDE.first, port: 9100 };
+    const open = () =>
+      agent.call("streamOpen", {
+        ...place,
+        localPort: 40_100,
+        timeoutMs: 10_000,
+      });
+    assert.equal((await open()).outcome, "ConnectionRefused");
+    await outside.call("streamListen", place);
+    assert.equal((await open()).outcome, "connected");
+  },
+});
