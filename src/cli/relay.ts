@@ -58,6 +58,8 @@ export interface RelaySetup {
   readonly answers: AnswerSetup;
   /** Who sends ICMP errors. */
   readonly answerSource: AnswerSource;
+  /** `refuse`: connections to this host itself are refused. */
+  readonly ownHost: "allow" | "refuse";
   /** RelayCounters. */
   readonly counters: SharedArrayBuffer;
   /** A shared cell: not 0 when the worker is to end. */
@@ -109,6 +111,7 @@ export function runRelayWorker(
     rows: new RedirectRows(ends, table, host),
     answer: openAnswers(setup.answers, table, host),
     answerSource: setup.answerSource,
+    ownHost: setup.ownHost,
     counters: new RelayCounters(setup.counters),
     limits: setup.limits,
     listeners: setup.listeners,

@@ -169,6 +169,7 @@ export class Tun2socksProcess implements AsyncDisposable {
       ring: { buffer: relayRing, bytes: sizes.relayRingBytes },
       answers: { kind: "host" },
       answerSource: ANSWER_SOURCE,
+      ownHost: "allow",
       tun: {
         descriptor: this.#tun.descriptor,
         vnetHeader: this.#tun.offload.vnetHeader,

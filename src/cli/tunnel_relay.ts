@@ -31,8 +31,8 @@ export interface TunnelRelayParts {
   readonly tun: CreatedTun;
   readonly shared: SharedState;
   readonly tables: SharedTables;
-  /** The gateway's own addresses. */
-  readonly gateway: Pick<GatewayConfig, "address4" | "address6">;
+  /** The gateway's own addresses, and whether clients may reach its host. */
+  readonly gateway: Pick<GatewayConfig, "address4" | "address6" | "host">;
 }
 
 /** Opens the proxy's listeners; without IPv6 where the interface has none. */
@@ -76,6 +76,8 @@ export function startTunnelRelay(
       address4: gateway.address4 === 0 ? undefined : gateway.address4,
       address6: isUnspecified(gateway.address6) ? undefined : gateway.address6,
     },
+    // The engine knows the host's addresses of the start; there may be new ones.
+    ownHost: gateway.host === "allow" ? "allow" : "refuse",
     tun: { descriptor: tun.descriptor, vnetHeader: tun.offload.vnetHeader },
   }, events);
 }

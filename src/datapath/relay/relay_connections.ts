@@ -57,6 +57,8 @@ export interface RelayConnectionsOptions {
   readonly counters: RelayCounters;
   readonly limits: RelayLimits;
   readonly answerSource: AnswerSource;
+  /** `refuse`: what turns out to lead to this host itself is not let in. */
+  readonly ownHost: "allow" | "refuse";
 }
 
 /** Bytes that a connection moves before others have their turn. */
@@ -309,10 +311,14 @@ export class RelayConnections implements Disposable {
 
   /** The outside stands: the client may come. */
   #letIn(slot: number, dial: Dial, now: number): void {
-    const { sockets, events, rows, counters, limits } = this.#options;
+    const { sockets, events, rows, counters, limits, ownHost } = this.#options;
     const table = this.#table;
     this.#unwatch(slot);
     const descriptor = dial.take();
+    if (ownHost === "refuse" && sockets.isToOwnHost(descriptor)) {
+      sockets.reset(descriptor);
+      return this.#refuse(slot, "not-permitted");
+    }
     this.#forgetDial(slot);
     table.descriptor[slot * 2 + 1] = descriptor;
     table.state[slot] = ConnectionState.Entering;

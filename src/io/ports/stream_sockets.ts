@@ -112,6 +112,8 @@ export interface StreamSockets {
   shutdownWrite(descriptor: number): number;
   /** The error that waits at a socket, and takes it away: 0, or a negative one. */
   takeError(descriptor: number): number;
+  /** Whether a connected socket's other end is this host itself. */
+  isToOwnHost(descriptor: number): boolean;
   /** Whether a TCP socket's other end has finished or failed, read to its end or not. */
   peerFinished(descriptor: number): boolean;
   /** Closes; what was sent still goes out. */

@@ -48,6 +48,7 @@ export interface RelayLabOptions {
   readonly limits?: Partial<RelayLimits>;
   /** The sockets that the relay sees; the test's own stay true. */
   readonly wrap?: (sockets: StreamSockets) => StreamSockets;
+  readonly ownHost?: "allow" | "refuse";
   /** Whether let in SYNs come to the listener. */
   readonly clients?: "come" | "stay-away";
 }
@@ -127,6 +128,7 @@ export class RelayLab implements Disposable {
         address4: 0x0a080001,
         address6: Int32Array.of(0x20010db8, 0, 0, 1),
       },
+      ownHost: options.ownHost ?? "allow",
       listeners: [listener],
       ring: this.#ring,
       wake: this.#wake,

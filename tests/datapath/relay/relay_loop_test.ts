@@ -207,6 +207,16 @@ test("a closed port is answered by a RST, and no client comes in", () => {
   assert.equal(lab.counters.get(RelayCount.Dialing), 0);
 });
 
+test("a way to this host itself is refused where it is to be", () => {
+  using lab = new RelayLab({ ownHost: "refuse" });
+  const listener = lab.listen();
+  lab.dial(0, 1, LOOPBACK, lab.sockets.localPort(listener));
+  lab.until(() => lab.answers.length > 0, "an answer");
+  assert.deepEqual(lab.counters.snapshot().failures, { "not-permitted": 1 });
+  const outside = lab.accept(listener);
+  assert.equal(lab.readOnce(outside), -SocketError.ConnectionReset);
+});
+
 test("who comes to the listener without having been let in is reset and counted", () => {
   using lab = new RelayLab();
   const stray = lab.keep(lab.sockets.connect(LOOPBACK, lab.relayPort));

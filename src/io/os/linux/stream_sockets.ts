@@ -20,7 +20,7 @@ import {
   TCP,
   TCP_STATE,
 } from "../../../../ffi/linux_socket_constants.ts";
-import { isMappedIpv4 } from "../../../core/wire/address.ts";
+import { equalWords, isMappedIpv4 } from "../../../core/wire/address.ts";
 import type { SocketOrigin } from "../../ports/dialer.ts";
 import type {
   BindAddress,
@@ -51,6 +51,8 @@ class LinuxStreamSockets implements StreamSockets {
   readonly #address = new Uint8Array(SOCKET_ADDRESS_ROOM);
   readonly #room = new Uint32Array(1);
   readonly #roomBytes = new Uint8Array(this.#room.buffer);
+  readonly #own = new Int32Array(4);
+  readonly #other = new Int32Array(4);
   readonly #resetOnClose = lingerForNoTime();
 
   constructor(libc: Libc) {
@@ -177,6 +179,18 @@ class LinuxStreamSockets implements StreamSockets {
   takeError(descriptor: number): number {
     const error = this.#options.get(descriptor, SOL.SOCKET, SO.ERROR);
     return error >= 0 ? 0 - error : -this.#libc.errno();
+  }
+
+  isToOwnHost(descriptor: number): boolean {
+    this.#room[0] = SOCKET_ADDRESS_ROOM;
+    const address = this.#address;
+    const room = this.#roomBytes;
+    if (this.#call.getsockname(descriptor, address, room) !== 0) return false;
+    readSocketAddress(address, 0, this.#own, 0);
+    this.#room[0] = SOCKET_ADDRESS_ROOM;
+    if (this.#call.getpeername(descriptor, address, room) !== 0) return false;
+    readSocketAddress(address, 0, this.#other, 0);
+    return equalWords(this.#own, 0, this.#other, 0);
   }
 
   peerFinished(descriptor: number): boolean {
