@@ -64,18 +64,23 @@ export async function startDante(options: DanteOptions): Promise<Dante> {
     return {
       tail: () => process.tail(),
       async kill() {
-        for (const child of await childrenOf(process.pid)) {
-          try {
-            Deno.kill(child, "SIGKILL");
-          } catch {
-            // It has ended by itself.
-          }
-        }
+        await killChildren(process.pid);
         await process.stop(0);
       },
     };
   } finally {
     await Deno.remove(path);
+  }
+}
+
+/** Kills the processes that a dante has made; they hold its sessions. */
+export async function killChildren(pid: number): Promise<void> {
+  for (const child of await childrenOf(pid)) {
+    try {
+      Deno.kill(child, "SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
   }
 }
 

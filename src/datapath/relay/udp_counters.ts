@@ -72,7 +72,7 @@ export const UDP_DROP_TEXT: Partial<Record<UdpCount, string>> = {
   droppedProxyFragment: "fragment from the proxy",
   droppedProxyDomain: "datagram from a domain name",
   droppedForeignFamily: "datagram from an address of the other family",
-  droppedDeviceFull: "host device full",
+  droppedDeviceFull: "UDP answer that the interface did not take",
   droppedDnsMalformed: "no DNS query at port 53",
   droppedDnsBusy: "too many DNS queries in flight",
   droppedDnsTimeout: "DNS query unanswered",
