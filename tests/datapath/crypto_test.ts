@@ -36,7 +36,7 @@ function providers(): PacketAead[] {
     console.log(`libcrypto is not tested: ${opened.reason}`);
     return [wasm];
   }
-  const libcrypto = new LibcryptoAead(opened.library, arena);
+  const libcrypto = new LibcryptoAead(opened.library, kernels);
   return [wasm, libcrypto, new MixedAead(wasm, libcrypto)];
 }
 

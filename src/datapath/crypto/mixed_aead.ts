@@ -2,11 +2,10 @@
 import type { PacketAead } from "./packet_aead.ts";
 
 /**
- * Up to this many bytes of text the WASM kernels are faster than libcrypto
- * (tests/bench/crypto_bench.ts): with the one-time key's block, two rounds of
- * four keystream blocks.
+ * Up to this many bytes of text the WASM kernels are faster than libcrypto,
+ * whose calls cost most of its time then (tests/bench/crypto_bench.ts).
  */
-export const SMALL_TEXT = 448;
+export const SMALL_TEXT = 128;
 
 /** Gives texts of up to {@linkcode SMALL_TEXT} bytes to one provider and the others to another. */
 export class MixedAead implements PacketAead {

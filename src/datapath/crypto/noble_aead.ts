@@ -4,7 +4,7 @@ import {
   KEY_LENGTH,
   type PacketAead,
   TAG_LENGTH,
-  writeNonce,
+  writeCounter,
 } from "./packet_aead.ts";
 
 /** Seals and opens by noble; allocates for each packet. */
@@ -49,6 +49,6 @@ function cipher(
   counter: number,
 ): ReturnType<typeof chacha20poly1305> {
   const nonce = new Uint8Array(12);
-  writeNonce(nonce, counter);
+  writeCounter(nonce, 4, counter);
   return chacha20poly1305(key, nonce);
 }

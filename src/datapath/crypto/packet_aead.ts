@@ -8,6 +8,8 @@
  * The nonce is 4 zero bytes and the counter as a little-endian 64-bit number.
  */
 
+import { writeU32le } from "../../core/wire/bytes.ts";
+
 /** Bytes of the tag behind a sealed text. */
 export const TAG_LENGTH = 16;
 /** Bytes of a key. */
@@ -38,15 +40,12 @@ export interface PacketAead {
   open(counter: number, at: number, length: number): boolean;
 }
 
-/** Writes the nonce of a counter to 12 bytes. */
-export function writeNonce(nonce: Uint8Array, counter: number): void {
-  const low = counter >>> 0, high = (counter / 0x1_0000_0000) >>> 0;
-  nonce[4] = low;
-  nonce[5] = low >>> 8;
-  nonce[6] = low >>> 16;
-  nonce[7] = low >>> 24;
-  nonce[8] = high;
-  nonce[9] = high >>> 8;
-  nonce[10] = high >>> 16;
-  nonce[11] = high >>> 24;
+/** Writes a counter as the nonce's last 8 bytes, from `at`. */
+export function writeCounter(
+  nonce: Uint8Array,
+  at: number,
+  counter: number,
+): void {
+  writeU32le(nonce, at, counter >>> 0);
+  writeU32le(nonce, at + 4, (counter / 0x1_0000_0000) >>> 0);
 }

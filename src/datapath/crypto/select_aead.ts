@@ -17,7 +17,7 @@ export type AeadName = typeof AEAD_CHOICES[number];
 /** A provider and how it was found. */
 export interface AeadSelection {
   readonly aead: PacketAead;
-  /** For the start line: "wasm up to 448 bytes, libcrypto above (OpenSSL 3.5.1 1 Jul 2025)". */
+  /** For the start line: "wasm up to 128 bytes, libcrypto above (OpenSSL 3.5.1 1 Jul 2025)". */
   readonly description: string;
   /** Why a faster one was not taken; undefined where none was refused. */
   readonly refused: string | undefined;
@@ -84,7 +84,7 @@ function candidate(
       const { library } = opened;
       try {
         return tested(
-          new LibcryptoAead(library, kernels.bytes),
+          new LibcryptoAead(library, kernels),
           library.version,
           kernels,
         );

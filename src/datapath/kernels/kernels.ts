@@ -11,8 +11,10 @@ import wasm from "./kernels.wasm" with { type: "bytes" };
 
 const PAGE = 65536;
 /** Room for the kernels' own tables; checked against what they say. */
-const RESERVED = 2 * PAGE;
+const RESERVED = 4 * PAGE;
 const KEY_LENGTH = 32;
+/** A whole packet and two blocks of 64 bytes. */
+export const SCRATCH_LENGTH = PAGE + 128;
 
 /** What kernels.wasm exports. Addresses are offsets in the arena, lengths are bytes. */
 export interface KernelFunctions extends PacketOffload {
@@ -46,6 +48,12 @@ export interface KernelFunctions extends PacketOffload {
   ): void;
   /** Poly1305 of RFC 8439 2.5; 16 bytes to `tag`. */
   poly1305(key: number, at: number, length: number, tag: number): void;
+  /** 32 bytes to `key`: those at `mixed` without what was at `over` before. */
+  takeOneTimeKey(mixed: number, over: number, key: number): void;
+  /** 1 where the 16 bytes at `a` and `b` are the same. */
+  sameTag(a: number, b: number): number;
+  /** Copies `length` bytes to a place that does not overlap. */
+  copyText(to: number, from: number, length: number): void;
   /** The Internet checksum's sum of at most 512 KB, folded to 16 bits, not inverted. */
   checksumSum(at: number, length: number): number;
 }
@@ -58,6 +66,8 @@ export interface Kernels extends KernelFunctions {
   readonly firstFree: number;
   /** 64 bytes where a provider puts its keys: to seal and to open with. */
   readonly keysAt: number;
+  /** {@linkcode SCRATCH_LENGTH} bytes for a provider's work on one packet. */
+  readonly scratchAt: number;
 }
 
 /** How large the arena has to be. */
@@ -81,7 +91,8 @@ export function instantiateKernels(options: KernelOptions): Kernels {
     firstFree(): number;
   };
   const keysAt = align64(exports.firstFree());
-  const firstFree = align64(keysAt + 2 * KEY_LENGTH);
+  const scratchAt = align64(keysAt + 2 * KEY_LENGTH);
+  const firstFree = align64(scratchAt + SCRATCH_LENGTH);
   if (firstFree > RESERVED) {
     throw new RangeError(
       `kernels use ${firstFree} bytes, ${RESERVED} are reserved`,
@@ -91,10 +102,14 @@ export function instantiateKernels(options: KernelOptions): Kernels {
     bytes: new Uint8Array(memory.buffer as ArrayBuffer),
     firstFree,
     keysAt,
+    scratchAt,
     seal: exports.seal,
     open: exports.open,
     chacha20: exports.chacha20,
     poly1305: exports.poly1305,
+    takeOneTimeKey: exports.takeOneTimeKey,
+    sameTag: exports.sameTag,
+    copyText: exports.copyText,
     checksumSum: exports.checksumSum,
     segment: exports.segment,
     coalesce: exports.coalesce,
