@@ -8,7 +8,7 @@
  */
 import { type AddressWords, writeWords } from "../wire/address.ts";
 import { readU16be, writeU16be, writeU32be } from "../wire/bytes.ts";
-import { ChecksumForm, fold } from "../wire/checksum.ts";
+import { ChecksumForm, fold, sum } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
 import * as tcp from "../wire/tcp.ts";
@@ -31,9 +31,10 @@ export function rewriteIpv4(
   destinationPort: number,
   form: ChecksumForm,
 ): void {
-  const change = 2 * TWO_WORDS - sumWords(b, at + ipv4.SOURCE_AT, 8) +
-    (source >>> 16) + (source & 0xffff) + (destination >>> 16) +
-    (destination & 0xffff);
+  const addressesAt = at + ipv4.SOURCE_AT;
+  const before = halves(b, addressesAt) + halves(b, addressesAt + 4);
+  const change = 2 * TWO_WORDS - before + (source >>> 16) +
+    (source & 0xffff) + (destination >>> 16) + (destination & 0xffff);
   const header = ~ipv4.headerChecksum(b, at) & 0xffff;
   writeU16be(b, at + ipv4.CHECKSUM_AT, ~fold(header + change));
   writeU32be(b, at + ipv4.SOURCE_AT, source);
@@ -59,10 +60,10 @@ export function rewriteIpv6(
   form: ChecksumForm,
 ): void {
   const sourceAt = at + ipv6.SOURCE_AT;
-  const before = sumWords(b, sourceAt, 32);
+  const change = 8 * TWO_WORDS - sum(b, sourceAt, 32) + wordsSum(source, i) +
+    wordsSum(destination, j);
   writeWords(b, sourceAt, source, i);
   writeWords(b, at + ipv6.DESTINATION_AT, destination, j);
-  const change = 8 * TWO_WORDS - before + sumWords(b, sourceAt, 32);
   rewriteTcp(b, tcpAt, sourcePort, destinationPort, change, form);
 }
 
@@ -79,17 +80,26 @@ function rewriteTcp(
   if (form === ChecksumForm.Partial) {
     writeU16be(b, at + tcp.CHECKSUM_AT, fold(field + change));
   } else {
-    const ports = TWO_WORDS - sumWords(b, at, 4) + sourcePort +
-      destinationPort;
-    const sum = (~field & 0xffff) + change + ports;
-    writeU16be(b, at + tcp.CHECKSUM_AT, ~fold(sum));
+    const ports = TWO_WORDS - halves(b, at) + sourcePort + destinationPort;
+    writeU16be(
+      b,
+      at + tcp.CHECKSUM_AT,
+      ~fold((~field & 0xffff) + change + ports),
+    );
   }
   writeU16be(b, at + tcp.SOURCE_PORT_AT, sourcePort);
   writeU16be(b, at + tcp.DESTINATION_PORT_AT, destinationPort);
 }
 
-function sumWords(b: Uint8Array, at: number, length: number): number {
-  let sum = 0;
-  for (let i = at; i < at + length; i += 2) sum += readU16be(b, i);
-  return sum;
+/** Two words of the sum. */
+function halves(b: Uint8Array, at: number): number {
+  return readU16be(b, at) + readU16be(b, at + 2);
+}
+
+/** What an address adds to a sum. */
+function wordsSum(words: AddressWords, i: number): number {
+  return (words[i] >>> 16) + (words[i] & 0xffff) +
+    (words[i + 1] >>> 16) + (words[i + 1] & 0xffff) +
+    (words[i + 2] >>> 16) + (words[i + 2] & 0xffff) +
+    (words[i + 3] >>> 16) + (words[i + 3] & 0xffff);
 }

@@ -789,6 +789,61 @@ Deno.test("gateways that take turns share every connection", () => {
   assert.equal(world.redirects.size, 0);
 });
 
+Deno.test("16,384 connections at once, ended in every way: nothing is left", () => {
+  const capacity = 16_384;
+  const limits = {
+    maxConnectionsPerPeer: capacity + 1,
+    maxDialingPerPeer: capacity + 1,
+  };
+  const world = proxy({
+    redirects: { capacity, seed: 12_345 },
+    config: { relay: { ...RELAY, ...limits } },
+  });
+  const talks = Array.from(
+    { length: capacity },
+    (_, n) =>
+      new Talk(world, FAMILIES[n & 1], { fromPort: 1024 + n, isn: n * 7919 }),
+  );
+  talks.forEach((talk, n) => n % 5 === 4 ? talk.syn() : talk.open());
+  assert.equal(world.redirects.size, capacity);
+  assert.equal(new Set(talks.map(({ row }) => row)).size, capacity);
+  const more = new Talk(world, FAMILIES[0], { fromPort: 99 });
+  assert.deepEqual(verdicts([more.syn()]), [["Drop", "TCP table full"]]);
+  // Each still reaches its own, both ways.
+  for (const talk of talks) {
+    if (talk.state !== RedirectState.Open) continue;
+    talk.toKernel(talk.send({ flags: ACK, data: [1] })[0]);
+    talk.toClient(talk.kernel({ flags: ACK, data: [2] }));
+  }
+  talks.forEach((talk, n) => {
+    if (n % 5 === 0) {
+      talk.send({ flags: FIN | ACK });
+      talk.kernel({ flags: FIN | ACK, ack: talk.isn + 2 });
+      talk.send({ flags: ACK, seq: talk.isn + 2, ack: 5002 });
+    } else if (n % 5 === 1) talk.send({ flags: RST });
+    else if (n % 5 === 2) talk.kernel({ flags: RST | ACK });
+    else if (n % 5 === 4) talk.settle(RedirectState.Refused);
+  });
+  // The rest, n % 5 === 3, is idle for too long.
+  world.pass(3000);
+  assert.equal(
+    world.redirects.size,
+    talks.filter((_, n) => n % 5 === 3).length,
+  );
+  world.now += 7_440_000;
+  world.pass(4000);
+  const { redirects } = world;
+  assert.deepEqual([redirects.size, redirects.resting], [0, 0]);
+  assert.equal(redirects.dialingOf(0), 0);
+  for (const talk of talks) {
+    assert.equal(talk.state, RedirectState.Free);
+    assert.equal(talk.kernel({ flags: ACK }).target, "relay stray");
+    assert.equal(talk.send({ flags: ACK })[0].target, "no TCP connection");
+  }
+  const told = world.relay.abandoned.length;
+  assert.equal(told, talks.filter((_, n) => n % 5 === 1 || n % 5 === 3).length);
+});
+
 Deno.test("TCP to the gateway itself, to peers and to nobody goes its own way", () => {
   const world = proxy();
   const [family] = FAMILIES;
