@@ -20,9 +20,9 @@ import {
 } from "./tun2socks_options.ts";
 import { type Tun2socksEvents, Tun2socksProcess } from "./tun2socks_process.ts";
 import {
+  chooseRelayPlace,
   describeRoutes,
   outsideOrigin,
-  RELAY_PREFIXES,
 } from "./tun2socks_setup.ts";
 import { attendedStack, formatStackStatus } from "./tun2socks_statistics.ts";
 
@@ -110,8 +110,7 @@ Examples:
   sluice tun2socks -x direct:// --default-route --icmp forward`;
 
 async function run(flags: Tun2socksFlags, level: LogLevel): Promise<void> {
-  const { ipv4, ipv6 } = RELAY_PREFIXES;
-  const options = readTun2socksOptions(flags, [ipv4, ipv6]);
+  const options = readTun2socksOptions(flags);
   using status = openStatusLine(formatStackStatus);
   await setupLog({ level, write: (lines) => status.print(lines) });
   using ending = new EndingWatch();
@@ -131,6 +130,7 @@ async function run(flags: Tun2socksFlags, level: LogLevel): Promise<void> {
     platform,
     network,
     options,
+    place: chooseRelayPlace(options, network),
     outbound,
     trace: level === "trace",
     events: events(ending, options),

@@ -1,7 +1,6 @@
 /** What `sluice tun2socks` is asked for: flags as text, checked and read. */
 import {
   equalWords,
-  formatPrefix,
   isMappedIpv4,
   parsePrefix,
   type Prefix,
@@ -43,7 +42,7 @@ export interface Tun2socksOptions {
 /** What holds where a flag is left out. */
 export const TUN2SOCKS_DEFAULTS = {
   tunIp: "10.0.0.1",
-  tunIp6: "fd73:6c75:6963:6501::1",
+  tunIp6: "fd73:6c75:6963:6600::1",
   tunMtu: "1500",
   proxy: "127.0.0.1:1080",
   name: "sluice-tun",
@@ -56,18 +55,15 @@ const MOST_MTU = 65_535;
 
 /**
  * Checks flags and reads them.
- * @param relay prefixes that the adapter has for itself
  * @throws {UserError} one line that says what is wrong, and what would be right.
  */
 export function readTun2socksOptions(
   flags: Tun2socksFlags,
-  relay: readonly Prefix[],
 ): Tun2socksOptions {
   const addresses = [
     readAddress("--tun-ip", flags.tunIp, 4),
     readAddress("--tun-ip6", flags.tunIp6, 6),
   ];
-  for (const address of addresses) checkFree(address, relay);
   const outbound = parseProxyUrl(flags.proxy);
   if (outbound.kind === "invalid") {
     throw usage(`--proxy: ${outbound.text}`);
@@ -120,17 +116,6 @@ function readAddress(flag: string, text: string, family: 4 | 6): Prefix {
     );
   }
   return prefix;
-}
-
-function checkFree(address: Prefix, relay: readonly Prefix[]): void {
-  const taken = relay.find((prefix) => prefixContains(prefix, address.words));
-  if (taken === undefined) return;
-  throw usage(
-    `the address ${formatPrefix(address)} lies in ${
-      formatPrefix(taken)
-    }, which the adapter has for itself`,
-    "take another one",
-  );
 }
 
 function readMtu(text: string): number {

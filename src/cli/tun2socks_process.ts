@@ -29,9 +29,8 @@ import { RelayProcess, type RelayWorkerSetup } from "./relay_process.ts";
 import type { TunRelaySetup } from "./tun2socks_relay_worker.ts";
 import type { Tun2socksOptions } from "./tun2socks_options.ts";
 import {
-  ANSWER_SOURCE,
   RELAY_LIMITS,
-  RELAY_PREFIXES,
+  type RelayPlace,
   tunInterface,
   tunSizes,
   tunStackConfig,
@@ -43,6 +42,7 @@ export interface Tun2socksParts {
   readonly platform: Platform;
   readonly network: HostNetwork;
   readonly options: Tun2socksOptions;
+  readonly place: RelayPlace;
   /** The way out, where its sockets start included. */
   readonly outbound: DialerSetup;
   /** Whether dropped packets are told to `onDrop`. */
@@ -101,7 +101,7 @@ export class Tun2socksProcess implements AsyncDisposable {
   }
 
   private constructor(parts: Tun2socksParts) {
-    const { platform, network, options, outbound, events } = parts;
+    const { platform, network, options, place, outbound, events } = parts;
     this.#parts = parts;
     this.now = platform.openClock();
     this.#state = createTunState(tunSizes());
@@ -111,12 +111,13 @@ export class Tun2socksProcess implements AsyncDisposable {
     const { name } = options;
     this.#tun = guard.use(platform.createTun({ name, offload: "tcp" }));
     guard.defer(() => network.reset());
-    const warnings = network.apply(tunInterface(options, "none"));
+    const warnings = network.apply(tunInterface(options, place, "none"));
     warnings.forEach((warning) => events.onWarning(warning));
-    const ipv6 = warnings.length > 0 ? undefined : RELAY_PREFIXES.ipv6;
-    this.#relay = guard.use(
-      new RelayProcess(platform, { ...RELAY_PREFIXES, ipv6 }, name),
-    );
+    const addresses = {
+      ipv4: place.ipv4,
+      ipv6: warnings.length > 0 ? undefined : place.ipv6,
+    };
+    this.#relay = guard.use(new RelayProcess(platform, addresses, name));
     this.#poller = guard.use(platform.openPoller());
     this.#wake = guard.use(platform.openWake());
     this.#outside = guard.use(platform.openOutside({
@@ -150,17 +151,17 @@ export class Tun2socksProcess implements AsyncDisposable {
   }
 
   #start(): void {
-    const { network, options, trace, events } = this.#parts;
+    const { network, options, place, trace, events } = this.#parts;
     this.#startRelay();
     this.#startWorker();
-    network.apply(tunInterface(options, "all"))
+    network.apply(tunInterface(options, place, "all"))
       .forEach((warning) => events.onWarning(warning));
     if (!trace) return;
     this.#traceTimer = setInterval(() => this.#trace(), TRACE_INTERVAL_MS);
   }
 
   #startRelay(): void {
-    const { outbound, events } = this.#parts;
+    const { place, outbound, events } = this.#parts;
     const { sizes, redirects, relayRing } = this.#state;
     const setup: RelayWorkerSetup & Pick<TunRelaySetup, "udp"> = {
       limits: RELAY_LIMITS,
@@ -168,7 +169,7 @@ export class Tun2socksProcess implements AsyncDisposable {
       redirects: { buffer: redirects, options: sizes.redirects },
       ring: { buffer: relayRing, bytes: sizes.relayRingBytes },
       answers: { kind: "host" },
-      answerSource: ANSWER_SOURCE,
+      answerSource: place.errors,
       ownHost: "allow",
       tun: {
         descriptor: this.#tun.descriptor,
@@ -181,11 +182,11 @@ export class Tun2socksProcess implements AsyncDisposable {
   }
 
   #startWorker(): void {
-    const { options, trace, events } = this.#parts;
+    const { options, place, trace, events } = this.#parts;
     const { descriptor, name, offload } = this.#tun;
     const setup: TunStackSetup = {
       state: this.#state,
-      config: tunStackConfig(options, this.#relay.ends),
+      config: tunStackConfig(options, place, this.#relay.ends),
       mtu: options.mtu,
       tun: { descriptor, name, offload },
       outside: this.#outside.shared,

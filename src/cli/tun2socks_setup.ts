@@ -16,6 +16,7 @@ import {
   DEFAULT_RELAY_LIMITS,
   type RelayLimits,
 } from "../datapath/relay/relay_settings.ts";
+import { contains, overlaps } from "../config/prefix.ts";
 import type { TunSizes } from "../datapath/tun_state.ts";
 import type {
   DialerSetup,
@@ -28,17 +29,34 @@ import { routesOf } from "./client_setup.ts";
 import { ExitCode, UserError } from "./errors.ts";
 import { covers, type Tun2socksOptions } from "./tun2socks_options.ts";
 
-/** The relay's own addresses on the adapter; what lies beside them stands for connections. */
-export const RELAY_PREFIXES: { readonly ipv4: Prefix; readonly ipv6: Prefix } =
-  {
-    ipv4: parsePrefix("198.18.254.1/24")!,
-    ipv6: parsePrefix("fd73:6c75:6963:6500::1/120")!,
+/** What the adapter has for itself. */
+export interface RelayPlace {
+  /** The relay's own addresses; what lies beside them stands for connections. */
+  readonly ipv4: Prefix;
+  readonly ipv6: Prefix;
+  /** Whom ICMP errors come from: beside the connections, nobody's addresses. */
+  readonly errors: {
+    readonly address4: number;
+    /** Four address words. */
+    readonly address6: Int32Array;
   };
+}
 
-// Whom ICMP errors come from: beside the relay's connections, nobody's address.
-const ERRORS_FROM_4 = parseIpv4("198.18.254.254")!;
-const ERRORS_FROM_6 = Int32Array.from(
-  parseAddress("fd73:6c75:6963:6500::fe")!,
+/** Places to try: of the network for benchmarks (RFC 2544), and local ones (RFC 4193). */
+const RELAY_PLACES: readonly RelayPlace[] = Array.from(
+  { length: 16 },
+  (_, n) => {
+    const net4 = `198.18.${254 - n}`;
+    const net6 = `fd73:6c75:6963:65${n.toString(16).padStart(2, "0")}:`;
+    return {
+      ipv4: parsePrefix(`${net4}.1/24`)!,
+      ipv6: parsePrefix(`${net6}:1/120`)!,
+      errors: {
+        address4: parseIpv4(`${net4}.254`)!,
+        address6: Int32Array.from(parseAddress(`${net6}:fe`)!),
+      },
+    };
+  },
 );
 
 /** TCP connections at once; each takes two descriptors. */
@@ -68,16 +86,39 @@ export function tunSizes(): TunSizes {
   };
 }
 
+/**
+ * A place for the relay that nobody on this host has, nor the flags name.
+ * @throws {UserError} where all are taken.
+ */
+export function chooseRelayPlace(
+  options: Pick<Tun2socksOptions, "addresses" | "routes">,
+  network: Pick<HostNetwork, "egressFor">,
+): RelayPlace {
+  const { addresses, routes } = options;
+  const isFree = (prefix: Prefix) =>
+    network.egressFor(prefix.words)?.interfaceIndex !== LOOPBACK_INDEX &&
+    !addresses.some((address) => overlaps(address, prefix)) &&
+    !routes.some((route) => contains(prefix, route));
+  const place = RELAY_PLACES.find(({ ipv4, ipv6 }) =>
+    isFree(ipv4) && isFree(ipv6)
+  );
+  if (place !== undefined) return place;
+  throw new UserError(
+    "all addresses for the adapter's own use are taken, from 198.18.239.1 to 198.18.254.1",
+    "end another tun2socks, or lead fewer of these into the adapter",
+  );
+}
+
 /** The engine for an adapter, the relay listening at `ends`. */
 export function tunStackConfig(
   options: Tun2socksOptions,
+  place: RelayPlace,
   ends: RelayEnds,
 ): TunStackConfig {
   const { addresses, mtu, outbound, icmp } = options;
   return {
     gateway: gatewayConfig({
-      address4: ERRORS_FROM_4,
-      address6: ERRORS_FROM_6,
+      ...place.errors,
       subnets: addresses,
       mtu,
       host: "absent",
@@ -102,18 +143,13 @@ export const RELAY_LIMITS: RelayLimits = {
   dialing: DIALING,
 };
 
-/** The source of ICMP errors about connections that could not be made. */
-export const ANSWER_SOURCE = {
-  address4: ERRORS_FROM_4,
-  address6: ERRORS_FROM_6,
-} as const;
-
 /**
  * The adapter.
  * @param routes none before the relay is ready for what comes by them
  */
 export function tunInterface(
   options: Tun2socksOptions,
+  place: RelayPlace,
   routes: "none" | "all",
 ): InterfaceConfig {
   const { name, mtu, addresses } = options;
@@ -124,8 +160,8 @@ export function tunInterface(
     // The first of a family is the one that programs get.
     addresses: [
       ...addresses.map(addressOf),
-      { ...addressOf(RELAY_PREFIXES.ipv4), use: "listen-only" },
-      { ...addressOf(RELAY_PREFIXES.ipv6), use: "listen-only" },
+      { ...addressOf(place.ipv4), use: "listen-only" },
+      { ...addressOf(place.ipv6), use: "listen-only" },
     ],
     routes: routes === "none" ? [] : options.routes.flatMap(routesOf),
   };
