@@ -27,6 +27,7 @@ import type {
   ListenOptions,
   StreamSockets,
 } from "../../ports/stream_sockets.ts";
+import { LocalPorts } from "./local_ports.ts";
 import {
   readSocketAddress,
   readSocketPort,
@@ -35,6 +36,10 @@ import {
 } from "./socket_address.ts";
 import { SocketOptions } from "./socket_option.ts";
 
+/** Local ports that are tried after the first one. */
+const PORT_TRIES = 16;
+const ANY_4 = Int32Array.of(0, 0, 0xffff, 0);
+const ANY_6 = new Int32Array(4);
 const FLAGS = SOCK.NONBLOCK | SOCK.CLOEXEC;
 
 /** Opens the sockets for the calling thread. */
@@ -53,6 +58,7 @@ class LinuxStreamSockets implements StreamSockets {
   readonly #roomBytes = new Uint8Array(this.#room.buffer);
   readonly #own = new Int32Array(4);
   readonly #other = new Int32Array(4);
+  readonly #ports = new LocalPorts();
   readonly #resetOnClose = lingerForNoTime();
 
   constructor(libc: Libc) {
@@ -90,26 +96,12 @@ class LinuxStreamSockets implements StreamSockets {
   }
 
   connect(words: Int32Array, port: number, origin?: SocketOrigin): number {
-    const family = familyOf(words);
-    const descriptor = this.#open(family, SOCK.STREAM, origin);
-    if (descriptor < 0) return descriptor;
-    const local = origin?.localAddress;
-    if (local !== undefined && familyOf(local) === family) {
-      // Without this the port would be taken for all destinations at once.
-      this.#options.set(
-        descriptor,
-        IPPROTO.IP,
-        IP.BIND_ADDRESS_NO_PORT,
-        1,
-      );
-      const error = this.bind(descriptor, { words: local, port: 0 });
-      if (error !== 0) return this.#giveUp(descriptor, error);
+    const ports = this.#ports;
+    let result = this.#connectFrom(words, port, origin, ports.next());
+    for (let left = PORT_TRIES; left > 0 && isPortTaken(result); left--) {
+      result = this.#connectFrom(words, port, origin, ports.any());
     }
-    const error = this.#connect(descriptor, family, words, port);
-    if (error !== 0 && error !== -ERRNO.EINPROGRESS) {
-      return this.#giveUp(descriptor, error);
-    }
-    return descriptor;
+    return result;
   }
 
   connectResult(descriptor: number): number {
@@ -322,6 +314,39 @@ class LinuxStreamSockets implements StreamSockets {
     return this.#libc.errorText(Math.abs(error));
   }
 
+  /** Starts a connection from a local port; 0 lets the system choose. */
+  #connectFrom(
+    words: Int32Array,
+    port: number,
+    origin: SocketOrigin | undefined,
+    localPort: number,
+  ): number {
+    const family = familyOf(words);
+    const descriptor = this.#open(family, SOCK.STREAM, origin);
+    if (descriptor < 0) return descriptor;
+    const options = this.#options;
+    // Lets a port whose connection is in TIME_WAIT be asked for by name.
+    options.set(descriptor, SOL.SOCKET, SO.REUSEADDR, 1);
+    const local = origin?.localAddress;
+    const isOurs = local !== undefined && familyOf(local) === family;
+    if (isOurs && localPort === 0) {
+      // Without this the port would be taken for all destinations at once.
+      options.set(descriptor, IPPROTO.IP, IP.BIND_ADDRESS_NO_PORT, 1);
+    }
+    let error = 0;
+    if (isOurs || localPort !== 0) {
+      const any = family === 4 ? ANY_4 : ANY_6;
+      error = this.bind(descriptor, {
+        words: isOurs ? local : any,
+        port: localPort,
+      });
+    }
+    if (error === 0) error = this.#connect(descriptor, family, words, port);
+    return error === 0 || error === -ERRNO.EINPROGRESS
+      ? descriptor
+      : this.#giveUp(descriptor, error);
+  }
+
   /** A socket that starts where it should. */
   #open(family: 4 | 6, type: number, origin: SocketOrigin | undefined): number {
     const domain = family === 4 ? AF.INET : AF.INET6;
@@ -390,6 +415,11 @@ class LinuxStreamSockets implements StreamSockets {
   #result(result: number): number {
     return result === 0 ? 0 : -this.#libc.errno();
   }
+}
+
+/** Whether it is only the local port that was not to be had. */
+function isPortTaken(result: number): boolean {
+  return result === -ERRNO.EADDRNOTAVAIL || result === -ERRNO.EADDRINUSE;
 }
 
 function familyOf(words: Int32Array): 4 | 6 {
