@@ -22,23 +22,23 @@
  * after (a seqlock), and finds it changed hardly ever, because rows rest.
  */
 import { ColumnAllocator, type TableBuffer } from "../columns/columns.ts";
+import { PairIndex } from "./pair_index.ts";
+import {
+  generationIn,
+  isPassing,
+  LAST_GENERATION,
+  RedirectState,
+  redirectWord,
+  stateIn,
+} from "./redirect_state.ts";
 import { TcpProgress } from "./tcp_progress.ts";
 
-/** The life of a row. */
-export const RedirectState = {
-  Free: 0,
-  /** The relay has been asked to connect; the kernel knows of nothing. */
-  Dialing: 1,
-  /** Packets pass between the client and the kernel. */
-  Open: 2,
-  /** The relay could not connect, and has told the client. */
-  Refused: 3,
-  /** Over on both sides; what comes late still passes. */
-  Closed: 4,
-} as const;
-
-/** One of the values of {@linkcode RedirectState}. */
-export type RedirectState = typeof RedirectState[keyof typeof RedirectState];
+export {
+  generationIn,
+  isPassing,
+  RedirectState,
+  stateIn,
+} from "./redirect_state.ts";
 
 /** The size of a redirect table; the same in every worker. */
 export interface RedirectTableOptions {
@@ -57,10 +57,6 @@ export const MAX_REDIRECTS = 64512;
 /** The port of row 0. */
 export const FIRST_PORT = 1024;
 
-const STATE_BITS = 3;
-const STATE_MASK = 7;
-const LAST_GENERATION = 2 ** 28 - 1;
-
 // Cells of the header column. A queue's last row is in the cell behind its first.
 const HIGH_WATER = 0;
 const IN_USE = 1;
@@ -73,8 +69,8 @@ const HEADER_CELLS = 8;
 /** Bits of the marks column. */
 const Mark = { Linked: 1, Resting: 2, Owing: 4 } as const;
 
-const INT_COLUMNS = 16;
-const COLUMNS = 18;
+const INT_COLUMNS = 4;
+const COLUMNS = 8;
 
 /** Redirected connections, as columns over a buffer of zeros. */
 export class RedirectTable {
@@ -96,21 +92,18 @@ export class RedirectTable {
   readonly #header: Int32Array;
   readonly #word: Int32Array; // generation << 3 | state
   readonly #marks: Int32Array;
-  readonly #bucket: Int32Array; // row + 1
-  readonly #chain: Int32Array; // row + 1
+  readonly #pairs: PairIndex;
   readonly #queue: Int32Array; // row + 1
   readonly #endedAt: Float64Array;
   readonly #peerLive: Int32Array;
   readonly #peerDialing: Int32Array;
-  readonly #bucketMask: number;
-  readonly #seed: number;
 
   /** Bytes that a table of this size needs. */
   static byteLength(options: RedirectTableOptions): number {
     const { capacity, peers } = options;
-    const cells = HEADER_CELLS + capacity * INT_COLUMNS +
-      bucketsFor(capacity) + peers * 2;
+    const cells = HEADER_CELLS + capacity * INT_COLUMNS + peers * 2;
     return cells * 4 + capacity * 8 + COLUMNS * 8 +
+      PairIndex.byteLength(capacity) +
       TcpProgress.byteLength(capacity);
   }
 
@@ -129,24 +122,20 @@ export class RedirectTable {
       throw new RangeError(`${generations} generations are no power of two`);
     }
     const columns = new ColumnAllocator(buffer);
-    const buckets = bucketsFor(capacity);
     this.capacity = capacity;
     this.generations = generations;
-    this.#bucketMask = buckets - 1;
-    this.#seed = (options.seed ?? 0) | 0;
     this.#header = columns.int32(HEADER_CELLS);
     this.#word = columns.int32(capacity);
-    this.client = columns.int32(capacity * 4);
-    this.clientPort = columns.int32(capacity);
-    this.remote = columns.int32(capacity * 4);
-    this.remotePort = columns.int32(capacity);
-    this.peer = columns.int32(capacity);
+    this.#pairs = new PairIndex(columns, capacity, (options.seed ?? 0) | 0);
+    this.client = this.#pairs.client;
+    this.clientPort = this.#pairs.clientPort;
+    this.remote = this.#pairs.remote;
+    this.remotePort = this.#pairs.remotePort;
+    this.peer = this.#pairs.peer;
     this.initialSequence = columns.int32(capacity);
     this.#marks = columns.int32(capacity);
-    this.#chain = columns.int32(capacity);
     this.#queue = columns.int32(capacity);
     this.#endedAt = columns.float64(capacity);
-    this.#bucket = columns.int32(buckets);
     this.#peerLive = columns.int32(peers);
     this.#peerDialing = columns.int32(peers);
     this.progress = new TcpProgress(columns, capacity);
@@ -174,7 +163,7 @@ export class RedirectTable {
 
   /** The generation of a row's connection. Any thread. */
   generationOf(row: number): number {
-    return Atomics.load(this.#word, row) >>> STATE_BITS;
+    return generationIn(Atomics.load(this.#word, row));
   }
 
   /** State and generation at once, for {@linkcode stateIn} and {@linkcode generationIn}. Any thread. */
@@ -202,8 +191,8 @@ export class RedirectTable {
   ): boolean {
     // Right where the word is still that generation's: it changes after the row is taken from it.
     const peer = this.peer[row];
-    const dialing = (generation << STATE_BITS) | RedirectState.Dialing;
-    const settled = (generation << STATE_BITS) | state;
+    const dialing = redirectWord(generation, RedirectState.Dialing);
+    const settled = redirectWord(generation, state);
     if (
       Atomics.compareExchange(this.#word, row, dialing, settled) !== dialing
     ) return false;
@@ -219,25 +208,7 @@ export class RedirectTable {
     remotePort: number,
     peer: number,
   ): number {
-    const bucket = this.#bucketOf(
-      client,
-      0,
-      clientPort,
-      remote,
-      0,
-      remotePort,
-    );
-    let row = this.#bucket[bucket] - 1;
-    while (row >= 0) {
-      const at = row * 4;
-      if (
-        this.clientPort[row] === clientPort &&
-        this.remotePort[row] === remotePort && this.peer[row] === peer &&
-        same(this.remote, at, remote) && same(this.client, at, client)
-      ) return row;
-      row = this.#chain[row] - 1;
-    }
-    return -1;
+    return this.#pairs.lookup(client, clientPort, remote, remotePort, peer);
   }
 
   /** Connections of a peer that are not over. Open worker. */
@@ -269,18 +240,9 @@ export class RedirectTable {
     initialSequence: number,
     now: number,
   ): number {
-    for (let word = 0; word < 4; word++) {
-      this.client[row * 4 + word] = client[word];
-      this.remote[row * 4 + word] = remote[word];
-    }
-    this.clientPort[row] = clientPort;
-    this.remotePort[row] = remotePort;
-    this.peer[row] = peer;
+    this.#pairs.link(row, client, clientPort, remote, remotePort, peer);
     this.initialSequence[row] = initialSequence;
     this.progress.begin(row, now);
-    const bucket = this.#bucketOfRow(row);
-    this.#chain[row] = this.#bucket[bucket];
-    this.#bucket[bucket] = row + 1;
     this.#marks[row] = Mark.Linked;
     this.#peerLive[peer]++;
     Atomics.add(this.#peerDialing, peer, 1);
@@ -290,7 +252,7 @@ export class RedirectTable {
     Atomics.store(
       this.#word,
       row,
-      (generation << STATE_BITS) | RedirectState.Dialing,
+      redirectWord(generation, RedirectState.Dialing),
     );
     return generation;
   }
@@ -354,7 +316,7 @@ export class RedirectTable {
     const word = Atomics.exchange(
       this.#word,
       row,
-      (generation << STATE_BITS) | state,
+      redirectWord(generation, state),
     );
     const before = stateIn(word);
     if (before === RedirectState.Free || before === RedirectState.Closed) {
@@ -379,14 +341,7 @@ export class RedirectTable {
   #unlink(row: number): void {
     if ((this.#marks[row] & Mark.Linked) === 0) return;
     this.#marks[row] &= ~Mark.Linked;
-    const bucket = this.#bucketOfRow(row);
-    let before = this.#bucket[bucket] - 1;
-    if (before === row) {
-      this.#bucket[bucket] = this.#chain[row];
-      return;
-    }
-    while (this.#chain[before] !== row + 1) before = this.#chain[before] - 1;
-    this.#chain[before] = this.#chain[row];
+    this.#pairs.unlink(row);
   }
 
   #push(queue: number, row: number): void {
@@ -402,58 +357,4 @@ export class RedirectTable {
     if (row >= 0) this.#header[queue] = this.#queue[row];
     return row;
   }
-
-  #bucketOfRow(row: number): number {
-    return this.#bucketOf(
-      this.client,
-      row * 4,
-      this.clientPort[row],
-      this.remote,
-      row * 4,
-      this.remotePort[row],
-    );
-  }
-
-  #bucketOf(
-    client: Int32Array,
-    i: number,
-    clientPort: number,
-    remote: Int32Array,
-    j: number,
-    remotePort: number,
-  ): number {
-    const ports = (clientPort << 16) | remotePort;
-    let hash = Math.imul(ports ^ this.#seed, 0x9e3779b1);
-    for (let word = 0; word < 4; word++) {
-      hash = Math.imul(hash ^ remote[j + word], 0x85ebca6b);
-      hash ^= hash >>> 13;
-      hash = Math.imul(hash ^ client[i + word], 0x85ebca6b);
-      hash ^= hash >>> 15;
-    }
-    return (hash ^ (hash >>> 16)) & this.#bucketMask;
-  }
-}
-
-/** The state in a word of {@linkcode RedirectTable.wordOf}. */
-export function stateIn(word: number): RedirectState {
-  return (word & STATE_MASK) as RedirectState;
-}
-
-/** Whether packets pass in a state. */
-export function isPassing(state: RedirectState): boolean {
-  return state === RedirectState.Open || state === RedirectState.Closed;
-}
-
-/** The generation in a word of {@linkcode RedirectTable.wordOf}. */
-export function generationIn(word: number): number {
-  return word >>> STATE_BITS;
-}
-
-function same(column: Int32Array, at: number, words: Int32Array): boolean {
-  return column[at + 3] === words[3] && column[at + 2] === words[2] &&
-    column[at + 1] === words[1] && column[at] === words[0];
-}
-
-function bucketsFor(capacity: number): number {
-  return 1 << (32 - Math.clz32(Math.max(1, capacity * 2 - 1)));
 }
