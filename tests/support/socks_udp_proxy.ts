@@ -37,6 +37,7 @@ export class SocksUdpProxy implements Disposable {
   readonly #script: SocksUdpScript;
   readonly #tcp: Deno.TcpListener;
   readonly #udp: Deno.DatagramConn;
+  #relays = true;
 
   constructor(script: SocksUdpScript) {
     this.#script = script;
@@ -59,9 +60,15 @@ export class SocksUdpProxy implements Disposable {
     for (const connection of this.connections.splice(0)) connection.close();
   }
 
+  /** Ends the relay alone. */
+  endRelay(): void {
+    if (this.#relays) this.#udp.close();
+    this.#relays = false;
+  }
+
   [Symbol.dispose](): void {
     this.#tcp.close();
-    this.#udp.close();
+    this.endRelay();
     this.hangUp();
   }
 

@@ -210,8 +210,11 @@ export class UdpSessions {
     this.#lastOutboundAt[row] = now;
     if (port !== DNS_PORT) this.#dnsOnly[row] = 0;
     if (this.#state[row] === State.Open) {
+      const association = this.#associations[row]!;
       copyBytes(this.#carrier.room.bytes, UDP_PAYLOAD_AT, bytes, at, length);
-      this.#sendRoom(this.#associations[row]!, length, remote, port);
+      this.#sendRoom(association, length, remote, port);
+      const { failure } = association;
+      if (failure !== undefined) this.#end(row, failure, now);
     } else if (
       !this.#waiting.add(row, bytes, at, length, remote, port)
     ) {
@@ -225,7 +228,9 @@ export class UdpSessions {
     const association = this.#associations[row];
     if (association === undefined) return;
     if ((tag & 1) === 0) this.#advance(row, association, now);
-    else if (this.#state[row] === State.Open) this.#receive(row, association);
+    else if (this.#state[row] === State.Open) {
+      this.#receive(row, association, now);
+    }
   }
 
   /** Ends what is idle, and what waited too long for the proxy. */
@@ -340,12 +345,15 @@ export class UdpSessions {
     this.#counters.add(UdpCounted.bytesOut, length);
   }
 
-  #receive(row: number, association: UdpAssociation): void {
+  #receive(row: number, association: UdpAssociation, now: number): void {
     const { words, port } = this.#index;
     const brought = this.#incoming.take(association, words, row * 4, port[row]);
-    if (brought === 0 || this.#hasBrought[row] === 1) return;
-    this.#hasBrought[row] = 1;
-    this.#events.worked();
+    if (brought > 0 && this.#hasBrought[row] === 0) {
+      this.#hasBrought[row] = 1;
+      this.#events.worked();
+    }
+    const { failure } = association;
+    if (failure !== undefined) this.#end(row, failure, now);
   }
 
   /** The association is over: in the making, at once, or after it was of use. */

@@ -39,6 +39,8 @@ import { EXCHANGE_ROOM, HandshakeExchange } from "./handshake_exchange.ts";
 /** What is needed to reach the proxy. */
 export type Socks5UdpSetup = Extract<DialerSetup, { kind: "socks5" }>;
 
+/** So many datagrams in a row may find nobody at the relay. */
+const MOST_REFUSED = 3;
 /** Where our datagrams will come from is not known: 0.0.0.0 or ::. */
 const UNKNOWN_SOURCE = {
   ipv4: { words: Int32Array.of(0, 0, 0xffff, 0), port: 0 },
@@ -106,6 +108,8 @@ class Socks5Association implements UdpAssociation {
   /** Where the proxy takes and gives datagrams. */
   readonly #relay = new Int32Array(4);
   #relayPort = 0;
+  /** Datagrams that found nobody at the relay, since the last one from it. */
+  #refused = 0;
 
   constructor(shared: Shared) {
     this.#shared = shared;
@@ -134,10 +138,10 @@ class Socks5Association implements UdpAssociation {
     emitDatagramHeader(room.bytes, UDP_PAYLOAD_AT - header, words, 0, port);
     const bytes = fromHeader.get(header)!;
     const sent = sockets.send(this.descriptor, bytes, header + length);
+    if (sent !== -SocketError.ConnectionRefused) return sent;
     // The error of an earlier datagram, told now: this one has not gone.
-    return sent === -SocketError.ConnectionRefused
-      ? sockets.send(this.descriptor, bytes, header + length)
-      : sent;
+    this.#relayRefused();
+    return sockets.send(this.descriptor, bytes, header + length);
   }
 
   receive(into: ReceivedDatagram): number {
@@ -147,11 +151,12 @@ class Socks5Association implements UdpAssociation {
       fromReceive,
       fromReceive.length,
     );
+    if (length === -SocketError.WouldBlock) return NotReceived.Nothing;
     if (length < 0) {
-      return length === -SocketError.WouldBlock
-        ? NotReceived.Nothing
-        : NotReceived.Error;
+      this.#relayRefused();
+      return NotReceived.Error;
     }
+    this.#refused = 0;
     const fault = parseDatagram(room.bytes, UDP_RECEIVE_AT, length, view);
     if (fault === DatagramFault.Fragment) return NotReceived.Fragment;
     if (fault !== DatagramFault.None) return NotReceived.Malformed;
@@ -254,6 +259,15 @@ class Socks5Association implements UdpAssociation {
       });
       return;
     }
+  }
+
+  /** The proxy's host says that nobody has the relay's port. */
+  #relayRefused(): void {
+    if (++this.#refused < MOST_REFUSED) return;
+    this.#fail({
+      kind: "proxy-closed",
+      text: "the proxy takes no datagrams at its relay any more",
+    });
   }
 
   #failBySystem(error: number): void {

@@ -82,7 +82,10 @@ export interface UdpAssociation extends Disposable {
   readonly descriptor: number;
   /** Local port of that socket; 0 until it is open. */
   readonly localPort: number;
-  /** Why it ended; undefined before. */
+  /**
+   * Why it ended; undefined before. Sending and receiving may find that out
+   * too.
+   */
   readonly failure: DialFailure | undefined;
   /**
    * Goes on as far as it can without waiting. May be called at any time, also

@@ -159,6 +159,20 @@ Deno.test("what a proxy says behind its reply is of no matter", async () => {
   assert.equal(world.relay.sessions, 1);
 });
 
+Deno.test("a relay that is gone while the control connection stays ends the session", async () => {
+  using proxy = new SocksUdpProxy({ relay: echo });
+  using world = worldOf(proxy);
+  world.send(REMOTE);
+  await world.answer();
+  proxy.endRelay();
+  let sent = 0;
+  await world.until("its end", () => {
+    if (world.relay.sessions > 0 && ++sent % 5 === 0) world.send(REMOTE);
+    return world.counters.get("sessionsEnded") > 0;
+  });
+  assert.ok(world.counters.get("droppedSendFailed") > 0);
+});
+
 const REFUSALS = [
   {
     name: "does not know the command",
