@@ -6,11 +6,17 @@
  *
  * The worker connects to the proxy itself (its own address, interface, mark),
  * and hands the connection over with the other end of the pair. The first bytes
- * it gets back are the prelude (tls_prelude.ts); ends are passed on both ways.
+ * it gets back are the prelude (tls_prelude.ts); ends and resets are passed on
+ * both ways. A proxy that ends without TLS's goodbye counts as one that ended.
  */
-import { Socket } from "node:net";
-import { connect as connectTls, type TLSSocket } from "node:tls";
+import { isIP, type Socket } from "node:net";
+import {
+  connect as connectTls,
+  type ConnectionOptions,
+  type TLSSocket,
+} from "node:tls";
 import type { TlsBridgeRequest } from "../ports/dialer.ts";
+import { openSocket, streamOver } from "./socket_stream.ts";
 import { encodeTlsFailure, encodeTlsStands } from "./tls_prelude.ts";
 
 /** The bridges of a process; used by its control thread. */
@@ -22,11 +28,11 @@ export class TlsBridges implements Disposable {
     return this.#open.size;
   }
 
-  /** Takes both descriptors over and speaks TLS between them. Never throws. */
+  /** Takes both descriptors over and speaks TLS between them. */
   open(request: TlsBridgeRequest): void {
     const bridge = new Bridge(request, () => this.#open.delete(bridge));
     this.#open.add(bridge);
-    bridge.start();
+    bridge.start(request);
   }
 
   /** Ends all of them at once. */
@@ -37,39 +43,30 @@ export class TlsBridges implements Disposable {
 
 class Bridge {
   readonly #plain: Socket;
-  readonly #secure: TLSSocket;
   readonly #raw: Socket;
   readonly #ended: () => void;
+  #secure: TLSSocket | undefined;
   #stands = false;
 
-  constructor(
-    { proxyDescriptor, plainDescriptor, tls }: TlsBridgeRequest,
-    ended: () => void,
-  ) {
+  constructor(request: TlsBridgeRequest, ended: () => void) {
     this.#ended = ended;
-    this.#plain = openSocket(plainDescriptor);
-    this.#raw = openSocket(proxyDescriptor);
-    const { serverName, authorities } = tls;
-    this.#secure = connectTls({
-      socket: this.#raw,
-      host: serverName,
-      servername: serverName,
-      ca: authorities,
-    });
+    this.#plain = openSocket(request.plainDescriptor);
+    this.#raw = openSocket(request.proxyDescriptor);
   }
 
-  start(): void {
+  start(request: TlsBridgeRequest): void {
     const plain = this.#plain;
-    const secure = this.#secure;
-    // Nothing comes before the prelude; reading tells that the worker gave up.
     const giveUp = () => this.end();
+    // Nothing comes before the prelude; reading tells that the worker gave up.
     plain.once("end", giveUp);
     plain.resume();
+    plain.once("close", giveUp);
     plain.on("error", () => {
       this.#raw.resetAndDestroy();
       this.end();
     });
-    plain.once("close", giveUp);
+    const secure = this.#connect(request);
+    if (secure === undefined) return;
     secure.once("secureConnect", () => {
       this.#stands = true;
       plain.off("end", giveUp);
@@ -77,38 +74,46 @@ class Bridge {
       plain.pipe(secure);
       secure.pipe(plain);
     });
-    // Its errors are TLS's as well; unheard they would end the process.
-    this.#raw.on("error", () => {});
     secure.on("error", (error) => this.#break(error.message));
     secure.once("close", () => {
       if (!secure.readableEnded) this.#break("the proxy closed the connection");
     });
   }
 
-  /** TLS has failed: before it stood the worker is told why, later it gets a reset. */
-  #break(reason: string): void {
-    if (this.#plain.destroyed) return;
-    if (this.#stands) this.#plain.resetAndDestroy();
-    else if (!this.#plain.writableEnded) {
-      this.#plain.end(encodeTlsFailure(reason));
-    }
-  }
-
-  /** Closes both connections, the one to the proxy without waiting for it. */
+  /** Closes both connections without waiting. */
   end(): void {
-    this.#secure.destroy();
+    this.#secure?.destroy();
     this.#raw.destroy();
     this.#plain.destroy();
     this.#ended();
   }
-}
 
-/** A socket of Node's over a descriptor, which it owns from then on. */
-function openSocket(fd: number): Socket {
-  return new Socket({
-    fd,
-    readable: true,
-    writable: true,
-    allowHalfOpen: true,
-  });
+  /** Starts TLS; undefined where what was asked for is refused at once. */
+  #connect({ tls }: TlsBridgeRequest): TLSSocket | undefined {
+    const { serverName, authorities } = tls;
+    // Which Node takes and its types leave out: a direction may end alone.
+    const options: ConnectionOptions & { allowHalfOpen: true } = {
+      // TLS takes any stream; the types know sockets only.
+      socket: streamOver(this.#raw) as Socket,
+      host: serverName,
+      // RFC 6066 section 3: an address is no server name.
+      servername: isIP(serverName) === 0 ? serverName : "",
+      ca: authorities,
+      allowHalfOpen: true,
+    };
+    try {
+      this.#secure = connectTls(options);
+    } catch (error) {
+      this.#break(error instanceof Error ? error.message : String(error));
+    }
+    return this.#secure;
+  }
+
+  /** TLS has failed: before it stood the worker is told why, later it gets a reset. */
+  #break(reason: string): void {
+    const plain = this.#plain;
+    if (plain.destroyed) return;
+    if (this.#stands) plain.resetAndDestroy();
+    else if (!plain.writableEnded) plain.end(encodeTlsFailure(reason));
+  }
 }

@@ -55,6 +55,11 @@ export class DialWorld implements Disposable {
     });
   }
 
+  /** As {@linkcode open}, with nobody to speak TLS. */
+  openWithoutBridge(setup: DialerSetup): Dialer {
+    return openDialer(setup, { sockets: this.sockets });
+  }
+
   /** Steps a dial until it is decided, or while `goesOn` says so. */
   async run(
     dial: Dial,
@@ -183,7 +188,17 @@ export class Connection implements Disposable {
   }
 }
 
-/** How many descriptors this process has open. */
-export function openDescriptors(): number {
-  return [...Deno.readDirSync("/proc/self/fd")].length;
+/** How many sockets this process has open. */
+export function openSockets(): number {
+  let count = 0;
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    try {
+      const link = Deno.readLinkSync(`/proc/self/fd/${name}`);
+      if (link.startsWith("socket:")) count++;
+    } catch (error) {
+      // The one by which the directory was read has gone.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return count;
 }

@@ -5,12 +5,7 @@ import type {
   DialerSetup,
   ProxyCredentials,
 } from "../../../src/io/ports/dialer.ts";
-import {
-  Connection,
-  DialWorld,
-  openDescriptors,
-  target,
-} from "./dial_world.ts";
+import { Connection, DialWorld, openSockets, target } from "./dial_world.ts";
 import { closedPort } from "./echo_server.ts";
 import { bytes, ScriptedProxy, type Step } from "./scripted_proxy.ts";
 
@@ -43,10 +38,10 @@ async function failureOf(
   using world = new DialWorld();
   using proxy = new ScriptedProxy(script);
   const dialer = world.open(setup(kind, proxy.port, credentials));
-  const before = openDescriptors();
+  const before = openSockets();
   const failure = await world.failure(dialer, TARGET);
   // What the proxy itself holds goes with it.
-  await waitFor("descriptors to be closed", () => openDescriptors() <= before, {
+  await waitFor("sockets to be closed", () => openSockets() <= before, {
     intervalMs: 2,
   });
   assert.match(failure.text, /^[\x20-\x7e]+$/);
@@ -164,14 +159,14 @@ Deno.test("dial: garbage from what is no SOCKS5 proxy", async () => {
 Deno.test("dial: no proxy there", async () => {
   using world = new DialWorld();
   for (const kind of ["socks5", "http"] as const) {
-    const before = openDescriptors();
+    const before = openSockets();
     const dialer = world.open(setup(kind, closedPort()));
     const failure = await world.failure(dialer, TARGET);
     assert.deepEqual(failure, {
       kind: "proxy-unreachable",
       text: "cannot reach the proxy: Connection refused",
     });
-    assert.equal(openDescriptors(), before);
+    assert.equal(openSockets(), before);
   }
 });
 
@@ -185,7 +180,7 @@ Deno.test("dial: what hangs is pending until it is given up, and then gone", asy
     using world = new DialWorld();
     using proxy = new ScriptedProxy(script);
     const dialer = world.open(setup(kind, proxy.port));
-    const before = openDescriptors();
+    const before = openSockets();
     {
       using dial = dialer.dial(TARGET);
       const waits = () => proxy.heard[0]?.length !== length;
@@ -197,7 +192,7 @@ Deno.test("dial: what hangs is pending until it is given up, and then gone", asy
       assert.equal(dial.descriptor, -1);
     }
     await waitFor("the proxy to see the end", () => proxy.ended === 1);
-    await waitFor("descriptors", () => openDescriptors() <= before);
+    await waitFor("sockets to be closed", () => openSockets() <= before);
   }
 });
 
@@ -281,7 +276,7 @@ Deno.test("dial: targets that nobody can be asked for open no socket", async () 
     setup("http", proxy.port),
     { kind: "direct" } as const,
   ];
-  const before = openDescriptors();
+  const before = openSockets();
   for (const one of setups) {
     const dialer = world.open(one);
     using dial = dialer.dial(target("0.0.0.0", 80));
@@ -291,7 +286,7 @@ Deno.test("dial: targets that nobody can be asked for open no socket", async () 
     const name = target("::", 80, "a\r\nX-Evil: b");
     assert.equal((await world.failure(dialer, name)).kind, "unsupported");
   }
-  assert.equal(openDescriptors(), before);
+  assert.equal(openSockets(), before);
   assert.equal(proxy.heard.length, 0);
 });
 
