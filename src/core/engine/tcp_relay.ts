@@ -34,18 +34,10 @@ import {
   verifyTransport,
 } from "../wire/packet.ts";
 import * as tcp from "../wire/tcp.ts";
+import { RedirectLife, type RelayCommands } from "./redirect_life.ts";
 import type { TcpRelayConfig } from "./tcp_relay_config.ts";
 
-/** The way from the open worker to the relay, besides Verdict.ToRelay. */
-export interface RelayCommands {
-  /**
-   * Says that a connection is over (RelayMessage.Abandon).
-   * @returns false where that must wait.
-   */
-  abandon(row: number, generation: number): boolean;
-  /** Lets the relay see what it was told. */
-  flush(): void;
-}
+export type { RelayCommands } from "./redirect_life.ts";
 
 /** What a TcpRelay works on. */
 export interface TcpRelayOptions {
@@ -61,11 +53,6 @@ export interface TcpRelayOptions {
   readonly sum?: Sum;
 }
 
-/** How long a row rests: with 64 generations its port comes back after TIME_WAIT (RFC 9293 section 3.4.1, Linux: 60 s). */
-export const REST_MS = 2000;
-/** Rows that one tick looks at. */
-const SWEPT_ROWS = 16_384;
-
 const LONGEST_RESET = ipv6.HEADER_LENGTH + tcp.HEADER_LENGTH;
 const SYN_BITS = tcp.Flag.Syn | tcp.Flag.Ack | tcp.Flag.Rst | tcp.Flag.Fin;
 const CONTROL_BITS = tcp.Flag.Syn | tcp.Flag.Rst | tcp.Flag.Fin;
@@ -75,7 +62,7 @@ export class TcpRelay {
   readonly table: RedirectTable;
   readonly redirect: Redirect;
   readonly #config: TcpRelayConfig;
-  readonly #commands: RelayCommands;
+  readonly #life: RedirectLife;
   readonly #answer: Verdict;
   readonly #mss4: number;
   readonly #mss6: number;
@@ -86,7 +73,7 @@ export class TcpRelay {
     this.table = table;
     this.redirect = new Redirect(config, table);
     this.#config = config;
-    this.#commands = options.commands ?? NO_COMMANDS;
+    this.#life = new RedirectLife(table, config, options.commands);
     this.#answer = options.clients === "peers"
       ? Verdict.ToPeer
       : Verdict.ToHost;
@@ -208,22 +195,12 @@ export class TcpRelay {
 
   /** Open worker: ends what is over or idle, a bounded number of rows a call. About once a second. */
   tick(now: number): void {
-    const { table } = this;
-    this.#releaseRested(now - REST_MS);
-    const count = Math.min(SWEPT_ROWS, table.highWater);
-    for (let n = 0; n < count; n++) this.#sweep(table.nextSwept(), now);
-    this.#commands.flush();
+    this.#life.tick(now);
   }
 
   /** Open worker: ends all connections of a peer that was removed. */
   removePeer(peer: number, now: number): void {
-    const { table } = this;
-    for (let row = 0; row < table.highWater; row++) {
-      if (table.isLinked(row) && table.peer[row] === peer) {
-        this.#abandon(row, now);
-      }
-    }
-    this.#commands.flush();
+    this.#life.removePeer(peer, now);
   }
 
   /** A client's segment for an open connection that changes nothing but how far it has come. */
@@ -266,7 +243,7 @@ export class TcpRelay {
           return this.#forward(batch, row, view, found, generation, form);
         }
       }
-      this.#abandon(found, now);
+      this.#life.abandon(found, now);
     }
     this.#begin(batch, row, view, now, form);
   }
@@ -284,7 +261,7 @@ export class TcpRelay {
     switch (state) {
       case RedirectState.Dialing:
         if (!this.#resets(batch, view, found)) break;
-        this.#abandon(found, now);
+        this.#life.abandon(found, now);
         return batch.decide(row, Verdict.Held, 0);
       case RedirectState.Open:
         if (this.#resets(batch, view, found)) {
@@ -362,7 +339,7 @@ export class TcpRelay {
       table.connectionsOf(peer) >= maxConnectionsPerPeer ||
       table.dialingOf(peer) >= maxDialingPerPeer
     ) return batch.drop(row, DropReason.TcpPeerLimit);
-    const taken = this.#take(now);
+    const taken = this.#life.take(now);
     if (taken < 0) return batch.drop(row, DropReason.TcpTableFull);
     table.begin(
       taken,
@@ -428,69 +405,6 @@ export class TcpRelay {
     const mss = b[at] >>> 4 === 4 ? this.#mss4 : this.#mss6;
     tcp.clampMss(b, tcpAt, length, mss, form);
   }
-
-  /** Ends a row that the relay must be told of, at once or when it has rested. */
-  #abandon(row: number, now: number): void {
-    const { table } = this;
-    const state = table.stateOf(row);
-    const isOwed = state === RedirectState.Dialing ||
-      state === RedirectState.Open || table.isOwing(row);
-    table.forget(row, now);
-    table.setOwing(row, isOwed && !this.#tell(row) ? 1 : 0);
-  }
-
-  #tell(row: number): boolean {
-    return this.#commands.abandon(row, this.table.generationOf(row));
-  }
-
-  #take(now: number): number {
-    const { table } = this;
-    const row = table.take();
-    if (row >= 0) return row;
-    // None is left that has rested: the one that has rested longest, if not just ended.
-    const rested = table.rested(now);
-    if (rested < 0 || !this.#settleDebt(rested)) return -1;
-    table.release();
-    return table.take();
-  }
-
-  #releaseRested(before: number): void {
-    const { table } = this;
-    for (let n = 0; n < SWEPT_ROWS; n++) {
-      const row = table.rested(before);
-      if (row < 0 || !this.#settleDebt(row)) return;
-      table.release();
-    }
-  }
-
-  #settleDebt(row: number): boolean {
-    if (!this.table.isOwing(row)) return true;
-    if (!this.#tell(row)) return false;
-    this.table.setOwing(row, 0);
-    return true;
-  }
-
-  #sweep(row: number, now: number): void {
-    const { table } = this;
-    const { establishedTimeoutMs, transitoryTimeoutMs } = this.#config;
-    const word = table.wordOf(row);
-    const generation = generationIn(word);
-    switch (stateIn(word)) {
-      case RedirectState.Refused:
-        return table.forget(row, now);
-      case RedirectState.Dialing:
-      case RedirectState.Open: {
-        const { progress } = table;
-        if (progress.isOver(row, generation, now)) return table.close(row, now);
-        const timeout = progress.isEstablished(row, generation)
-          ? establishedTimeoutMs
-          : transitoryTimeoutMs;
-        if (progress.idle(row, generation, now) >= timeout) {
-          this.#abandon(row, now);
-        }
-      }
-    }
-  }
 }
 
 /** Where the packets come from no peer there is one owner of all. */
@@ -504,13 +418,4 @@ function endOf(b: Uint8Array, at: number): number {
     (b[at] >>> 4 === 4
       ? ipv4.totalLength(b, at)
       : ipv6.HEADER_LENGTH + ipv6.payloadLength(b, at));
-}
-
-const NO_COMMANDS: RelayCommands = {
-  abandon: () => wrongWorker(),
-  flush: () => wrongWorker(),
-};
-
-function wrongWorker(): never {
-  throw new TypeError("this relay was made without commands");
 }
