@@ -12,7 +12,12 @@
 import { DeadlineQueue } from "../../core/columns/deadline_queue.ts";
 import { PacketView, parsePacket } from "../../core/wire/packet.ts";
 import { Protocol } from "../../core/wire/protocol.ts";
-import type { Dial, Dialer, DialFailureKind } from "../../io/ports/dialer.ts";
+import type {
+  Dial,
+  Dialer,
+  DialFailure,
+  DialFailureKind,
+} from "../../io/ports/dialer.ts";
 import {
   SocketEvent,
   type SocketEvents,
@@ -31,6 +36,7 @@ import {
   emitDialAnswer,
 } from "./dial_answer.ts";
 import { eventKey, EventSource } from "./event_key.ts";
+import { FailureNotes } from "./failure_notes.ts";
 import { RelayCount, type RelayCounters } from "./relay_counters.ts";
 import type { RelayRows } from "./relay_rows.ts";
 import type { RelayLimits } from "./relay_settings.ts";
@@ -59,12 +65,19 @@ export interface RelayConnectionsOptions {
   readonly answerSource: AnswerSource;
   /** `refuse`: what turns out to lead to this host itself is not let in. */
   readonly ownHost: "allow" | "refuse";
+  /** One line for the log. */
+  readonly tell: (line: string) => void;
 }
 
 /** Bytes that a connection moves before others have their turn. */
 const TURN_BYTES = 512 << 10;
 /** What may lie unsent in a socket: more would only wait there. */
 export const UNSENT_LIMIT = 512 << 10;
+
+const NO_ROOM: DialFailure = {
+  kind: "system",
+  text: "the system has no room to wait for another socket",
+};
 
 const SIDE_EVENTS = SocketEvent.Readable | SocketEvent.Writable |
   SocketEvent.Urgent | SocketEvent.ReadFinished | SocketTrigger.Edge;
@@ -81,6 +94,7 @@ export class RelayConnections implements Disposable {
   readonly #syns: (Uint8Array | undefined)[];
   /** Per slot: the dial's descriptor in the event set, or -1. */
   readonly #watched: Int32Array;
+  readonly #notes: FailureNotes;
   readonly #view = new PacketView();
   readonly #packet = new Uint8Array(ANSWER_LENGTH);
   #dialing = 0;
@@ -89,6 +103,7 @@ export class RelayConnections implements Disposable {
     const { limits, sockets, rows } = options;
     const capacity = limits.connections;
     this.#options = options;
+    this.#notes = new FailureNotes(options.tell);
     this.#table = new ConnectionTable(capacity);
     this.#mover = new ByteMover(sockets, this.#table, TURN_BYTES);
     this.#deadlines = new DeadlineQueue(capacity);
@@ -275,13 +290,13 @@ export class RelayConnections implements Disposable {
     const dial = this.#dials[slot]!;
     switch (dial.advance()) {
       case "pending":
-        if (!this.#watch(slot, dial)) this.#refuse(slot, "system");
+        if (!this.#watch(slot, dial)) this.#fail(slot, NO_ROOM, now);
         break;
       case "connected":
         this.#letIn(slot, dial, now);
         break;
       case "failed":
-        this.#refuse(slot, dial.failure?.kind ?? "system");
+        this.#fail(slot, dial.failure ?? NO_ROOM, now);
     }
   }
 
@@ -338,6 +353,11 @@ export class RelayConnections implements Disposable {
     this.#deadlines.set(slot, now + limits.acceptTimeoutMs);
     // Where the system does not take it, the client sends it again.
     rows.enter(row, generation, this.#syns[slot]!);
+  }
+
+  #fail(slot: number, failure: DialFailure, now: number): void {
+    this.#notes.note(failure, now);
+    this.#refuse(slot, failure.kind);
   }
 
   /** The dial came to nothing. */

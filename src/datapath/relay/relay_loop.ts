@@ -36,8 +36,6 @@ export interface RelayLoopOptions extends RelayConnectionsOptions {
   readonly now: () => number;
   /** A shared cell: not 0 when the loop is to end; the wake tells of it. */
   readonly stop: Int32Array;
-  /** One line for the log. */
-  readonly tell: (line: string) => void;
   /** Makes what else lives in this thread. */
   readonly guest?: (host: RelayHost) => RelayGuest;
 }

@@ -10,6 +10,7 @@ import { PacketView, parsePacket } from "../../../src/core/wire/packet.ts";
 import * as tcp from "../../../src/core/wire/tcp.ts";
 import { RelayCount } from "../../../src/datapath/relay/relay_counters.ts";
 import { SocketOptions } from "../../../src/io/os/linux/socket_option.ts";
+import type { DialFailureKind } from "../../../src/io/ports/dialer.ts";
 import { SocketError } from "../../../src/io/ports/stream_sockets.ts";
 import {
   LOOPBACK,
@@ -404,6 +405,51 @@ test("no descriptor left: accepting pauses, is told once, and goes on", () => {
   exhausted = false;
   lab.later += 300;
   lab.until(() => lab.loopOpen === 1, "the client comes in");
+});
+
+test("what fails for the system's or the proxy's reasons is told now and then", () => {
+  let kind: DialFailureKind = "proxy-auth";
+  using lab = new RelayLab({
+    dialer: () => ({
+      name: "fails",
+      dial: () => ({
+        descriptor: -1,
+        wants: "read",
+        failure: { kind, text: `so it is: ${kind}` },
+        advance: () => "failed",
+        take: () => -1,
+        [Symbol.dispose]: () => {},
+      }),
+    }),
+  });
+  const dial = (row: number) => {
+    lab.dial(row, 1, LOOPBACK, 1);
+    lab.rounds();
+  };
+  dial(0);
+  dial(1);
+  dial(2);
+  kind = "refused";
+  dial(3);
+  kind = "system";
+  dial(4);
+  assert.deepEqual(lab.lines, [
+    "a TCP connection failed: so it is: proxy-auth",
+    "a TCP connection failed: so it is: system",
+  ]);
+  lab.later += 60_000;
+  kind = "proxy-auth";
+  dial(5);
+  assert.equal(
+    lab.lines[2],
+    "a TCP connection failed: so it is: proxy-auth (and 2 before)",
+  );
+  assert.deepEqual(lab.counters.snapshot().failures, {
+    "proxy-auth": 4,
+    refused: 1,
+    system: 1,
+  });
+  assert.equal(lab.answers.length, 5, "silence where the system failed");
 });
 
 test("hostile messages change nothing", () => {
