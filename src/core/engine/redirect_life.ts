@@ -76,9 +76,16 @@ export class RedirectLife {
     this.#commands.flush();
   }
 
-  /** Ends a row that the relay must be told of: at once, or when it has rested. */
+  /**
+   * Ends a row whatever it holds. Where its connection is not over the relay is
+   * told: at once, or when the row has rested.
+   */
   abandon(row: number, now: number): void {
     const table = this.#table;
+    // The host's last acknowledgment may have passed since the last tick.
+    if (table.progress.isOver(row, table.generationOf(row), now)) {
+      table.close(row, now);
+    }
     const state = table.stateOf(row);
     const isOwed = state === RedirectState.Dialing ||
       state === RedirectState.Open || table.isOwing(row);

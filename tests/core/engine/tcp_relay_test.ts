@@ -116,6 +116,20 @@ for (const family of FAMILIES) {
     assert.deepEqual(world.relay.abandoned, []);
   });
 
+  Deno.test(`${name}: a pair used again before the tick has seen its end is not abandoned`, () => {
+    const world = proxy();
+    const talk = new Talk(world, family).open();
+    talk.kernel({ flags: FIN | ACK });
+    talk.send({ flags: FIN | ACK, ack: 5002 });
+    talk.kernel({ flags: ACK, seq: 5002, ack: 1002 });
+    assert.equal(talk.state, RedirectState.Open);
+    const next = new Talk(world, family, { isn: 90_000 }).open();
+    assert.notEqual(next.row, talk.row);
+    assert.equal(world.redirects.size, 1);
+    world.pass(4000);
+    assert.deepEqual(world.relay.abandoned, []);
+  });
+
   for (const when of ["Dialing", "Open"] as const) {
     Deno.test(`${name}: another SYN while ${when} abandons the old connection`, () => {
       const world = proxy();
