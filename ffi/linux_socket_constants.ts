@@ -35,6 +35,7 @@ export const SO = {
   ERROR: 4,
   SNDBUF: 7,
   RCVBUF: 8,
+  KEEPALIVE: 9,
   LINGER: 13,
   BINDTODEVICE: 25,
   SNDBUFFORCE: 32,
@@ -73,7 +74,14 @@ export const IPV6 = {
 export const UDP = { SEGMENT: 103, GRO: 104 } as const;
 
 /** Options of IPPROTO_TCP. */
-export const TCP = { NODELAY: 1, INFO: 11, NOTSENT_LOWAT: 25 } as const;
+export const TCP = {
+  NODELAY: 1,
+  KEEPIDLE: 4,
+  KEEPINTVL: 5,
+  KEEPCNT: 6,
+  INFO: 11,
+  NOTSENT_LOWAT: 25,
+} as const;
 
 /** States of a TCP socket, as TCP_INFO tells them. */
 export const TCP_STATE = {

@@ -12,12 +12,7 @@
 import { DeadlineQueue } from "../../core/columns/deadline_queue.ts";
 import { PacketView, parsePacket } from "../../core/wire/packet.ts";
 import { Protocol } from "../../core/wire/protocol.ts";
-import type {
-  Dial,
-  Dialer,
-  DialFailure,
-  DialFailureKind,
-} from "../../io/ports/dialer.ts";
+import type { Dialer, DialFailureKind } from "../../io/ports/dialer.ts";
 import {
   SocketEvent,
   type SocketEvents,
@@ -37,6 +32,7 @@ import {
 } from "./dial_answer.ts";
 import { eventKey, EventSource } from "./event_key.ts";
 import { FailureNotes } from "./failure_notes.ts";
+import { PendingDials } from "./pending_dials.ts";
 import { RelayCount, type RelayCounters } from "./relay_counters.ts";
 import type { RelayRows } from "./relay_rows.ts";
 import type { RelayLimits } from "./relay_settings.ts";
@@ -74,11 +70,6 @@ const TURN_BYTES = 512 << 10;
 /** What may lie unsent in a socket: more would only wait there. */
 export const UNSENT_LIMIT = 512 << 10;
 
-const NO_ROOM: DialFailure = {
-  kind: "system",
-  text: "the system has no room to wait for another socket",
-};
-
 const SIDE_EVENTS = SocketEvent.Readable | SocketEvent.Writable |
   SocketEvent.Urgent | SocketEvent.ReadFinished | SocketTrigger.Edge;
 
@@ -90,17 +81,15 @@ export class RelayConnections implements Disposable {
   readonly #deadlines: DeadlineQueue;
   /** Per row: its slot, or -1. */
   readonly #slotOfRow: Int32Array;
-  readonly #dials: (Dial | undefined)[];
+  readonly #dials: PendingDials;
+  /** Per slot: the client's SYN, until it has come in. */
   readonly #syns: (Uint8Array | undefined)[];
-  /** Per slot: the dial's descriptor in the event set, or -1. */
-  readonly #watched: Int32Array;
   readonly #notes: FailureNotes;
   readonly #view = new PacketView();
   readonly #packet = new Uint8Array(ANSWER_LENGTH);
-  #dialing = 0;
 
   constructor(options: RelayConnectionsOptions) {
-    const { limits, sockets, rows } = options;
+    const { limits, sockets, events, rows } = options;
     const capacity = limits.connections;
     this.#options = options;
     this.#notes = new FailureNotes(options.tell);
@@ -108,9 +97,8 @@ export class RelayConnections implements Disposable {
     this.#mover = new ByteMover(sockets, this.#table, TURN_BYTES);
     this.#deadlines = new DeadlineQueue(capacity);
     this.#slotOfRow = new Int32Array(rows.capacity).fill(-1);
-    this.#dials = new Array(capacity).fill(undefined);
+    this.#dials = new PendingDials(events, capacity);
     this.#syns = new Array(capacity).fill(undefined);
-    this.#watched = new Int32Array(capacity).fill(-1);
   }
 
   /** Connections in any state. */
@@ -143,7 +131,7 @@ export class RelayConnections implements Disposable {
     const view = this.#view;
     const valid = parsePacket(bytes, at, length, view) === 0 &&
       view.protocol === Protocol.Tcp;
-    const slot = valid && this.#dialing < limits.dialing
+    const slot = valid && this.#dials.count < limits.dialing
       ? this.#table.take(row, generation)
       : -1;
     if (slot < 0) {
@@ -153,11 +141,9 @@ export class RelayConnections implements Disposable {
     }
     this.#slotOfRow[row] = slot;
     this.#syns[slot] = bytes.slice(at, at + length);
-    this.#dials[slot] = dialer.dial({
-      words: view.destinationWords.slice(),
-      port: view.destinationPort,
-    });
-    this.#dialing++;
+    const words = view.destinationWords.slice();
+    const dial = dialer.dial({ words, port: view.destinationPort });
+    this.#dials.start(slot, dial);
     counters.add(RelayCount.Dialing);
     this.#deadlines.set(slot, now + limits.connectTimeoutMs);
     this.#advance(slot, now);
@@ -211,7 +197,7 @@ export class RelayConnections implements Disposable {
 
   /** Goes on with a dial whose descriptor told something. */
   dialReady(slot: number, now: number): void {
-    if (this.#dials[slot] !== undefined) this.#advance(slot, now);
+    if (this.#dials.has(slot)) this.#advance(slot, now);
   }
 
   /**
@@ -285,79 +271,46 @@ export class RelayConnections implements Disposable {
       : -1;
   }
 
-  /** Lets a dial go on, and looks after its descriptor. */
+  /** Lets a dial go on. */
   #advance(slot: number, now: number): void {
-    const dial = this.#dials[slot]!;
-    switch (dial.advance()) {
-      case "pending":
-        if (!this.#watch(slot, dial)) this.#fail(slot, NO_ROOM, now);
-        break;
-      case "connected":
-        this.#letIn(slot, dial, now);
-        break;
-      case "failed":
-        this.#fail(slot, dial.failure ?? NO_ROOM, now);
+    const dials = this.#dials;
+    const state = dials.step(slot);
+    if (state === "connected") this.#letIn(slot, now);
+    else if (state === "failed") {
+      const failure = dials.failure(slot);
+      this.#notes.note(failure, now);
+      this.#refuse(slot, failure.kind);
     }
-  }
-
-  /** Waits for what a dial wants. @returns whether the system has room for it. */
-  #watch(slot: number, dial: Dial): boolean {
-    const { events } = this.#options;
-    const { descriptor } = dial;
-    const wants = dial.wants === "read"
-      ? SocketEvent.Readable | SocketEvent.ReadFinished
-      : SocketEvent.Writable;
-    const key = eventKey(EventSource.Dial, slot);
-    const watched = this.#watched[slot];
-    if (watched === descriptor) {
-      return events.change(descriptor, wants, key) === 0;
-    }
-    this.#unwatch(slot);
-    if (events.add(descriptor, wants, key) !== 0) return false;
-    this.#watched[slot] = descriptor;
-    return true;
-  }
-
-  #unwatch(slot: number): void {
-    const watched = this.#watched[slot];
-    if (watched >= 0) this.#options.events.remove(watched);
-    this.#watched[slot] = -1;
   }
 
   /** The outside stands: the client may come. */
-  #letIn(slot: number, dial: Dial, now: number): void {
+  #letIn(slot: number, now: number): void {
     const { sockets, events, rows, counters, limits, ownHost } = this.#options;
     const table = this.#table;
-    this.#unwatch(slot);
-    const descriptor = dial.take();
+    const descriptor = this.#dials.take(slot);
+    counters.add(RelayCount.Dialing, -1);
     if (ownHost === "refuse" && sockets.isToOwnHost(descriptor)) {
       sockets.reset(descriptor);
       return this.#refuse(slot, "not-permitted");
     }
-    this.#forgetDial(slot);
+    const key = eventKey(EventSource.Side, slot * 2 + 1);
+    if (events.add(descriptor, SIDE_EVENTS, key) !== 0) {
+      sockets.reset(descriptor);
+      return this.#refuse(slot, "system");
+    }
     table.descriptor[slot * 2 + 1] = descriptor;
     table.state[slot] = ConnectionState.Entering;
     counters.add(RelayCount.Entering);
     sockets.noDelay(descriptor);
     sockets.setUnsentLimit(descriptor, UNSENT_LIMIT);
-    const key = eventKey(EventSource.Side, slot * 2 + 1);
     const row = table.row[slot];
     const generation = table.generation[slot];
-    if (
-      events.add(descriptor, SIDE_EVENTS, key) !== 0 ||
-      !rows.settle(row, generation, "open")
-    ) {
-      this.#end(slot, RelayCount.Abandoned);
-      return;
+    if (!rows.settle(row, generation, "open")) {
+      return this.#end(slot, RelayCount.Abandoned);
     }
     this.#deadlines.set(slot, now + limits.acceptTimeoutMs);
     // Where the system does not take it, the client sends it again.
     rows.enter(row, generation, this.#syns[slot]!);
-  }
-
-  #fail(slot: number, failure: DialFailure, now: number): void {
-    this.#notes.note(failure, now);
-    this.#refuse(slot, failure.kind);
   }
 
   /** The dial came to nothing. */
@@ -427,20 +380,13 @@ export class RelayConnections implements Disposable {
     this.#release(slot);
   }
 
-  #forgetDial(slot: number): void {
-    const dial = this.#dials[slot];
-    if (dial === undefined) return;
-    dial[Symbol.dispose]();
-    this.#dials[slot] = undefined;
-    this.#dialing--;
-    this.#options.counters.add(RelayCount.Dialing, -1);
-  }
-
   #release(slot: number): void {
     const { counters } = this.#options;
     const table = this.#table;
-    this.#unwatch(slot);
-    this.#forgetDial(slot);
+    if (this.#dials.has(slot)) {
+      this.#dials.forget(slot);
+      counters.add(RelayCount.Dialing, -1);
+    }
     if (table.state[slot] === ConnectionState.Entering) {
       counters.add(RelayCount.Entering, -1);
     } else if (table.state[slot] === ConnectionState.Open) {

@@ -132,6 +132,17 @@ export interface StreamSockets {
    * @returns 0 or a negative error
    */
   setUnsentLimit(descriptor: number, byteLength: number): number;
+  /**
+   * Asks a silent other end whether it is still there: first after `idle`, then
+   * `probes` times, an `interval` apart, both in seconds. Without an answer the
+   * connection has timed out. @returns 0 or a negative error
+   */
+  keepAlive(
+    descriptor: number,
+    idle: number,
+    interval: number,
+    probes: number,
+  ): number;
   /** The port that a socket is bound to; 0 where it has none. */
   localPort(descriptor: number): number;
 

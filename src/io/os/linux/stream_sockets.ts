@@ -4,14 +4,12 @@
  * `recv` with MSG_TRUNC throws a TCP stream's bytes away without copying them;
  * on other streams it is an ordinary read.
  */
-import { cString, type Libc } from "../../../../ffi/libc.ts";
+import type { Libc } from "../../../../ffi/libc.ts";
 import { linger } from "../../../../ffi/linux_layouts.ts";
 import {
   AF,
   ERRNO,
-  IP,
   IPPROTO,
-  IPV6,
   MSG,
   SHUT,
   SO,
@@ -20,26 +18,22 @@ import {
   TCP,
   TCP_STATE,
 } from "../../../../ffi/linux_socket_constants.ts";
-import { equalWords, isMappedIpv4 } from "../../../core/wire/address.ts";
+import { equalWords } from "../../../core/wire/address.ts";
 import type { SocketOrigin } from "../../ports/dialer.ts";
 import type {
   BindAddress,
   ListenOptions,
   StreamSockets,
 } from "../../ports/stream_sockets.ts";
-import { LocalPorts } from "./local_ports.ts";
 import {
   readSocketAddress,
   readSocketPort,
   SOCKET_ADDRESS_ROOM,
   writeSocketAddress,
 } from "./socket_address.ts";
+import { familyOf, SocketOpener } from "./socket_opener.ts";
 import { SocketOptions } from "./socket_option.ts";
 
-/** Local ports that are tried after the first one. */
-const PORT_TRIES = 16;
-const ANY_4 = Int32Array.of(0, 0, 0xffff, 0);
-const ANY_6 = new Int32Array(4);
 const FLAGS = SOCK.NONBLOCK | SOCK.CLOEXEC;
 
 /** Opens the sockets for the calling thread. */
@@ -53,25 +47,26 @@ class LinuxStreamSockets implements StreamSockets {
   readonly #libc: Libc;
   readonly #call: Libc["call"];
   readonly #options: SocketOptions;
+  readonly #opener: SocketOpener;
   readonly #address = new Uint8Array(SOCKET_ADDRESS_ROOM);
   readonly #room = new Uint32Array(1);
   readonly #roomBytes = new Uint8Array(this.#room.buffer);
   readonly #own = new Int32Array(4);
   readonly #other = new Int32Array(4);
-  readonly #ports = new LocalPorts();
   readonly #resetOnClose = lingerForNoTime();
 
   constructor(libc: Libc) {
     this.#libc = libc;
     this.#call = libc.call;
     this.#options = new SocketOptions(libc);
+    this.#opener = new SocketOpener(libc);
   }
 
   listen(options: ListenOptions): number {
     const { address, backlog, interfaceName } = options;
-    const descriptor = this.#open(familyOf(address.words), SOCK.STREAM, {
-      interfaceName,
-    });
+    const opener = this.#opener;
+    const family = familyOf(address.words);
+    const descriptor = opener.open(family, SOCK.STREAM, { interfaceName });
     if (descriptor < 0) return descriptor;
     this.#options.set(descriptor, SOL.SOCKET, SO.REUSEADDR, 1);
     this.noDelay(descriptor);
@@ -79,7 +74,7 @@ class LinuxStreamSockets implements StreamSockets {
     if (error === 0) {
       error = this.#result(this.#call.listen(descriptor, backlog));
     }
-    return error === 0 ? descriptor : this.#giveUp(descriptor, error);
+    return error === 0 ? descriptor : opener.giveUp(descriptor, error);
   }
 
   accept(listener: number): number {
@@ -96,12 +91,7 @@ class LinuxStreamSockets implements StreamSockets {
   }
 
   connect(words: Int32Array, port: number, origin?: SocketOrigin): number {
-    const ports = this.#ports;
-    let result = this.#connectFrom(words, port, origin, ports.next());
-    for (let left = PORT_TRIES; left > 0 && isPortTaken(result); left--) {
-      result = this.#connectFrom(words, port, origin, ports.any());
-    }
-    return result;
+    return this.#opener.openConnection(words, port, origin);
   }
 
   connectResult(descriptor: number): number {
@@ -224,6 +214,18 @@ class LinuxStreamSockets implements StreamSockets {
     return this.#set(descriptor, IPPROTO.TCP, TCP.NOTSENT_LOWAT, byteLength);
   }
 
+  keepAlive(
+    descriptor: number,
+    idle: number,
+    interval: number,
+    probes: number,
+  ): number {
+    return this.#set(descriptor, IPPROTO.TCP, TCP.KEEPIDLE, idle) ||
+      this.#set(descriptor, IPPROTO.TCP, TCP.KEEPINTVL, interval) ||
+      this.#set(descriptor, IPPROTO.TCP, TCP.KEEPCNT, probes) ||
+      this.#set(descriptor, SOL.SOCKET, SO.KEEPALIVE, 1);
+  }
+
   localPort(descriptor: number): number {
     this.#room[0] = SOCKET_ADDRESS_ROOM;
     const result = this.#call.getsockname(
@@ -235,23 +237,15 @@ class LinuxStreamSockets implements StreamSockets {
   }
 
   openDatagram(family: 4 | 6, origin?: SocketOrigin): number {
-    return this.#open(family, SOCK.DGRAM, origin);
+    return this.#opener.open(family, SOCK.DGRAM, origin);
   }
 
   bind(descriptor: number, address: BindAddress): number {
-    const length = writeSocketAddress(
-      this.#address,
-      0,
-      familyOf(address.words),
-      address.words,
-      0,
-      address.port,
-    );
-    return this.#result(this.#call.bind(descriptor, this.#address, length));
+    return this.#opener.bind(descriptor, address);
   }
 
   connectDatagram(descriptor: number, words: Int32Array, port: number): number {
-    return this.#connect(descriptor, familyOf(words), words, port);
+    return this.#opener.connect(descriptor, words, port);
   }
 
   sendTo(
@@ -314,97 +308,10 @@ class LinuxStreamSockets implements StreamSockets {
     return this.#libc.errorText(Math.abs(error));
   }
 
-  /** Starts a connection from a local port; 0 lets the system choose. */
-  #connectFrom(
-    words: Int32Array,
-    port: number,
-    origin: SocketOrigin | undefined,
-    localPort: number,
-  ): number {
-    const family = familyOf(words);
-    const descriptor = this.#open(family, SOCK.STREAM, origin);
-    if (descriptor < 0) return descriptor;
-    const options = this.#options;
-    // Lets a port whose connection is in TIME_WAIT be asked for by name.
-    options.set(descriptor, SOL.SOCKET, SO.REUSEADDR, 1);
-    const local = origin?.localAddress;
-    const isOurs = local !== undefined && familyOf(local) === family;
-    if (isOurs && localPort === 0) {
-      // Without this the port would be taken for all destinations at once.
-      options.set(descriptor, IPPROTO.IP, IP.BIND_ADDRESS_NO_PORT, 1);
-    }
-    let error = 0;
-    if (isOurs || localPort !== 0) {
-      const any = family === 4 ? ANY_4 : ANY_6;
-      error = this.bind(descriptor, {
-        words: isOurs ? local : any,
-        port: localPort,
-      });
-    }
-    if (error === 0) error = this.#connect(descriptor, family, words, port);
-    return error === 0 || error === -ERRNO.EINPROGRESS
-      ? descriptor
-      : this.#giveUp(descriptor, error);
-  }
-
-  /** A socket that starts where it should. */
-  #open(family: 4 | 6, type: number, origin: SocketOrigin | undefined): number {
-    const domain = family === 4 ? AF.INET : AF.INET6;
-    const descriptor = this.#call.socket(domain, type | FLAGS, 0);
-    if (descriptor < 0) return -this.#libc.errno();
-    let error = family === 4
-      ? 0
-      : this.#set(descriptor, IPPROTO.IPV6, IPV6.V6ONLY, 1);
-    if (error === 0 && origin?.interfaceName !== undefined) {
-      error = this.#bindToInterface(descriptor, origin.interfaceName);
-    }
-    if (error === 0 && origin?.interfaceIndex !== undefined) {
-      error = this.#set(
-        descriptor,
-        SOL.SOCKET,
-        SO.BINDTOIFINDEX,
-        origin.interfaceIndex,
-      );
-    }
-    if (error === 0 && origin?.mark !== undefined) {
-      error = this.#set(descriptor, SOL.SOCKET, SO.MARK, origin.mark);
-    }
-    return error === 0 ? descriptor : this.#giveUp(descriptor, error);
-  }
-
-  #bindToInterface(descriptor: number, name: string): number {
-    const text = cString(name);
-    return this.#result(
-      this.#call.setsockopt(
-        descriptor,
-        SOL.SOCKET,
-        SO.BINDTODEVICE,
-        text,
-        text.length,
-      ),
-    );
-  }
-
-  #connect(
-    descriptor: number,
-    family: 4 | 6,
-    words: Int32Array,
-    port: number,
-  ): number {
-    const address = this.#address;
-    const length = writeSocketAddress(address, 0, family, words, 0, port);
-    return this.#result(this.#call.connect(descriptor, address, length));
-  }
-
   #set(descriptor: number, level: number, name: number, value: number): number {
     return this.#options.set(descriptor, level, name, value)
       ? 0
       : -this.#libc.errno();
-  }
-
-  #giveUp(descriptor: number, error: number): number {
-    this.#call.close(descriptor);
-    return error;
   }
 
   #readPeer(): void {
@@ -415,15 +322,6 @@ class LinuxStreamSockets implements StreamSockets {
   #result(result: number): number {
     return result === 0 ? 0 : -this.#libc.errno();
   }
-}
-
-/** Whether it is only the local port that was not to be had. */
-function isPortTaken(result: number): boolean {
-  return result === -ERRNO.EADDRNOTAVAIL || result === -ERRNO.EADDRINUSE;
-}
-
-function familyOf(words: Int32Array): 4 | 6 {
-  return isMappedIpv4(words) ? 4 : 6;
 }
 
 /** What makes closing reset a connection. */

@@ -79,6 +79,8 @@ for (const words of [LOOPBACK4, LOOPBACK6]) {
     assert.equal(sockets.connectResult(client), 0);
     assert.equal(sockets.noDelay(client), 0);
     assert.equal(sockets.setUnsentLimit(client, 65_536), 0);
+    assert.equal(sockets.keepAlive(client, 60, 15, 4), 0);
+    assert.ok(sockets.keepAlive(client, 60, 15, 1000) < 0, "too many probes");
     const bytes = Uint8Array.of(1, 2, 3, 4, 5);
     const room = new Uint8Array(16);
     assert.equal(sockets.receive(server, room, 16), -SocketError.WouldBlock);
