@@ -197,9 +197,28 @@ function events(
     onFailure: (message) => ending.fail(message),
     onWarning: (warning) => {
       const log = logger("Core");
-      const text = `${warning.interface} has no IPv6: ${because(warning)}`;
+      const text = `${warning.interface} has no IPv6, which goes past it: ${
+        because(warning)
+      }`;
       if (leads6) log.warn("{text}", { text });
       else log.debug("{text}", { text });
+    },
+    onLoosened: (result) => {
+      if (result.kind === "unneeded" || result.interface === options.name) {
+        return;
+      }
+      const log = logger("Core");
+      if (result.kind === "loosened") {
+        log.info("{name} has a loose reverse path filter until the end", {
+          name: result.interface,
+        });
+      } else {
+        log.warn(
+          "{name} filters reverse paths strictly and will drop answers ({reason}): " +
+            "sysctl net.ipv4.conf.{name}.rp_filter=2",
+          { name: result.interface, reason: result.reason },
+        );
+      }
     },
     onLine: (text) => logger("Proxy").warn("{text}", { text }),
   };

@@ -19,6 +19,7 @@ import type {
   CreatedTun,
   DialerSetup,
   HostNetwork,
+  Loosened,
   NetworkWarning,
   OpenedOutside,
   OpenedPoller,
@@ -58,6 +59,8 @@ export interface Tun2socksEvents {
   onFailure(message: string): void;
   /** Addresses or routes that could not be. */
   onWarning(warning: NetworkWarning): void;
+  /** An interface that had to let in answers of the outside. */
+  onLoosened(result: Loosened): void;
   /** A line of the relay's. */
   onLine(text: string): void;
 }
@@ -113,6 +116,10 @@ export class Tun2socksProcess implements AsyncDisposable {
     guard.defer(() => network.reset());
     const warnings = network.apply(tunInterface(options, place, "none"));
     warnings.forEach((warning) => events.onWarning(warning));
+    const egress = outbound.origin?.interfaceIndex;
+    for (const index of [network.interfaceIndex(name), egress]) {
+      if (index !== undefined) events.onLoosened(network.loosen(index));
+    }
     const addresses = {
       ipv4: place.ipv4,
       ipv6: warnings.length > 0 ? undefined : place.ipv6,
@@ -124,7 +131,7 @@ export class Tun2socksProcess implements AsyncDisposable {
       poller: this.#poller.descriptor,
       wake: this.#wake.descriptor,
       capacity: this.#state.sizes.nat.capacity,
-      interfaceIndex: outbound.origin?.interfaceIndex,
+      interfaceIndex: egress,
     }));
     this.#resources.use(guard.move());
   }

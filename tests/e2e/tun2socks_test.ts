@@ -343,6 +343,101 @@ await e2eTest({
 });
 
 await e2eTest({
+  name:
+    "tun2socks: a strict reverse path filter is loosened, and strict again at the end or after a crash",
+  needs: [...NEEDS, MICROSOCKS],
+  run: async (lab) => {
+    const { host, net } = await makePlace(lab);
+    await startMicrosocks(net.internet, SOCKS);
+    for (const name of ["all", "out"]) {
+      await host.sysctl(`net.ipv4.conf.${name}.rp_filter`, 1);
+    }
+    const filter = async () =>
+      (await host.run(["cat", "/proc/sys/net/ipv4/conf/out/rp_filter"])).stdout;
+    const site = `http://${OUTSIDE.first}:${HTTP_PORT}/bytes?count=1000`;
+    for (const proxy of [SOCKS_URL, "direct://"]) {
+      const process = await startTun2socks(host, [
+        ...["-x", proxy, "--default-route"],
+      ]);
+      assert.equal(await filter(), "2\n");
+      assert.equal(await curlCode(host, site), 0);
+      await process.stop();
+      assert.equal(await filter(), "1\n");
+    }
+    const killed = await startTun2socks(host, ["-x", "direct://"]);
+    killed.signal("SIGKILL");
+    await killed.waitForExit();
+    assert.equal(await filter(), "2\n");
+    const next = await startTun2socks(host, [
+      ...["-x", SOCKS_URL, "--route", "192.0.2.0/24"],
+    ]);
+    assert.match(next.text, /gave out its reverse path filter back, left by/);
+    assert.equal(await filter(), "1\n");
+    await next.stop();
+  },
+});
+
+await e2eTest({
+  name: "tun2socks: two at once, each with addresses of its own",
+  needs: [...NEEDS, MICROSOCKS],
+  run: async (lab) => {
+    const { host, net } = await makePlace(lab);
+    await startMicrosocks(net.internet, SOCKS);
+    const before = await hostState(host);
+    const first = await startTun2socks(host, [
+      ...["-x", SOCKS_URL, "--route", `${OUTSIDE.first}/32`],
+    ]);
+    const second = await startTun2socks(host, [
+      ...["-x", SOCKS_URL, "--route", `${OUTSIDE.first6}/128`],
+      ...["-n", "second", "-i", "10.0.0.2", "--tun-ip6", "fd00::2"],
+    ]);
+    for (const { site } of SITES) {
+      const url = `${site}:${HTTP_PORT}/bytes?count=100000`;
+      assert.equal(await curlCode(host, url), 0, url);
+    }
+    for (const process of [first, second]) {
+      assert.equal(await process.stop(), 0);
+      assert.equal(lastStatistic(process, /([0-9 ]+) opened in all/), 1);
+    }
+    assert.deepEqual(await hostState(host), before);
+  },
+});
+
+await e2eTest({
+  name: "tun2socks: an interface that somebody removes ends it with a message",
+  needs: NEEDS,
+  run: async (lab) => {
+    const { gateway: host } = await makeGatewayNet(lab, 0);
+    const before = await hostState(host);
+    const process = await startTun2socks(host, [
+      ...["-x", "direct://", "--default-route"],
+    ]);
+    await host.ip("link del sluice-tun");
+    assert.equal(await process.waitForExit(), 1, process.tail());
+    assert.match(process.text, /error: .*sluice-tun was removed/);
+    assert.deepEqual(await hostState(host), before);
+  },
+});
+
+for (const mtu of ["576", "1280", "9000", "65535"]) {
+  await e2eTest({
+    name: `tun2socks: MTU ${mtu}`,
+    needs: NEEDS,
+    run: async (lab) => {
+      const place = await makePlace(lab);
+      const process = await startTun2socks(place.host, [
+        ...["-x", "direct://", "--default-route", "-m", mtu],
+      ]);
+      await transfer(place, 5);
+      await process.stop();
+      const warns =
+        /WARNING .*no IPv6, which goes past it: its MTU is below 1280/;
+      assert.equal(warns.test(process.text), Number(mtu) < 1280);
+    },
+  });
+}
+
+await e2eTest({
   name: "tun2socks: SIGUSR1 prints all counters and opens no debugger",
   needs: [...NEEDS, MICROSOCKS],
   run: async (lab) => {

@@ -47,6 +47,16 @@ export interface NetworkWarning {
   readonly omitted: readonly string[];
 }
 
+/** What became of an interface's reverse path filter. */
+export type Loosened =
+  | { readonly kind: "unneeded" }
+  | { readonly kind: "loosened"; readonly interface: string }
+  | {
+    readonly kind: "refused";
+    readonly interface: string;
+    readonly reason: string;
+  };
+
 /** A way out of the host. */
 export interface Egress {
   /** The system's number of the interface. */
@@ -64,7 +74,12 @@ export interface HostNetwork extends Disposable {
    * done until then stays recorded, and `reset` undoes it.
    */
   apply(config: InterfaceConfig): readonly NetworkWarning[];
-  /** Undoes all that `apply` did. */
+  /**
+   * Lets an interface take what comes in although its answers would leave by
+   * another one: where the system filters that strictly, it is made loose.
+   */
+  loosen(interfaceIndex: number): Loosened;
+  /** Undoes all that `apply` and `loosen` did. */
   reset(): void;
   /**
    * Undoes what earlier processes of ours left behind when they died, sockets

@@ -17,6 +17,14 @@ export type JournalEntry =
     readonly index: number;
     readonly prefix: string;
     readonly metric?: number;
+  }
+  | {
+    /** The reverse path filter of an interface, made loose. */
+    readonly kind: "reverse-path";
+    readonly interface: string;
+    readonly index: number;
+    /** What it was before. */
+    readonly value: number;
   };
 
 /** Where a journal is kept. */

@@ -19,10 +19,12 @@ import type {
   InterfaceConfig,
   Journal,
   JournalEntry,
+  Loosened,
   NetworkWarning,
 } from "../../ports.ts";
 import { recoverLeftovers } from "./host_network_recovery.ts";
 import { Netlink, NetlinkError } from "./netlink.ts";
+import { loosenFilter, restoreFilter, strictFilter } from "./reverse_path.ts";
 import type {
   Link,
   LinkAddress,
@@ -67,6 +69,8 @@ class LinuxHostNetwork implements HostNetwork {
   readonly #netlink: Netlink;
   readonly #journal: Journal;
   readonly #applied = new Map<string, Applied>();
+  /** What filters were, by interface. */
+  readonly #loosened = new Map<string, number>();
 
   constructor(netlink: Netlink, journal: Journal) {
     this.#netlink = netlink;
@@ -91,7 +95,33 @@ class LinuxHostNetwork implements HostNetwork {
     return warnings;
   }
 
+  loosen(interfaceIndex: number): Loosened {
+    const link = this.#netlink.links()
+      .find(({ index }) => index === interfaceIndex);
+    const value = link && strictFilter(link.name);
+    if (link === undefined || value === undefined) return { kind: "unneeded" };
+    const { name, index } = link;
+    const scope = `reverse-path:${name}`;
+    this.#journal.record(scope, [
+      { kind: "reverse-path", interface: name, index, value },
+    ]);
+    try {
+      loosenFilter(name);
+    } catch (error) {
+      this.#journal.record(scope, []);
+      const reason = error instanceof Error ? error.message : String(error);
+      return { kind: "refused", interface: name, reason };
+    }
+    this.#loosened.set(name, value);
+    return { kind: "loosened", interface: name };
+  }
+
   reset(): void {
+    for (const [name, value] of this.#loosened) {
+      restoreFilter(name, value);
+      this.#journal.record(`reverse-path:${name}`, []);
+      this.#loosened.delete(name);
+    }
     for (const [name, applied] of this.#applied) {
       const { index, mtu, up } = applied.before;
       for (const route of applied.routes) this.#removeRoute(route);

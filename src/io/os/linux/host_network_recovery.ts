@@ -4,6 +4,7 @@
 import { equalWords, parsePrefix } from "../../../core/wire/address.ts";
 import type { Journal, JournalEntry, Leftover } from "../../ports.ts";
 import { type Netlink, NetlinkError } from "./netlink.ts";
+import { restoreFilter } from "./reverse_path.ts";
 import { ROUTE_PROTOCOL } from "./netlink_entities.ts";
 
 const ESRCH = 3;
@@ -62,6 +63,11 @@ function undo(netlink: Netlink, entry: JournalEntry): string | undefined {
       return removeAddress(netlink, entry);
     case "route":
       return removeRoute(netlink, entry);
+    case "reverse-path":
+      return isSameLink(netlink, entry) &&
+          restoreFilter(entry.interface, entry.value)
+        ? `gave ${entry.interface} its reverse path filter back`
+        : undefined;
   }
 }
 

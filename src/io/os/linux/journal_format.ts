@@ -4,6 +4,7 @@
  */
 import type { JournalEntry } from "../../ports.ts";
 import type { ProcessIdentity } from "./journal_owner.ts";
+import { isFilter } from "./reverse_path.ts";
 
 /** What a file said. */
 export type ParsedJournal =
@@ -58,6 +59,8 @@ function isEntry(value: unknown): value is JournalEntry {
     case "route":
       return isPlace(value) && isText(value.prefix) &&
         (value.metric === undefined || isCount(value.metric));
+    case "reverse-path":
+      return isPlace(value) && isFilter(value.value);
     default:
       return false;
   }

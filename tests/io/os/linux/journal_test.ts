@@ -26,6 +26,7 @@ const ENTRIES: readonly JournalEntry[] = [
     prefix: "fd00::/8",
     metric: 5,
   },
+  { kind: "reverse-path", interface: "eth0", index: 2, value: 1 },
 ];
 
 /** No process has this id: it is beyond the kernel's greatest limit. */
