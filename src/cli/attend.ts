@@ -2,6 +2,7 @@
 import { closeDebugger } from "./close_debugger.ts";
 import type { EndingWatch } from "./ending.ts";
 import { UserError } from "./errors.ts";
+import { giveBackMemory } from "./give_back_memory.ts";
 import { logger } from "./log.ts";
 import type { Moment, StatusLine } from "./status_line.ts";
 
@@ -25,6 +26,7 @@ export async function attend<S extends Moment>(
   ending: EndingWatch,
   status: StatusLine<S>,
 ): Promise<void> {
+  giveBackMemory();
   const log = logger("Core");
   const report = () => {
     for (const line of attended.statistics()) log.info("{line}", { line });

@@ -3,6 +3,7 @@
  * answers "ended", or the error that kept it from running.
  */
 /// <reference lib="deno.worker" />
+import { giveBackMemory } from "./give_back_memory.ts";
 import { type PumpSetup, runWorker } from "./pump.ts";
 
 /** What a worker says. */
@@ -13,6 +14,7 @@ export type PumpReport =
 self.onmessage = (event: MessageEvent<PumpSetup>) => {
   const report = (report: PumpReport) => self.postMessage(report);
   try {
+    giveBackMemory();
     runWorker(event.data);
     report({ kind: "ended" });
   } catch (error) {
