@@ -13,6 +13,7 @@ export * from "./ports/packet_writer.ts";
 export * from "./ports/tunnel_socket.ts";
 export * from "./ports/outside.ts";
 export * from "./ports/dialer.ts";
+export * from "./ports/udp_carrier.ts";
 export * from "./ports/stream_sockets.ts";
 export * from "./ports/socket_events.ts";
 export * from "./ports/host_network.ts";

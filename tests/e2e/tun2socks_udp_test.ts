@@ -96,6 +96,10 @@ await e2eTest({
         assert.equal(times.length, 3, `${size} bytes to ${address}`);
       }
     }
+    const { stdout } = await net.gateway.run([
+      ...["ss", "-Hnto", "dport", "= :1080"],
+    ]);
+    assert.match(stdout, /timer:\(keepalive,/);
     await process.stop();
     assert.equal(
       lastStatistic(process, /UDP by the proxy: .* in ([0-9]+) /),

@@ -83,6 +83,7 @@ class HostileSockets {
       openDatagram: () => chance(20) ? -24 : this.#make("data"),
       connectDatagram: () => chance(20) ? -101 : 0,
       bind: () => 0,
+      keepAlive: () => 0,
       localPort: () => 1 + this.#random.below(65_535),
       send: (_: number, __: Uint8Array, length: number) =>
         chance(20) ? -11 : chance(30) ? -111 : length,
@@ -174,7 +175,7 @@ function clientPacket(random: SeededRandom, toPort: number): Uint8Array {
 }
 
 Deno.test("a hostile proxy and hostile clients: each datagram is carried or counted", () => {
-  for (let seed = 1; seed <= 30; seed++) {
+  for (let seed = 1; seed <= 12; seed++) {
     const random = new SeededRandom(seed);
     const hostile = new HostileSockets(random);
     const host = new FakeHost();
@@ -230,7 +231,8 @@ Deno.test("a hostile proxy and hostile clients: each datagram is carried or coun
     assert.equal(inward, hostile.received);
     const outward = counts.datagramsOut + counts.droppedMalformed +
       counts.droppedNotForwarded + counts.droppedRefused +
-      counts.droppedSessionsFull + counts.droppedWaiting +
+      counts.droppedSessionsFull + counts.droppedTooManyPending +
+      counts.droppedWaiting +
       counts.droppedAssociationFailed + counts.droppedSendFailed +
       counts.droppedLoop + counts.dnsQueries + counts.droppedDnsMalformed;
     // What waited when the end came is in no count.
@@ -243,7 +245,7 @@ Deno.test("a hostile proxy and hostile clients: each datagram is carried or coun
 });
 
 Deno.test("hostile resolvers over TCP: nothing throws, answers fit their queries", () => {
-  for (let seed = 1; seed <= 30; seed++) {
+  for (let seed = 1; seed <= 12; seed++) {
     const random = new SeededRandom(seed);
     const host = new FakeHost();
     const streams = new FakeStreams();

@@ -42,7 +42,7 @@ export interface UdpRelayLimits extends UdpSessionLimits, RefusalTimes {
 /** Limits and times where nobody wants others. */
 export const UDP_RELAY_LIMITS: UdpRelayLimits = {
   sessions: 1024,
-  pending: 128,
+  pending: 512,
   idleMs: 300_000,
   dnsIdleMs: 20_000,
   associateMs: 10_000,

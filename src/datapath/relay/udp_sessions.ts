@@ -171,9 +171,11 @@ export class UdpSessions {
       this.#counters.add(UdpCounted.droppedLoop);
       return NoSession.Dropped;
     }
-    const row = this.#pending < this.#limits.pending
-      ? this.#index.add(words, 0, port)
-      : -1;
+    if (this.#pending >= this.#limits.pending) {
+      this.#counters.add(UdpCounted.droppedTooManyPending);
+      return NoSession.Dropped;
+    }
+    const row = this.#index.add(words, 0, port);
     if (row < 0) {
       this.#counters.add(UdpCounted.droppedSessionsFull);
       return NoSession.Dropped;

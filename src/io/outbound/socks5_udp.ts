@@ -39,6 +39,8 @@ import { EXCHANGE_ROOM, HandshakeExchange } from "./handshake_exchange.ts";
 /** What is needed to reach the proxy. */
 export type Socks5UdpSetup = Extract<DialerSetup, { kind: "socks5" }>;
 
+/** Seconds of silence, seconds between probes, probes: gone is told in 2 minutes. */
+const KEEP_ALIVE = [60, 15, 4] as const;
 /** So many datagrams in a row may find nobody at the relay. */
 const MOST_REFUSED = 3;
 /** Where our datagrams will come from is not known: 0.0.0.0 or ::. */
@@ -216,6 +218,8 @@ class Socks5Association implements UdpAssociation {
     const error = this.#join(descriptor, family);
     if (error < 0) return this.#failBySystem(error);
     this.localPort = sockets.localPort(descriptor);
+    // Nothing else is ever said over it: a proxy that is gone would not be missed.
+    sockets.keepAlive(this.control, ...KEEP_ALIVE);
     this.wants = "read";
     this.#stage = "open";
   }

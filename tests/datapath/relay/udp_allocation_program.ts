@@ -45,6 +45,7 @@ class QuietSockets {
   openDatagram = () => DATA;
   connectDatagram = () => 0;
   localPort = () => 40_000;
+  keepAlive = () => 0;
   close = () => {};
   discard = (_: number, __: Uint8Array, length: number) => {
     this.#talk.shift();

@@ -168,9 +168,11 @@ Deno.test("what waits is bounded, each session and in all", () => {
 Deno.test("sessions are bounded, also those in the making", () => {
   const world = new World({ sessions: 3, pending: 2 });
   for (let i = 0; i < 3; i++) world.send({ fromPort: 10 + i });
-  assert.equal(world.count("droppedSessionsFull"), 1);
+  assert.equal(world.count("droppedTooManyPending"), 1);
   world.open();
-  for (let i = 0; i < 3; i++) world.send({ fromPort: 20 + i });
+  world.send({ fromPort: 20 });
+  world.open();
+  for (let i = 0; i < 3; i++) world.send({ fromPort: 30 + i });
   assert.equal(world.relay.sessions, 3);
   assert.equal(world.count("droppedSessionsFull"), 3);
 });
