@@ -7,6 +7,8 @@ import { logger } from "./log.ts";
 import type { Moment, StatusLine } from "./status_line.ts";
 
 const STATUS_INTERVAL_MS = 1000;
+/** After this long what starts beside us, such as workers, has started. */
+const STARTED_MS = 1000;
 const REPORT_SIGNAL: Deno.Signal = "SIGUSR1";
 
 /** What can be asked how it does. */
@@ -26,7 +28,6 @@ export async function attend<S extends Moment>(
   ending: EndingWatch,
   status: StatusLine<S>,
 ): Promise<void> {
-  giveBackMemory();
   const log = logger("Core");
   const report = () => {
     for (const line of attended.statistics()) log.info("{line}", { line });
@@ -35,6 +36,7 @@ export async function attend<S extends Moment>(
     () => status.update(attended.snapshot()),
     STATUS_INTERVAL_MS,
   );
+  const started = setTimeout(giveBackMemory, STARTED_MS);
   const signals = Deno.build.os !== "windows";
   const reportBySignal = () => {
     report();
@@ -43,6 +45,7 @@ export async function attend<S extends Moment>(
   if (signals) Deno.addSignalListener(REPORT_SIGNAL, reportBySignal);
   const end = await ending.ended;
   clearInterval(timer);
+  clearTimeout(started);
   if (signals) Deno.removeSignalListener(REPORT_SIGNAL, reportBySignal);
   status[Symbol.dispose]();
   report();
