@@ -15,7 +15,10 @@ import * as ipv4 from "../../../src/core/wire/ipv4.ts";
 import * as ipv6 from "../../../src/core/wire/ipv6.ts";
 import { Protocol } from "../../../src/core/wire/protocol.ts";
 import * as tcp from "../../../src/core/wire/tcp.ts";
-import { RelayCounters } from "../../../src/datapath/relay/relay_counters.ts";
+import {
+  RelayCount,
+  RelayCounters,
+} from "../../../src/datapath/relay/relay_counters.ts";
 import { RelayLoop } from "../../../src/datapath/relay/relay_loop.ts";
 import type {
   DialOutcome,
@@ -212,13 +215,14 @@ export class RelayLab implements Disposable {
 
   /** A joined connection: the client's end and the outside's. */
   connect(row = 0, generation = 1): { client: number; outside: number } {
+    const opened = this.counters.get(RelayCount.Opened);
     const listener = this.listen();
     this.dial(row, generation, LOOPBACK, this.sockets.localPort(listener));
     const outside = this.accept(listener);
     this.until(() => this.clients.has(row), "the client comes in");
     const client = this.clients.get(row)!;
     this.until(
-      () => this.sockets.connectResult(client) === 0 && this.loopOpen > 0,
+      () => this.counters.get(RelayCount.Opened) > opened,
       "the client is connected",
     );
     this.end(listener);
