@@ -1,7 +1,5 @@
 /** What happens at one end of a TCP connection happens at the other, through the gateway's proxy. */
 import assert from "node:assert/strict";
-import type { Agent } from "../support/agent.ts";
-import type { StreamReceived } from "../support/agent/tcp_stream.ts";
 import { e2eTest } from "../support/e2e.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import { WIREGUARD_NEEDS } from "../support/scenario.ts";
@@ -11,94 +9,9 @@ import {
   startTcpProxy,
   waitUntilIdle,
 } from "../support/tcp_proxy.ts";
-import { waitFor } from "../support/wait.ts";
+import { assertHears, type TcpEnd, TcpListener } from "../support/tcp_pair.ts";
 
-const PORT = 9000;
-const PATIENCE_MS = 20_000;
 const MEGABYTE = 1 << 20;
-
-/** One end of a connection. */
-class Stream {
-  constructor(readonly agent: Agent, readonly handle: number) {}
-
-  send(text: string): Promise<string> {
-    return this.agent.call("streamSend", { handle: this.handle, text });
-  }
-
-  /** Sends as much as the other end takes. @returns bytes */
-  fill(most: number): Promise<number> {
-    const { handle } = this;
-    return this.agent.call("streamFill", { handle, most, stallMs: 1000 });
-  }
-
-  receive(most?: number): Promise<StreamReceived> {
-    const { handle } = this;
-    return this.agent.call("streamReceive", {
-      handle,
-      timeoutMs: PATIENCE_MS,
-      most,
-    });
-  }
-
-  finish(): Promise<void> {
-    return this.agent.call("streamFinish", { handle: this.handle });
-  }
-
-  reset(): Promise<void> {
-    return this.agent.call("streamReset", { handle: this.handle });
-  }
-
-  close(): Promise<void> {
-    return this.agent.call("streamClose", { handle: this.handle });
-  }
-}
-
-/** Makes connections from a client to a listener outside. */
-class Dials {
-  constructor(
-    readonly outside: Agent,
-    readonly listener: number,
-    readonly address: string,
-  ) {}
-
-  static async listen(outside: Agent, address: string): Promise<Dials> {
-    const place = { address, port: PORT };
-    const listener = await outside.call("streamListen", place);
-    return new Dials(outside, listener, address);
-  }
-
-  /** Both ends of a new connection. */
-  async open(
-    client: Agent,
-    options: { readonly localPort?: number } = {},
-  ): Promise<{ readonly near: Stream; readonly far: Stream }> {
-    const { address, outside, listener } = this;
-    // The port is the client's own until the last FIN is acknowledged.
-    const opened = await waitFor("the port to be free", async () => {
-      const opened = await client.call("streamOpen", {
-        address,
-        port: PORT,
-        timeoutMs: PATIENCE_MS,
-        ...options,
-      });
-      return opened.outcome !== "AddressNotAvailable" && opened;
-    }, { intervalMs: 5 });
-    assert.equal(opened.outcome, "connected");
-    const timeoutMs = PATIENCE_MS;
-    const taken = await outside.call("streamAccept", { listener, timeoutMs });
-    assert.ok(taken, "the connection arrives outside");
-    return {
-      near: new Stream(client, opened.handle),
-      far: new Stream(outside, taken.handle),
-    };
-  }
-}
-
-/** What one end hears of the other's text. */
-async function hears(from: Stream, to: Stream, text: string): Promise<void> {
-  assert.equal(await from.send(text), "sent");
-  assert.equal((await to.receive(text.length)).text, text);
-}
 
 for (const address of [OUTSIDE.first, OUTSIDE.first6]) {
   const family = address.includes(":") ? "IPv6" : "IPv4";
@@ -107,12 +20,12 @@ for (const address of [OUTSIDE.first, OUTSIDE.first6]) {
     needs: WIREGUARD_NEEDS,
     run: async (lab) => {
       const { agents: [agent], outside, server } = await startTcpProxy(lab);
-      const dials = await Dials.listen(outside, address);
+      const listener = await TcpListener.open(outside, address);
       for (const first of ["near", "far"] as const) {
-        const ends = await dials.open(agent);
+        const ends = await listener.connect(agent);
         const one = ends[first];
         const other = first === "near" ? ends.far : ends.near;
-        await hears(one, other, "a question");
+        await assertHears(one, other, "a question");
         await one.finish();
         assert.deepEqual(await other.receive(), {
           text: "",
@@ -146,11 +59,11 @@ await e2eTest({
   run: async (lab) => {
     const { agents: [agent], outside, server } = await startTcpProxy(lab);
     for (const address of [OUTSIDE.first, OUTSIDE.first6]) {
-      const dials = await Dials.listen(outside, address);
+      const listener = await TcpListener.open(outside, address);
       for (const first of ["near", "far"] as const) {
-        const ends = await dials.open(agent);
+        const ends = await listener.connect(agent);
         const other = first === "near" ? ends.far : ends.near;
-        await hears(ends[first], other, "last words");
+        await assertHears(ends[first], other, "last words");
         await ends[first].reset();
         const { state, bytes } = await other.receive();
         assert.deepEqual([state, bytes], ["ConnectionReset", 0]);
@@ -168,17 +81,17 @@ await e2eTest({
   needs: WIREGUARD_NEEDS,
   run: async (lab) => {
     const { agents: [agent], outside, server } = await startTcpProxy(lab);
-    const dials = await Dials.listen(outside, OUTSIDE.first);
-    const { near, far } = await dials.open(agent);
+    const listener = await TcpListener.open(outside, OUTSIDE.first);
+    const { near, far } = await listener.connect(agent);
     // What a first use takes for good: compiled code, the workers' arenas.
     for (const [from, to] of [[near, far], [far, near]]) {
       const most = 50 * MEGABYTE;
       await Promise.all([from.fill(most), to.receive(most)]);
     }
     const before = await holdingsOf(server.process);
-    const senders: { from: Stream; to: Stream; sent: number }[] = [];
+    const senders: { from: TcpEnd; to: TcpEnd; sent: number }[] = [];
     for (let i = 0; i < 8; i++) {
-      const { near, far } = await dials.open(agent);
+      const { near, far } = await listener.connect(agent);
       const [from, to] = i % 2 === 0 ? [near, far] : [far, near];
       const sent = await from.fill(500 * MEGABYTE);
       assert.ok(sent < 100 * MEGABYTE, `back-pressure after ${sent} bytes`);
@@ -197,7 +110,7 @@ await e2eTest({
     );
     assert.ok(grown < 8, `${grown} MB more`);
     // Nothing of it is lost, and others were never kept from going on.
-    await hears(far, near, "still here");
+    await assertHears(far, near, "still here");
     for (const { from, to, sent } of senders) {
       const [received] = await Promise.all([to.receive(), from.finish()]);
       assert.deepEqual([received.bytes, received.state], [sent, "finished"]);
@@ -213,9 +126,9 @@ await e2eTest({
   needs: WIREGUARD_NEEDS,
   run: async (lab) => {
     const { agents: [agent], outside, server } = await startTcpProxy(lab);
-    const dials = await Dials.listen(outside, OUTSIDE.first);
+    const listener = await TcpListener.open(outside, OUTSIDE.first);
     // The client closes last or resets: else its own TIME_WAIT is in the way.
-    const endings: ((near: Stream, far: Stream) => Promise<unknown>)[] = [
+    const endings: ((near: TcpEnd, far: TcpEnd) => Promise<unknown>)[] = [
       async (near, far) => {
         await far.close();
         assert.equal((await near.receive()).state, "finished");
@@ -233,9 +146,11 @@ await e2eTest({
       },
     ];
     for (let round = 0; round < 30; round++) {
-      const { near, far } = await dials.open(agent, { localPort: 40_200 });
-      await hears(near, far, `to round ${round}`);
-      await hears(far, near, `from round ${round}`);
+      const { near, far } = await listener.connect(agent, {
+        localPort: 40_200,
+      });
+      await assertHears(near, far, `to round ${round}`);
+      await assertHears(far, near, `from round ${round}`);
       await endings[round % endings.length](near, far);
     }
     await waitUntilIdle(server.process);
@@ -252,19 +167,19 @@ await e2eTest({
     const { agents, outside, server } = await startTcpProxy(lab, {
       clientCount: 2,
     });
-    const dials = await Dials.listen(outside, OUTSIDE.first);
+    const listener = await TcpListener.open(outside, OUTSIDE.first);
     const streams = [];
     for (const agent of agents) {
-      streams.push(await dials.open(agent, { localPort: 40_300 }));
+      streams.push(await listener.connect(agent, { localPort: 40_300 }));
     }
     for (const [i, { near, far }] of streams.entries()) {
-      await hears(near, far, `to the outside from client ${i}`);
-      await hears(far, near, `to client ${i}`);
+      await assertHears(near, far, `to the outside from client ${i}`);
+      await assertHears(far, near, `to client ${i}`);
     }
     // One ends, the other goes on.
     await streams[0].near.reset();
     assert.equal((await streams[0].far.receive()).state, "ConnectionReset");
-    await hears(streams[1].near, streams[1].far, "still here");
+    await assertHears(streams[1].near, streams[1].far, "still here");
     await streams[1].near.close();
     await streams[1].far.close();
     await waitUntilIdle(server.process);

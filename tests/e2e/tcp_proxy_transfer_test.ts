@@ -1,5 +1,6 @@
 /** Real programs over TCP through the gateway's proxy: curl, netcat. */
 import assert from "node:assert/strict";
+import { tcpThroughput } from "../bench/measure.ts";
 import { e2eTest } from "../support/e2e.ts";
 import { GATEWAY_OUTSIDE, OUTSIDE } from "../support/gateway_net.ts";
 import type { Namespace } from "../support/lab.ts";
@@ -84,6 +85,28 @@ await e2eTest({
       assert.equal(hash, await lastSent(http), address);
     }));
     await waitUntilIdle(server.process);
+  },
+});
+
+await e2eTest({
+  name: "tcp proxy: iperf3 with four streams, both ways",
+  needs: [...WIREGUARD_NEEDS, { program: "iperf3" }],
+  run: async (lab) => {
+    const { net, server } = await startTcpProxy(lab);
+    const ends = {
+      client: net.clients[0].namespace,
+      server: net.internet,
+      address: OUTSIDE.first,
+    };
+    for (const from of ["client", "server"] as const) {
+      const load = { seconds: 1, streams: 4, from };
+      const gigabits = await tcpThroughput(ends, load);
+      assert.ok(gigabits > 0.01, `${gigabits} Gbit/s from the ${from}`);
+    }
+    await waitUntilIdle(server.process);
+    await server.process.stop();
+    // iperf3 has one more, for itself.
+    assert.equal(readFigures(server.process).opened, 10);
   },
 });
 
