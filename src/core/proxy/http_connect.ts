@@ -146,7 +146,8 @@ export class HttpConnectHandshake implements ProxyHandshake {
   }
 
   #failStatus(status: number, line: string): void {
-    if (status === 407) {
+    // Some proxies (tinyproxy) say 401 of a wrong password.
+    if (status === 407 || status === 401) {
       const what = this.#authenticates
         ? "the proxy refuses this user and password"
         : "the proxy wants a user and password";

@@ -115,6 +115,8 @@ Deno.test("http connect: other answers fail with their status line", () => {
   }
   const wrong = answered("HTTP/1.1 407 No\r\n", { credentials });
   assert.match(wrong.failure!.text, /^the proxy refuses this user and/);
+  const tinyproxy = answered("HTTP/1.0 401 Unauthorized\r\n", { credentials });
+  assert.equal(tinyproxy.failure?.kind, "proxy-auth");
   assert.ok(!wrong.failure!.text.includes("sesame"));
 });
 

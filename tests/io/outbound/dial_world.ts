@@ -40,11 +40,9 @@ export class DialWorld implements Disposable {
   /** How often the last dial was stepped. */
   steps = 0;
   readonly #platform = openPlatform();
-  readonly #events: SocketEvents;
 
   constructor() {
     this.sockets = this.#platform.openStreamSockets();
-    this.#events = this.#platform.openSocketEvents();
   }
 
   /** Opens a dialer whose TLS this thread speaks. */
@@ -65,10 +63,11 @@ export class DialWorld implements Disposable {
     dial: Dial,
     goesOn: () => boolean = () => true,
   ): Promise<ReturnType<Dial["advance"]>> {
+    using events = this.#platform.openSocketEvents();
     this.steps = 1;
     let state = dial.advance();
     while (state === "pending" && goesOn()) {
-      await this.#told(dial, goesOn);
+      await told(events, dial, goesOn);
       if (!goesOn()) break;
       state = dial.advance();
       this.steps++;
@@ -97,25 +96,29 @@ export class DialWorld implements Disposable {
 
   [Symbol.dispose](): void {
     this.bridges[Symbol.dispose]();
-    this.#events[Symbol.dispose]();
     this.#platform[Symbol.dispose]();
   }
+}
 
-  async #told(dial: Dial, goesOn: () => boolean): Promise<void> {
-    const wants = dial.wants === "read" ? READ : SocketEvent.Writable;
-    const { descriptor } = dial;
-    if (this.#events.add(descriptor, wants, 1) !== 0) {
-      throw new Error(`descriptor ${descriptor} cannot be waited for`);
-    }
-    try {
-      await waitFor(
-        "the dial to go on",
-        () => this.#events.wait(0) > 0 || !goesOn(),
-        { intervalMs: 1, timeoutMs: 10_000 },
-      );
-    } finally {
-      this.#events.remove(descriptor);
-    }
+/** Waits until something is told of what a dial waits for. */
+async function told(
+  events: SocketEvents,
+  dial: Dial,
+  goesOn: () => boolean,
+): Promise<void> {
+  const wants = dial.wants === "read" ? READ : SocketEvent.Writable;
+  const { descriptor } = dial;
+  if (events.add(descriptor, wants, 1) !== 0) {
+    throw new Error(`descriptor ${descriptor} cannot be waited for`);
+  }
+  try {
+    await waitFor(
+      "the dial to go on",
+      () => events.wait(0) > 0 || !goesOn(),
+      { intervalMs: 1, timeoutMs: 10_000 },
+    );
+  } finally {
+    events.remove(descriptor);
   }
 }
 
