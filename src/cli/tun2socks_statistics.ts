@@ -23,6 +23,9 @@ export interface Tun2socksSnapshot extends Moment {
   readonly drops: number;
 }
 
+/** Where a stack counts. */
+export type StackFigures = Pick<Tun2socksProcess, "tables" | "relay" | "udp">;
+
 /** What a verdict came to, as text behind the protocol's name. */
 const VERDICT_TEXT: Readonly<Record<VerdictTraffic["verdict"], string>> = {
   Undecided: "undecided",
@@ -76,8 +79,8 @@ export function formatStackStatus(
 }
 
 /** All figures, a line each; drops as `drops: REASON N`. */
-export function formatStackStatistics(process: Tun2socksProcess): string[] {
-  const { tables, relay, udp } = process;
+export function formatStackStatistics(figures: StackFigures): string[] {
+  const { tables, relay, udp } = figures;
   const { traffic, drops } = tables.counters.snapshot();
   const verdicts = tables.verdicts.snapshot();
   const datagrams = udp.snapshot();
