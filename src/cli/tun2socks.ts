@@ -22,6 +22,7 @@ import { type Tun2socksEvents, Tun2socksProcess } from "./tun2socks_process.ts";
 import {
   chooseRelayPlace,
   describeRoutes,
+  mayCircle,
   outsideOrigin,
 } from "./tun2socks_setup.ts";
 import { attendedStack, formatStackStatus } from "./tun2socks_statistics.ts";
@@ -63,13 +64,16 @@ export function tun2socksCommand(): Command<[], Options> {
       new Option(
         "--route <prefix>",
         "lead a prefix into the interface; may be given again",
-      ).argParser((text: string, before: readonly string[]) => [
-        ...before,
-        text,
-      ]).default([] as readonly string[], "none"),
+      ).argParser(another).default([] as readonly string[], "none"),
     )
     .addOption(
       new Option("--default-route", "lead everything into the interface"),
+    )
+    .addOption(
+      new Option(
+        "--exclude <prefix>",
+        "leave a prefix out of the routes; may be given again",
+      ).argParser(another).default([] as readonly string[], "none"),
     )
     .addOption(
       new Option(
@@ -89,6 +93,10 @@ export function tun2socksCommand(): Command<[], Options> {
     });
 }
 
+function another(text: string, before: readonly string[]): readonly string[] {
+  return [...before, text];
+}
+
 const HELP = `
 TCP is ended by this system's own stack and goes on through the proxy: a
 connection that the proxy can't make is refused as it would be without it. UDP
@@ -97,9 +105,9 @@ other UDP is dropped and counted. With direct:// there is no proxy: TCP, UDP and
 (--icmp forward) ping leave from this machine's own address.
 
 --default-route takes what the routing table gives to no nearer route, of both
-IP versions; the way to the proxy itself stays as it is. The proxy must not run
-on this machine then, unless its own connections are bound to an interface.
-Ctrl+C ends it and undoes addresses and routes.
+IP versions; the way to the proxy itself stays as it is. Of a proxy that runs on
+this machine, such as ssh -D, --exclude where it connects to: its connections
+would come back to it. Ctrl+C ends it and undoes addresses and routes.
 
 Signals: SIGUSR1 prints all counters; SIGINT and SIGTERM end it.
 
@@ -107,6 +115,7 @@ Examples:
   sluice tun2socks -x 192.0.2.7:1080 --default-route
   sluice tun2socks -x socks5://me:secret@proxy.example.org:1080 --route 10.20.0.0/16
   sluice tun2socks -x http://192.0.2.7:3128 --route 203.0.113.0/24 --route 2001:db8::/32
+  sluice tun2socks --default-route --exclude 198.51.100.9    (ssh -D 1080 198.51.100.9)
   sluice tun2socks -x direct:// --default-route --icmp forward`;
 
 async function run(flags: Tun2socksFlags, level: LogLevel): Promise<void> {
@@ -126,6 +135,11 @@ async function run(flags: Tun2socksFlags, level: LogLevel): Promise<void> {
   const origin = outsideOrigin(resolved, options, network);
   const outbound: DialerSetup = { ...resolved, origin };
   if (outbound.kind !== "direct") await probe(outbound.proxy);
+  if (options.excluded.length === 0 && mayCircle(outbound, options, network)) {
+    logger("Proxy").warn(
+      "the proxy runs on this machine: --exclude where it connects to, or its connections come back to it",
+    );
+  }
   await using stack = await Tun2socksProcess.start({
     platform,
     network,

@@ -20,6 +20,7 @@ export type Tun2socksFlags = {
   readonly proxy: string;
   readonly name: string;
   readonly route: readonly string[];
+  readonly exclude: readonly string[];
   readonly defaultRoute?: true;
   readonly egress?: string;
   readonly icmp: "local" | "forward";
@@ -34,6 +35,8 @@ export interface Tun2socksOptions {
   readonly name: string;
   /** What is routed to the adapter; a default route has length 0. */
   readonly routes: readonly Prefix[];
+  /** What is not, although routes hold it. */
+  readonly excluded: readonly Prefix[];
   /** The interface that connections to the outside leave by. */
   readonly egress: string | undefined;
   readonly icmp: "local" | "forward";
@@ -74,17 +77,19 @@ export function readTun2socksOptions(
     outbound,
     name: flags.name,
     routes: readRoutes(flags),
+    excluded: readPrefixes("--exclude", flags.exclude),
     egress: flags.egress,
     icmp: flags.icmp,
   };
 }
 
-/** Whether any of the routes would carry packets to an address. */
+/** Whether the routes would carry packets to an address. */
 export function covers(
-  routes: readonly Prefix[],
+  { routes, excluded }: Pick<Tun2socksOptions, "routes" | "excluded">,
   words: Uint32Array | Int32Array,
 ): boolean {
-  return routes.some((route) => prefixContains(route, words));
+  return routes.some((route) => prefixContains(route, words)) &&
+    !excluded.some((prefix) => prefixContains(prefix, words));
 }
 
 function readAddress(flag: string, text: string, family: 4 | 6): Prefix {
@@ -128,18 +133,22 @@ function readMtu(text: string): number {
 }
 
 function readRoutes(flags: Tun2socksFlags): Prefix[] {
-  const routes = flags.route.map((text) => {
-    const prefix = parsePrefix(text);
-    if (prefix !== undefined) return prefix;
-    throw usage(
-      `--route: "${text}" is no prefix`,
-      "write one such as 192.0.2.0/24 or 2001:db8::/32",
-    );
-  });
+  const routes = readPrefixes("--route", flags.route);
   if (flags.defaultRoute) {
     routes.push(parsePrefix("0.0.0.0/0")!, parsePrefix("::/0")!);
   }
   return routes;
+}
+
+function readPrefixes(flag: string, texts: readonly string[]): Prefix[] {
+  return texts.map((text) => {
+    const prefix = parsePrefix(text);
+    if (prefix !== undefined) return prefix;
+    throw usage(
+      `${flag}: "${text}" is no prefix`,
+      "write one such as 192.0.2.0/24 or 2001:db8::/32",
+    );
+  });
 }
 
 function usage(message: string, hint?: string): UserError {

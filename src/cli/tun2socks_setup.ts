@@ -16,7 +16,7 @@ import {
   DEFAULT_RELAY_LIMITS,
   type RelayLimits,
 } from "../datapath/relay/relay_settings.ts";
-import { contains, overlaps } from "../config/prefix.ts";
+import { contains, overlaps, subtract } from "../config/prefix.ts";
 import type { TunSizes } from "../datapath/tun_state.ts";
 import type {
   DialerSetup,
@@ -163,7 +163,9 @@ export function tunInterface(
       { ...addressOf(place.ipv4), use: "listen-only" },
       { ...addressOf(place.ipv6), use: "listen-only" },
     ],
-    routes: routes === "none" ? [] : options.routes.flatMap(routesOf),
+    routes: routes === "none"
+      ? []
+      : subtract(options.routes, options.excluded).flatMap(routesOf),
   };
 }
 
@@ -177,7 +179,7 @@ export function outsideOrigin(
   options: Tun2socksOptions,
   network: HostNetwork,
 ): SocketOrigin | undefined {
-  const { egress, routes } = options;
+  const { egress } = options;
   if (egress !== undefined) {
     const interfaceIndex = network.interfaceIndex(egress);
     if (interfaceIndex !== undefined) return { interfaceIndex };
@@ -189,10 +191,10 @@ export function outsideOrigin(
   }
   if (setup.kind !== "direct") {
     const { words, host } = setup.proxy;
-    if (!covers(routes, words)) return undefined;
+    if (!covers(options, words)) return undefined;
     return originTowards([words], network, `the proxy ${host}`);
   }
-  const first = routes.filter(({ length }) => length > 0)
+  const first = options.routes.filter(({ length }) => length > 0)
     .map(({ words }) => words);
   return originTowards([...first, ...ANYWHERE], network, "the outside");
 }
@@ -219,7 +221,27 @@ function addressOf(prefix: Prefix): InterfaceAddress {
   return { words: Int32Array.from(words), prefixLength: length, family };
 }
 
-/** The options as one line for the log. */
+/** The routes as text for the log. */
 export function describeRoutes(options: Tun2socksOptions): string {
-  return options.routes.map(formatPrefix).join(", ") || "none";
+  const list = (prefixes: readonly Prefix[]) =>
+    prefixes.map(formatPrefix).join(", ");
+  const { routes, excluded } = options;
+  if (routes.length === 0) return "none";
+  return excluded.length === 0
+    ? list(routes)
+    : `${list(routes)} without ${list(excluded)}`;
+}
+
+/**
+ * Whether the proxy is on this host and a default route leads there: its own
+ * connections would come back to it.
+ */
+export function mayCircle(
+  setup: DialerSetup,
+  { routes }: Pick<Tun2socksOptions, "routes">,
+  network: Pick<HostNetwork, "egressFor">,
+): boolean {
+  return setup.kind !== "direct" &&
+    routes.some(({ length }) => length === 0) &&
+    network.egressFor(setup.proxy.words)?.interfaceIndex === LOOPBACK_INDEX;
 }

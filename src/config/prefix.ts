@@ -70,6 +70,34 @@ export function contains(outer: Prefix, inner: Prefix): boolean {
     overlaps(outer, inner);
 }
 
+/**
+ * What is left of prefixes without others: the fewest prefixes that hold just
+ * that, in order of their addresses for each.
+ */
+export function subtract(
+  prefixes: readonly Prefix[],
+  without: readonly Prefix[],
+): Prefix[] {
+  return prefixes.flatMap((prefix) => {
+    const inside = without.filter((other) => overlaps(prefix, other));
+    if (inside.length === 0) return [prefix];
+    if (inside.some((other) => contains(other, prefix))) return [];
+    return subtract(halves(prefix), inside);
+  });
+}
+
+function halves(prefix: Prefix): Prefix[] {
+  const { family } = prefix;
+  const length = prefix.length + 1;
+  const { first } = prefixRange(prefix);
+  const second = first + (1n << BigInt(addressBits(family) - length));
+  return [first, second].map((value) => ({
+    family,
+    words: addressWords(value),
+    length,
+  }));
+}
+
 /** Whether the two are the same prefix, host bits ignored. */
 export function samePrefix(left: Prefix, right: Prefix): boolean {
   return left.length === right.length && contains(left, right);

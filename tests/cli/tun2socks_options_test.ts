@@ -9,7 +9,11 @@ import { ExitCode, UserError } from "../../src/cli/errors.ts";
 import { formatPrefix, parseAddress } from "../../src/core/wire/address.ts";
 
 function read(flags: Partial<Tun2socksFlags>) {
-  return readTun2socksOptions({ ...TUN2SOCKS_DEFAULTS, route: [], ...flags });
+  return readTun2socksOptions({
+    ...TUN2SOCKS_DEFAULTS,
+    ...{ route: [], exclude: [] },
+    ...flags,
+  });
 }
 
 Deno.test("without flags: ztun's defaults", () => {
@@ -39,10 +43,14 @@ Deno.test("routes: any number, and the default of both families", () => {
     "0.0.0.0/0",
     "::/0",
   ]);
-  const some = read({ route: ["192.0.2.0/24"] }).routes;
+  const some = read({
+    route: ["192.0.2.0/24"],
+    exclude: ["192.0.2.128/25"],
+  });
+  assert.ok(!covers(some, parseAddress("192.0.2.129")!));
   assert.ok(covers(some, parseAddress("192.0.2.7")!));
   assert.ok(!covers(some, parseAddress("192.0.3.7")!));
-  assert.ok(covers(routes, parseAddress("203.0.113.1")!));
+  assert.ok(covers({ routes, excluded: [] }, parseAddress("203.0.113.1")!));
 });
 
 const BAD: readonly [string, Partial<Tun2socksFlags>, RegExp][] = [

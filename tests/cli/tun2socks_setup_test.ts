@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { UserError } from "../../src/cli/errors.ts";
 import {
   chooseRelayPlace,
+  mayCircle,
   outsideOrigin,
   tunInterface,
 } from "../../src/cli/tun2socks_setup.ts";
@@ -26,7 +27,11 @@ import type {
 const LOOPBACK = 1, ETHERNET = 2;
 
 function options(flags: Partial<Tun2socksFlags> = {}) {
-  return readTun2socksOptions({ ...TUN2SOCKS_DEFAULTS, route: [], ...flags });
+  return readTun2socksOptions({
+    ...TUN2SOCKS_DEFAULTS,
+    ...{ route: [], exclude: [] },
+    ...flags,
+  });
 }
 
 /** A host whose way to an address is what a test says. */
@@ -124,6 +129,15 @@ Deno.test("--egress wins, and has to be there", () => {
   );
 });
 
+Deno.test("a proxy on this host would get its own connections by a default route", () => {
+  const local = host(() => LOOPBACK);
+  const all = options({ defaultRoute: true });
+  assert.ok(mayCircle(socks("127.0.0.1"), all, local));
+  assert.ok(!mayCircle(socks("127.0.0.1"), options(), local));
+  assert.ok(!mayCircle(socks("192.0.2.7"), all, host(() => ETHERNET)));
+  assert.ok(!mayCircle({ kind: "direct" }, all, local));
+});
+
 Deno.test("routes come last, a default route as two halves of each family", () => {
   const all = options({ defaultRoute: true, route: ["192.0.2.0/24"] });
   const place = chooseRelayPlace(all, host(() => ETHERNET));
@@ -136,6 +150,11 @@ Deno.test("routes come last, a default route as two halves of each family", () =
     "128.0.0.0/1",
     "::/1",
     "8000::/1",
+  ]);
+  const some = options({ route: ["192.0.2.0/29"], exclude: ["192.0.2.2/31"] });
+  assert.deepEqual(tunInterface(some, place, "all").routes.map(text), [
+    "192.0.2.0/31",
+    "192.0.2.4/30",
   ]);
   const { addresses } = tunInterface(all, place, "none");
   assert.deepEqual(

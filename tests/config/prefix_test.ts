@@ -11,6 +11,7 @@ import {
   readInterfaceAddress,
   readPrefix,
   samePrefix,
+  subtract,
 } from "../../src/config/prefix.ts";
 import { formatPrefix } from "../../src/core/wire/address.ts";
 
@@ -88,4 +89,30 @@ Deno.test("what is no prefix", () => {
   }
   assert.equal(formatPrefix(at("10.66.0.2")), "10.66.0.2/32");
   assert.equal(readInterfaceAddress("10.66.0.2"), undefined);
+});
+
+Deno.test("what is left without others: as few prefixes as hold just that", () => {
+  const text = (left: string[], without: string[]) =>
+    subtract(left.map(at), without.map(at)).map(formatPrefix);
+  assert.deepEqual(text(["10.0.0.0/8"], []), ["10.0.0.0/8"]);
+  assert.deepEqual(text(["10.0.0.0/8"], ["11.0.0.0/8", "::/0"]), [
+    "10.0.0.0/8",
+  ]);
+  assert.deepEqual(text(["10.0.0.0/8"], ["0.0.0.0/0"]), []);
+  assert.deepEqual(text(["10.0.0.0/8"], ["10.0.0.0/8"]), []);
+  assert.deepEqual(text(["10.0.0.0/30"], ["10.0.0.1/32"]), [
+    "10.0.0.0/32",
+    "10.0.0.2/31",
+  ]);
+  assert.deepEqual(text(["fd00::/126", "10.0.0.0/31"], ["fd00::2/127"]), [
+    "fd00::/127",
+    "10.0.0.0/31",
+  ]);
+  const all = text(["0.0.0.0/0", "::/0"], ["192.0.2.1/32", "2001:db8::1/128"]);
+  assert.equal(all.length, 32 + 128);
+  const held = all.map(at).reduce(
+    (sum, { family, length }) => family === 4 ? sum + 2 ** (32 - length) : sum,
+    0,
+  );
+  assert.equal(held, 2 ** 32 - 1);
 });

@@ -147,6 +147,49 @@ await e2eTest({
 });
 
 await e2eTest({
+  name: "tun2socks: what is excluded goes past the interface",
+  needs: [...NEEDS, MICROSOCKS],
+  run: async (lab) => {
+    const { host, net } = await makePlace(lab);
+    await startMicrosocks(net.internet, SOCKS);
+    const second = { address: OUTSIDE.second, port: HTTP_PORT };
+    await startHttpBytes(net.internet, second);
+    const before = await hostState(host);
+    const process = await startTun2socks(host, [
+      ...["-x", SOCKS_URL, "--default-route"],
+      ...["--exclude", `${OUTSIDE.second}/32`, "--exclude", OUTSIDE.first6],
+    ]);
+    for (
+      const site of [SITES[0].site, SITES[1].site, `http://${OUTSIDE.second}`]
+    ) {
+      const url = `${site}:${HTTP_PORT}/bytes?count=1000`;
+      assert.equal(await curlCode(host, url), 0, url);
+    }
+    assert.equal(await process.stop(), 0);
+    assert.equal(lastStatistic(process, /([0-9 ]+) opened in all/), 1);
+    assert.deepEqual(await hostState(host), before);
+  },
+});
+
+await e2eTest({
+  name:
+    "tun2socks: a proxy on this machine is warned of where a default route would lead back to it",
+  needs: [...NEEDS, MICROSOCKS],
+  run: async (lab) => {
+    const { host } = await makePlace(lab);
+    await startMicrosocks(host, { address: "127.0.0.1", port: 1080 });
+    const process = await startTun2socks(host, [
+      ...["--route", `${OUTSIDE.second}/32`],
+    ]);
+    assert.doesNotMatch(process.text, /WARNING/);
+    await process.stop();
+    const all = await startTun2socks(host, ["--default-route"]);
+    assert.match(all.text, /WARNING .*the proxy runs on this machine/);
+    await all.stop();
+  },
+});
+
+await e2eTest({
   name: "tun2socks: by an HTTP proxy; UDP is dropped and counted",
   needs: [...NEEDS, { program: "tinyproxy" }],
   run: async (lab) => {
