@@ -7,6 +7,9 @@ const DIGITS: Record<string, number> = {
   kpps: 1,
   ms: 2,
   MB: 0,
+  "ms/GB": 0,
+  "µs": 0,
+  "/s": 0,
 };
 const RESULTS = new URL("./RESULTS.md", import.meta.url);
 

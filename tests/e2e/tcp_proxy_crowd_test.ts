@@ -6,8 +6,9 @@ import assert from "node:assert/strict";
 import type { Agent } from "../support/agent.ts";
 import { e2eTest } from "../support/e2e.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
+import type { Namespace } from "../support/lab.ts";
 import { WIREGUARD_NEEDS } from "../support/scenario.ts";
-import { dropCount } from "../support/sluice.ts";
+import { dropCount, PORT } from "../support/sluice.ts";
 import {
   holdingsOf,
   type ProcessHoldings,
@@ -140,6 +141,52 @@ await e2eTest({
     assert.ok(more <= SPARE_DESCRIPTORS, `${more} descriptors more`);
     await process.stop();
     assert.equal(readFigures(process).opened, count.answered);
+  },
+});
+
+/** Loses some of what comes in by UDP from clients, and by TCP from outside. */
+async function makeLossy(namespace: Namespace, percent: number): Promise<void> {
+  const lost = `numgen random mod 100 < ${percent} drop`;
+  await namespace.run(["nft", "-f", "-"], {
+    input: `table inet lossy { chain input {
+      type filter hook input priority 0
+      udp dport ${PORT} udp length > 100 ${lost}
+      udp sport ${PORT} udp length > 100 ${lost}
+      ip saddr ${PLACE.address} tcp sport ${PLACE.port} ${lost}
+      ip daddr ${PLACE.address} tcp dport ${PLACE.port} ${lost}
+    }
+    }`,
+  });
+}
+
+await e2eTest({
+  name: "tcp proxy: where packets are lost on both sides no connection is",
+  needs: [...WIREGUARD_NEEDS, { program: "nft" }],
+  run: async (lab) => {
+    const { net, agents: [agent], outside, server } = await startTcpProxy(lab);
+    const { process } = server;
+    const answerBytes = 5000;
+    await outside.call("crowdServe", { ...PLACE, kind: "answer", answerBytes });
+    for (
+      const namespace of [net.clients[0].namespace, net.gateway, net.internet]
+    ) await makeLossy(namespace, 3);
+    const count = await agent.call("crowdShort", {
+      ...PLACE,
+      seconds: 3,
+      together: 200,
+      answerBytes,
+      perSecond: 200,
+    });
+    assert.deepEqual(count.errors, {});
+    assert.ok(count.answered > 60, `${count.answered} answered`);
+    await waitUntilIdle(process);
+    await waitFor(
+      "the outside to see them all closed",
+      async () => (await outside.call("crowdServed", PLACE)).open === 0,
+    );
+    await process.stop();
+    assert.equal(readFigures(process).opened, count.answered);
+    assert.match(process.text, /TCP ended: finished [0-9 ]+$/m);
   },
 });
 

@@ -51,14 +51,16 @@ export class SocketLoop {
 
   async #run(): Promise<void> {
     this.#running = true;
-    for (let idle = false; this.#watchers.size > 0;) {
-      const events = this.#events;
+    const events = this.#events;
+    for (let idle = false;;) {
+      // First, so that no handler is called before `watch` has returned.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      if (this.#watchers.size === 0) break;
       const count = events.wait(idle ? NAP_MS : 0);
       for (let i = 0; i < count; i++) {
         this.#watchers.get(events.key(i))?.(events.happened(i));
       }
       idle = count === 0;
-      await new Promise<void>((resolve) => setImmediate(resolve));
     }
     this.#running = false;
   }
