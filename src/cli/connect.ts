@@ -121,8 +121,10 @@ async function run(
     throw startupError(error, "connect");
   }
   tunnel.handshakeNow();
+  // Whoever reads that it is up may ask for the counters at once.
+  const attending = attend(attendedTunnel(tunnel), ending, status);
   logStart(conf, tunnel);
-  await attend(attendedTunnel(tunnel), ending, status);
+  await attending;
 }
 
 function events(ending: EndingWatch): TunnelEvents {

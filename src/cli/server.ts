@@ -82,9 +82,11 @@ async function run(path: string, logLevel?: LogLevel): Promise<void> {
     throw startupError(error, "server");
   });
   const { tunnel } = server;
+  // Whoever reads that it is up may ask for the counters at once.
+  const attending = attend(attendedTunnel(tunnel), ending, status);
   logStart(loaded, server);
   logTcp(loaded.config, openFiles);
-  await attend(attendedTunnel(tunnel), ending, status);
+  await attending;
 }
 
 function logStart(loaded: LoadedServerConfig, server: RunningServer): void {
