@@ -21,7 +21,7 @@ export class FailureNotes {
 
   /** Takes note of a failed dial. */
   note(failure: DialFailure, now: number): void {
-    const { kind, text } = failure;
+    const { kind } = failure;
     if (kind !== "system" && !kind.startsWith("proxy-")) return;
     const i = DIAL_FAILURE_KINDS.indexOf(kind);
     if (now - this.#toldAt[i] < INTERVAL_MS) {
@@ -31,6 +31,6 @@ export class FailureNotes {
     const more = this.#untold[i] > 0 ? ` (and ${this.#untold[i]} before)` : "";
     this.#toldAt[i] = now;
     this.#untold[i] = 0;
-    this.#tell(`a TCP connection failed: ${text}${more}`);
+    this.#tell(`a TCP connection failed: ${failure.text}${more}`);
   }
 }

@@ -12,7 +12,11 @@
 import { DeadlineQueue } from "../../core/columns/deadline_queue.ts";
 import { PacketView, parsePacket } from "../../core/wire/packet.ts";
 import { Protocol } from "../../core/wire/protocol.ts";
-import type { Dialer, DialFailureKind } from "../../io/ports/dialer.ts";
+import type {
+  Dialer,
+  DialFailure,
+  DialFailureKind,
+} from "../../io/ports/dialer.ts";
 import {
   SocketEvent,
   type SocketEvents,
@@ -30,6 +34,7 @@ import {
   type AnswerSource,
   emitDialAnswer,
 } from "./dial_answer.ts";
+import { DescriptorReserve } from "./descriptor_reserve.ts";
 import { eventKey, EventSource } from "./event_key.ts";
 import { FailureNotes } from "./failure_notes.ts";
 import { PendingDials } from "./pending_dials.ts";
@@ -70,6 +75,11 @@ const TURN_BYTES = 512 << 10;
 /** What may lie unsent in a socket: more would only wait there. */
 export const UNSENT_LIMIT = 512 << 10;
 
+const NO_DESCRIPTOR: DialFailure = {
+  kind: "system",
+  text: "the system has no descriptor left for the client's end",
+};
+
 const SIDE_EVENTS = SocketEvent.Readable | SocketEvent.Writable |
   SocketEvent.Urgent | SocketEvent.ReadFinished | SocketTrigger.Edge;
 
@@ -85,6 +95,9 @@ export class RelayConnections implements Disposable {
   /** Per slot: the client's SYN, until it has come in. */
   readonly #syns: (Uint8Array | undefined)[];
   readonly #notes: FailureNotes;
+  readonly #reserve: DescriptorReserve;
+  /** Clients that were let in and have not yet come. */
+  #entering = 0;
   readonly #view = new PacketView();
   readonly #packet = new Uint8Array(ANSWER_LENGTH);
 
@@ -93,6 +106,7 @@ export class RelayConnections implements Disposable {
     const capacity = limits.connections;
     this.#options = options;
     this.#notes = new FailureNotes(options.tell);
+    this.#reserve = new DescriptorReserve(sockets);
     this.#table = new ConnectionTable(capacity);
     this.#mover = new ByteMover(sockets, this.#table, TURN_BYTES);
     this.#deadlines = new DeadlineQueue(capacity);
@@ -158,6 +172,19 @@ export class RelayConnections implements Disposable {
     }
   }
 
+  /**
+   * Makes room for a client where the system has no descriptor left.
+   * @returns whether there is one now
+   */
+  exhausted(error: number, now: number): boolean {
+    if (this.#reserve.free()) return true;
+    const { sockets, counters } = this.#options;
+    counters.add(RelayCount.OutOfDescriptors);
+    const text = sockets.errorText(error);
+    this.#notes.note({ kind: "system", text }, now);
+    return false;
+  }
+
   /** Joins an accepted connection to the one that was made for it. */
   accepted(
     descriptor: number,
@@ -179,13 +206,14 @@ export class RelayConnections implements Disposable {
     ) {
       sockets.reset(descriptor);
       counters.add(RelayCount.Strays);
+      this.#reserve.keep(this.#entering);
       return;
     }
     const table = this.#table;
     table.descriptor[client] = descriptor;
     table.state[slot] = ConnectionState.Open;
     this.#syns[slot] = undefined;
-    counters.add(RelayCount.Entering, -1);
+    this.#leaveEntering();
     counters.add(RelayCount.Open);
     counters.add(RelayCount.Opened);
     // It may be written to at once; its own first event tells the rest.
@@ -259,6 +287,7 @@ export class RelayConnections implements Disposable {
         this.#end(slot, RelayCount.Abandoned);
       }
     }
+    this.#reserve[Symbol.dispose]();
   }
 
   /** The slot that an accepted connection belongs to, or -1. */
@@ -294,12 +323,16 @@ export class RelayConnections implements Disposable {
       return this.#refuse(slot, "not-permitted");
     }
     const key = eventKey(EventSource.Side, slot * 2 + 1);
-    if (events.add(descriptor, SIDE_EVENTS, key) !== 0) {
+    if (
+      events.add(descriptor, SIDE_EVENTS, key) !== 0 || !this.#reserve.take()
+    ) {
       sockets.reset(descriptor);
+      this.#notes.note(NO_DESCRIPTOR, now);
       return this.#refuse(slot, "system");
     }
     table.descriptor[slot * 2 + 1] = descriptor;
     table.state[slot] = ConnectionState.Entering;
+    this.#entering++;
     counters.add(RelayCount.Entering);
     sockets.noDelay(descriptor);
     sockets.setUnsentLimit(descriptor, UNSENT_LIMIT);
@@ -380,6 +413,12 @@ export class RelayConnections implements Disposable {
     this.#release(slot);
   }
 
+  #leaveEntering(): void {
+    this.#entering--;
+    this.#options.counters.add(RelayCount.Entering, -1);
+    this.#reserve.keep(this.#entering);
+  }
+
   #release(slot: number): void {
     const { counters } = this.#options;
     const table = this.#table;
@@ -388,7 +427,7 @@ export class RelayConnections implements Disposable {
       counters.add(RelayCount.Dialing, -1);
     }
     if (table.state[slot] === ConnectionState.Entering) {
-      counters.add(RelayCount.Entering, -1);
+      this.#leaveEntering();
     } else if (table.state[slot] === ConnectionState.Open) {
       counters.add(RelayCount.Open, -1);
     }

@@ -23,8 +23,11 @@ export interface RelayListenersOptions {
     port: number,
     now: number,
   ): void;
-  /** The system has no descriptor left; told once for each pause. */
-  onExhausted(error: number): void;
+  /**
+   * The system has no descriptor left.
+   * @returns whether one could be freed, so that accepting is worth another try
+   */
+  onExhausted(error: number, now: number): boolean;
 }
 
 /** Clients that one wake takes from a listener; the rest comes with the next one. */
@@ -35,8 +38,6 @@ const PAUSE_MS = 250;
 export class RelayListeners implements Disposable {
   readonly #options: RelayListenersOptions;
   #pausedUntil = Infinity;
-  /** Whether the trouble of the last pause goes on. */
-  #exhausted = false;
 
   /** @throws {Error} where a listener cannot be waited for. */
   constructor(options: RelayListenersOptions) {
@@ -55,13 +56,10 @@ export class RelayListeners implements Disposable {
     for (let left = MOST_AT_ONCE; left > 0; left--) {
       const descriptor = sockets.accept(descriptors[index]);
       if (descriptor >= 0) {
-        this.#exhausted = false;
         onAccepted(descriptor, sockets.peer, sockets.peerPort, now);
       } else if (isExhaustion(descriptor)) {
-        if (!this.#exhausted) onExhausted(-descriptor);
-        this.#exhausted = true;
-        this.#pause(now);
-        return;
+        if (onExhausted(-descriptor, now)) continue;
+        return this.#pause(now);
       } else if (descriptor === -SocketError.WouldBlock) return;
       // Anything else is about that client alone, which is gone.
     }

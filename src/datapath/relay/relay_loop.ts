@@ -21,7 +21,6 @@ import {
   RelayConnections,
   type RelayConnectionsOptions,
 } from "./relay_connections.ts";
-import { RelayCount } from "./relay_counters.ts";
 import type { RelayGuest, RelayHost } from "./relay_guest.ts";
 import { RelayListeners } from "./relay_listeners.ts";
 
@@ -59,7 +58,7 @@ export class RelayLoop implements Disposable {
 
   /** @throws {Error} where listeners or wake cannot be waited for. */
   constructor(options: RelayLoopOptions) {
-    const { events, sockets, counters, tell, wake } = options;
+    const { events, sockets, wake } = options;
     this.#options = options;
     this.#events = events;
     this.#now = options.now();
@@ -73,13 +72,7 @@ export class RelayLoop implements Disposable {
         descriptors: options.listeners,
         onAccepted: (descriptor, peer, port, now) =>
           connections.accepted(descriptor, peer, port, now),
-        onExhausted: (error) => {
-          counters.add(RelayCount.OutOfDescriptors);
-          tell(
-            `TCP clients wait: ${sockets.errorText(error)}, ` +
-              `with ${connections.size} connections`,
-          );
-        },
+        onExhausted: (error, now) => connections.exhausted(error, now),
       }),
     );
     const key = eventKey(EventSource.Wake, 0);

@@ -143,6 +143,8 @@ export interface StreamSockets {
     interval: number,
     probes: number,
   ): number;
+  /** @returns a descriptor of no use but to be closed when another is needed, or a negative error. */
+  spare(): number;
   /** The port that a socket is bound to; 0 where it has none. */
   localPort(descriptor: number): number;
 

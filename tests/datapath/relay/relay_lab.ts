@@ -119,7 +119,9 @@ export class RelayLab implements Disposable {
     this.loop = new RelayLoop({
       sockets: relaySockets,
       events,
-      dialer: options.dialer?.(sockets) ?? new DirectDialer(sockets),
+      dialer: options.dialer
+        ? options.dialer(sockets)
+        : new DirectDialer(relaySockets),
       rows,
       answer: (bytes, at, length) => {
         this.answers.push(bytes.slice(at, at + length));

@@ -11,7 +11,10 @@ import * as tcp from "../../../src/core/wire/tcp.ts";
 import { RelayCount } from "../../../src/datapath/relay/relay_counters.ts";
 import { SocketOptions } from "../../../src/io/os/linux/socket_option.ts";
 import type { DialFailureKind } from "../../../src/io/ports/dialer.ts";
-import { SocketError } from "../../../src/io/ports/stream_sockets.ts";
+import {
+  SocketError,
+  type StreamSockets,
+} from "../../../src/io/ports/stream_sockets.ts";
 import {
   LOOPBACK,
   openDescriptors,
@@ -380,31 +383,69 @@ test("limits: so many in all, so many dialing; the client hears nothing and may 
   assert.equal(lab.rows.outcome.get("3/1"), "refused");
 });
 
-test("no descriptor left: accepting pauses, is told once, and goes on", () => {
+test("no descriptor left: accepting pauses, is told now and then, and goes on", () => {
   let exhausted = false;
   using lab = new RelayLab({
-    wrap: (sockets) => {
-      const wrapped = Object.create(sockets) as typeof sockets;
-      const accept = (listener: number) =>
-        exhausted ? -SocketError.TooManyFiles : sockets.accept(listener);
-      return Object.assign(wrapped, bindAll(sockets), { accept });
-    },
+    wrap: (sockets) =>
+      wrapSockets(sockets, {
+        accept: (listener) =>
+          exhausted ? -SocketError.TooManyFiles : sockets.accept(listener),
+      }),
   });
   exhausted = true;
   const listener = lab.listen();
   lab.dial(0, 1, LOOPBACK, lab.sockets.localPort(listener));
   lab.until(() => lab.lines.length > 0, "it is told");
   lab.rounds(50);
+  const { counts } = lab.counters.snapshot();
+  assert.equal(counts.OutOfDescriptors, 1, "paused");
   lab.later += 300;
   lab.rounds(50);
   assert.equal(lab.lines.length, 1);
   assert.match(lab.lines[0], /Too many open files/);
-  const { counts } = lab.counters.snapshot();
-  assert.equal(counts.OutOfDescriptors, 1);
+  assert.equal(lab.counters.get(RelayCount.OutOfDescriptors), 2);
   assert.equal(counts.Open, 0);
   exhausted = false;
   lab.later += 300;
   lab.until(() => lab.loopOpen === 1, "the client comes in");
+});
+
+test("whom the relay lets in, it has a descriptor for", () => {
+  const DESCRIPTORS = 11;
+  const DIALS = 12;
+  let free = DESCRIPTORS;
+  const counted = (open: () => number) => {
+    if (free === 0) return -SocketError.TooManyFiles;
+    const descriptor = open();
+    if (descriptor >= 0) free--;
+    return descriptor;
+  };
+  using lab = new RelayLab({
+    wrap: (sockets) =>
+      wrapSockets(sockets, {
+        accept: (listener) => counted(() => sockets.accept(listener)),
+        connect: (words, port) => counted(() => sockets.connect(words, port)),
+        spare: () => counted(() => sockets.spare()),
+        close: (descriptor) => (free++, sockets.close(descriptor)),
+        reset: (descriptor) => (free++, sockets.reset(descriptor)),
+      }),
+  });
+  const listener = lab.listen();
+  const port = lab.sockets.localPort(listener);
+  for (let row = 0; row < DIALS; row++) lab.dial(row, 1, LOOPBACK, port);
+  const decided = () => {
+    const { counts, failures } = lab.counters.snapshot();
+    return counts.Open + (failures.system ?? 0) === DIALS;
+  };
+  lab.until(decided, "all are decided");
+  const { counts } = lab.counters.snapshot();
+  assert.equal(counts.Entering, 0);
+  assert.equal(counts.Open, lab.clients.size, "nobody came in vain");
+  assert.ok(counts.Open > 0 && counts.Open <= DESCRIPTORS / 2);
+  assert.equal(free, DESCRIPTORS - counts.Open * 2);
+  for (const client of lab.clients.values()) lab.end(client, "reset");
+  lab.until(() => lab.loopOpen === 0, "all are over");
+  assert.equal(free, DESCRIPTORS);
 });
 
 test("what fails for the system's or the proxy's reasons is told now and then", () => {
@@ -484,16 +525,16 @@ test("ending leaves nothing: no descriptor, no count, and both sides know", () =
   assert.equal(openDescriptors(), before);
 });
 
-function bindAll<T extends object>(object: T): Partial<T> {
-  const bound: Record<string, unknown> = {};
-  for (
-    const name of Object.getOwnPropertyNames(Object.getPrototypeOf(object))
-  ) {
-    const value = Object.getOwnPropertyDescriptor(
-      Object.getPrototypeOf(object),
-      name,
-    )?.value;
-    if (typeof value === "function") bound[name] = value.bind(object);
+/** The sockets with some calls in the place of theirs. */
+function wrapSockets(
+  sockets: StreamSockets,
+  calls: Partial<StreamSockets>,
+): StreamSockets {
+  const wrapped = Object.create(sockets);
+  const prototype = Object.getPrototypeOf(sockets);
+  for (const name of Object.getOwnPropertyNames(prototype)) {
+    const call = Object.getOwnPropertyDescriptor(prototype, name)?.value;
+    if (typeof call === "function") wrapped[name] = call.bind(sockets);
   }
-  return bound as Partial<T>;
+  return Object.assign(wrapped, calls);
 }

@@ -8,6 +8,7 @@ import type { Libc } from "../../../../ffi/libc.ts";
 import { linger } from "../../../../ffi/linux_layouts.ts";
 import {
   AF,
+  EFD,
   ERRNO,
   IPPROTO,
   MSG,
@@ -224,6 +225,11 @@ class LinuxStreamSockets implements StreamSockets {
       this.#set(descriptor, IPPROTO.TCP, TCP.KEEPINTVL, interval) ||
       this.#set(descriptor, IPPROTO.TCP, TCP.KEEPCNT, probes) ||
       this.#set(descriptor, SOL.SOCKET, SO.KEEPALIVE, 1);
+  }
+
+  spare(): number {
+    const descriptor = this.#call.eventfd(0, EFD.CLOEXEC);
+    return descriptor >= 0 ? descriptor : -this.#libc.errno();
   }
 
   localPort(descriptor: number): number {
