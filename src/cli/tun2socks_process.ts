@@ -114,15 +114,14 @@ export class Tun2socksProcess implements AsyncDisposable {
     const { name } = options;
     this.#tun = guard.use(platform.createTun({ name, offload: "tcp" }));
     guard.defer(() => network.reset());
-    const warnings = network.apply(tunInterface(options, place, "none"));
-    warnings.forEach((warning) => events.onWarning(warning));
+    const missing = network.apply(tunInterface(options, place, "none"));
     const egress = outbound.origin?.interfaceIndex;
     for (const index of [network.interfaceIndex(name), egress]) {
       if (index !== undefined) events.onLoosened(network.loosen(index));
     }
     const addresses = {
       ipv4: place.ipv4,
-      ipv6: warnings.length > 0 ? undefined : place.ipv6,
+      ipv6: missing.length > 0 ? undefined : place.ipv6,
     };
     this.#relay = guard.use(new RelayProcess(platform, addresses, name));
     this.#poller = guard.use(platform.openPoller());
