@@ -25,11 +25,7 @@ import {
   type VerdictCounters,
 } from "../columns/verdict_counters.ts";
 import { Mapper } from "../flow/mapper.ts";
-import {
-  type NatTable,
-  OpenFailure,
-  type OutsideSockets,
-} from "../flow/nat.ts";
+import type { NatTable, OutsideSockets } from "../flow/nat.ts";
 import type { RedirectTable } from "../flow/redirect_table.ts";
 import { PrefixList } from "../route/prefix_list.ts";
 import {
@@ -51,6 +47,7 @@ import { Protocol } from "../wire/protocol.ts";
 import { AllowedIps } from "../wireguard/allowed_ips.ts";
 import { answerEcho, isEchoRequest } from "./echo_answer.ts";
 import { ErrorReplies } from "./error_replies.ts";
+import { ForeignEchoes } from "./foreign_echoes.ts";
 import { FragmentGate } from "./fragment_gate.ts";
 import type { GatewayConfig } from "./gateway_config.ts";
 import { Inbound } from "./inbound.ts";
@@ -288,34 +285,6 @@ export class TunStack {
     const reason = verifyTransport(batch.bytes, this.#view, this.#sum);
     if (reason !== DropReason.None) batch.drop(row, reason);
     else batch.decide(row, Verdict.ToRelayUdp, 0);
-  }
-}
-
-/**
- * Sockets that send echo requests under other identifiers than the programs'
- * own: theirs live on this host too, and would hear each reply twice.
- */
-class ForeignEchoes implements OutsideSockets {
-  /** The identifier of the program that is served now. */
-  own = 0;
-  readonly #sockets: OutsideSockets;
-
-  constructor(sockets: OutsideSockets) {
-    this.#sockets = sockets;
-  }
-
-  open(protocol: number, family: 4 | 6, port: number, row: number): number {
-    return protocol !== Protocol.Udp && port === this.own
-      ? OpenFailure.InUse
-      : this.#sockets.open(protocol, family, port, row);
-  }
-
-  port(handle: number): number {
-    return this.#sockets.port(handle);
-  }
-
-  retire(row: number, handle: number): void {
-    this.#sockets.retire(row, handle);
   }
 }
 
