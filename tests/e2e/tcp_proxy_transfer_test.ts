@@ -144,6 +144,41 @@ await e2eTest({
 });
 
 await e2eTest({
+  name:
+    "tcp proxy: the tunnel's MTU sets the MSS for the client, narrow links outside work",
+  needs: [...NEEDS, { program: "tcpdump" }],
+  run: async (lab) => {
+    const mtu = 1300;
+    const { net, server } = await startTcpProxy(lab, { interface: { mtu } });
+    const [{ namespace: client }] = net.clients;
+    await net.router.ip("link set out mtu 1280");
+    await net.internet.ip("link set eth0 mtu 1280");
+    for (const address of [OUTSIDE.first, OUTSIDE.first6]) {
+      const isIpv6 = address.includes(":");
+      const host = isIpv6 ? `[${address}]` : address;
+      const http = await startHttpBytes(net.internet, {
+        address,
+        port: HTTP_PORT,
+      });
+      // The answer to the SYN, on the client's own side of the tunnel.
+      const dump = client.spawn(`tcpdump ${address}`, [
+        "tcpdump",
+        ...["-Z", "root", "--immediate-mode", "-l", "-nn", "-i", "wg0"],
+        `src host ${address} and tcp`,
+      ]);
+      await dump.waitForLine(/listening on/);
+      const site = `http://${host}:${HTTP_PORT}`;
+      const hash = await download(client, site, 5_000_000);
+      assert.equal(hash, await lastSent(http));
+      const [, mss] = await dump.waitForLine(/Flags \[S\.\].*\bmss ([0-9]+)/);
+      assert.equal(Number(mss), mtu - (isIpv6 ? 60 : 40), address);
+      await dump.stop();
+    }
+    await waitUntilIdle(server.process);
+  },
+});
+
+await e2eTest({
   name: "tcp proxy: netcat, line by line",
   needs: [...WIREGUARD_NEEDS, { program: "nc" }],
   run: async (lab) => {

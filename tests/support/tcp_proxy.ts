@@ -2,7 +2,7 @@
 import type { Lab } from "./lab.ts";
 import type { LoggedProcess } from "./process.ts";
 import { type ConnectedScenario, startConnectedScenario } from "./scenario.ts";
-import type { ServerOptions } from "./sluice.ts";
+import type { ConfigPart, ServerOptions } from "./sluice.ts";
 import { lastStatistic } from "./tun2socks.ts";
 import { waitFor } from "./wait.ts";
 
@@ -12,13 +12,18 @@ export function startTcpProxy(
   options: Partial<ServerOptions> & {
     readonly clientCount?: number;
     /** Keys of `forward.tcpProxy`. */
-    readonly tcpProxy?: Readonly<Record<string, unknown>>;
+    readonly tcpProxy?: ConfigPart;
+    /** Keys of `interface`. */
+    readonly interface?: ConfigPart;
   } = {},
 ): Promise<ConnectedScenario> {
   const { tcpProxy = {} } = options;
   return startConnectedScenario(lab, {
     ...options,
-    config: { forward: { tcp: "proxy", tcpProxy } },
+    config: {
+      forward: { tcp: "proxy", tcpProxy },
+      interface: options.interface ?? {},
+    },
   });
 }
 
