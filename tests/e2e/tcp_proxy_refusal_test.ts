@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { e2eTest } from "../support/e2e.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import { WIREGUARD_NEEDS } from "../support/scenario.ts";
+import { CLIENT_ALLOWED_IPS, dropCount } from "../support/sluice.ts";
 import {
   failedDials,
   readFigures,
@@ -120,5 +121,51 @@ await e2eTest({
     assert.equal((await open()).outcome, "ConnectionRefused");
     await outside.call("streamListen", place);
     assert.equal((await open()).outcome, "connected");
+  },
+});
+
+await e2eTest({
+  name: "tcp proxy: nobody speaks with the relay itself, inside or outside",
+  needs: [...WIREGUARD_NEEDS, { program: "ss" }],
+  run: async (lab) => {
+    const { net, agents: [agent], outside, server } = await startTcpProxy(lab);
+    const { stdout } = await net.gateway.run(["ss", "-Hltn"]);
+    const relays = Array.from(
+      stdout.matchAll(/(198\.18\.254\.1|fd73:[0-9a-f:]+)\S*?:([0-9]+)\s/g),
+      ([, address, port]) => ({ address, port: Number(port) }),
+    );
+    assert.equal(relays.length, 2, stdout);
+    const prefixes = ["198.18.254.0/24", "fd73:6c75:6963:6500::/120"];
+    const [{ namespace: client }] = net.clients;
+    const allowed = [...CLIENT_ALLOWED_IPS, ...prefixes].join(",");
+    await client.run([
+      "wg",
+      ...["set", "wg0", "peer", server.keys.publicKey],
+      ...["allowed-ips", allowed],
+    ]);
+    await client.ip(...prefixes.map((p) => `route add ${p} dev wg0`));
+    for (
+      const [namespace, gateway4, gateway6] of [
+        [net.internet, "198.51.100.1", "2001:db8:3::1"],
+        [net.router, "10.2.0.1", "2001:db8:2::1"],
+      ] as const
+    ) {
+      await namespace.ip(
+        `route add ${prefixes[0]} via ${gateway4}`,
+        `route add ${prefixes[1]} via ${gateway6}`,
+      );
+    }
+    for (const place of relays) {
+      for (const from of [agent, outside]) {
+        const { outcome } = await from.call("streamOpen", {
+          ...place,
+          timeoutMs: 1500,
+        });
+        assert.notEqual(outcome, "connected", `${place.address}`);
+      }
+    }
+    await server.process.stop();
+    assert.ok(dropCount(server.process, "relay address") >= 2);
+    assert.equal(readFigures(server.process).opened, 0);
   },
 });
