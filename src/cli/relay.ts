@@ -10,7 +10,7 @@ import {
   type RedirectTableOptions,
 } from "../core/flow/redirect_table.ts";
 import type { AnswerSource } from "../datapath/relay/dial_answer.ts";
-import type { AnswerClient } from "../datapath/relay/relay_connections.ts";
+import type { AnswerClient } from "../datapath/relay/dial_refusals.ts";
 import { RelayCounters } from "../datapath/relay/relay_counters.ts";
 import type { RelayGuest, RelayHost } from "../datapath/relay/relay_guest.ts";
 import { runRelay } from "../datapath/relay/relay_loop.ts";

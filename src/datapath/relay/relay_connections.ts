@@ -12,11 +12,7 @@
 import { DeadlineQueue } from "../../core/columns/deadline_queue.ts";
 import { PacketView, parsePacket } from "../../core/wire/packet.ts";
 import { Protocol } from "../../core/wire/protocol.ts";
-import type {
-  Dialer,
-  DialFailure,
-  DialFailureKind,
-} from "../../io/ports/dialer.ts";
+import type { Dialer, DialFailure } from "../../io/ports/dialer.ts";
 import {
   SocketEvent,
   type SocketEvents,
@@ -29,45 +25,21 @@ import {
   ConnectionTable,
   SideFlag,
 } from "./connection_table.ts";
-import {
-  ANSWER_LENGTH,
-  type AnswerSource,
-  emitDialAnswer,
-} from "./dial_answer.ts";
 import { DescriptorReserve } from "./descriptor_reserve.ts";
+import { DialRefusals, type DialRefusalsOptions } from "./dial_refusals.ts";
 import { eventKey, EventSource } from "./event_key.ts";
-import { FailureNotes } from "./failure_notes.ts";
 import { PendingDials } from "./pending_dials.ts";
-import { RelayCount, type RelayCounters } from "./relay_counters.ts";
-import type { RelayRows } from "./relay_rows.ts";
+import { RelayCount } from "./relay_counters.ts";
 import type { RelayLimits } from "./relay_settings.ts";
 
-/**
- * Writes a whole IP packet to a client.
- * @param row the client's row of the redirect table; -1 where it has none
- * @returns whether there was room
- */
-export type AnswerClient = (
-  bytes: Uint8Array,
-  at: number,
-  length: number,
-  row: number,
-) => boolean;
-
 /** What connections are made with. */
-export interface RelayConnectionsOptions {
+export interface RelayConnectionsOptions extends DialRefusalsOptions {
   readonly sockets: StreamSockets;
   readonly events: SocketEvents;
   readonly dialer: Dialer;
-  readonly rows: RelayRows;
-  readonly answer: AnswerClient;
-  readonly counters: RelayCounters;
   readonly limits: RelayLimits;
-  readonly answerSource: AnswerSource;
   /** `refuse`: what turns out to lead to this host itself is not let in. */
   readonly ownHost: "allow" | "refuse";
-  /** One line for the log. */
-  readonly tell: (line: string) => void;
 }
 
 /** Bytes that a connection moves before others have their turn. */
@@ -75,6 +47,14 @@ const TURN_BYTES = 512 << 10;
 /** What may lie unsent in a socket: more would only wait there. */
 export const UNSENT_LIMIT = 512 << 10;
 
+const TOO_SLOW: DialFailure = {
+  kind: "timed-out",
+  text: "the destination did not answer in time",
+};
+const OWN_HOST: DialFailure = {
+  kind: "not-permitted",
+  text: "the destination is this host itself",
+};
 const NO_DESCRIPTOR: DialFailure = {
   kind: "system",
   text: "the system has no descriptor left for the client's end",
@@ -94,18 +74,17 @@ export class RelayConnections implements Disposable {
   readonly #dials: PendingDials;
   /** Per slot: the client's SYN, until it has come in. */
   readonly #syns: (Uint8Array | undefined)[];
-  readonly #notes: FailureNotes;
+  readonly #refusals: DialRefusals;
   readonly #reserve: DescriptorReserve;
   /** Clients that were let in and have not yet come. */
   #entering = 0;
   readonly #view = new PacketView();
-  readonly #packet = new Uint8Array(ANSWER_LENGTH);
 
   constructor(options: RelayConnectionsOptions) {
     const { limits, sockets, events, rows } = options;
     const capacity = limits.connections;
     this.#options = options;
-    this.#notes = new FailureNotes(options.tell);
+    this.#refusals = new DialRefusals(options);
     this.#reserve = new DescriptorReserve(sockets);
     this.#table = new ConnectionTable(capacity);
     this.#mover = new ByteMover(sockets, this.#table, TURN_BYTES);
@@ -181,7 +160,7 @@ export class RelayConnections implements Disposable {
     const { sockets, counters } = this.#options;
     counters.add(RelayCount.OutOfDescriptors);
     const text = sockets.errorText(error);
-    this.#notes.note({ kind: "system", text }, now);
+    this.#refusals.note({ kind: "system", text }, now);
     return false;
   }
 
@@ -266,7 +245,7 @@ export class RelayConnections implements Disposable {
       if (slot < 0) return;
       switch (table.state[slot]) {
         case ConnectionState.Dialing:
-          this.#refuse(slot, "timed-out");
+          this.#refuse(slot, TOO_SLOW, now);
           break;
         case ConnectionState.Entering:
           this.#end(slot, RelayCount.NotAccepted);
@@ -305,11 +284,7 @@ export class RelayConnections implements Disposable {
     const dials = this.#dials;
     const state = dials.step(slot);
     if (state === "connected") this.#letIn(slot, now);
-    else if (state === "failed") {
-      const failure = dials.failure(slot);
-      this.#notes.note(failure, now);
-      this.#refuse(slot, failure.kind);
-    }
+    else if (state === "failed") this.#refuse(slot, dials.failure(slot), now);
   }
 
   /** The outside stands: the client may come. */
@@ -320,15 +295,14 @@ export class RelayConnections implements Disposable {
     counters.add(RelayCount.Dialing, -1);
     if (ownHost === "refuse" && sockets.isToOwnHost(descriptor)) {
       sockets.reset(descriptor);
-      return this.#refuse(slot, "not-permitted");
+      return this.#refuse(slot, OWN_HOST, now);
     }
     const key = eventKey(EventSource.Side, slot * 2 + 1);
     if (
       events.add(descriptor, SIDE_EVENTS, key) !== 0 || !this.#reserve.take()
     ) {
       sockets.reset(descriptor);
-      this.#notes.note(NO_DESCRIPTOR, now);
-      return this.#refuse(slot, "system");
+      return this.#refuse(slot, NO_DESCRIPTOR, now);
     }
     table.descriptor[slot * 2 + 1] = descriptor;
     table.state[slot] = ConnectionState.Entering;
@@ -347,18 +321,10 @@ export class RelayConnections implements Disposable {
   }
 
   /** The dial came to nothing. */
-  #refuse(slot: number, kind: DialFailureKind): void {
-    const { rows, answer, counters, answerSource } = this.#options;
-    const table = this.#table;
+  #refuse(slot: number, failure: DialFailure, now: number): void {
+    const { row, generation } = this.#table;
     const syn = this.#syns[slot]!;
-    counters.fail(kind);
-    if (rows.settle(table.row[slot], table.generation[slot], "refused")) {
-      const packet = this.#packet;
-      const length = emitDialAnswer(packet, syn, kind, answerSource);
-      if (length > 0 && !answer(packet, 0, length, table.row[slot])) {
-        counters.add(RelayCount.AnswersLost);
-      }
-    }
+    this.#refusals.refuse(row[slot], generation[slot], syn, failure, now);
     this.#release(slot);
   }
 
