@@ -5,8 +5,8 @@
 import { Turnstile } from "../datapath/turnstile.ts";
 import type { Platform } from "../io/platform.ts";
 import type { PumpSetup } from "./pump.ts";
-import type { PumpReport } from "./pump_worker.ts";
 import type { PumpRole, WorkerGroup } from "./worker_plan.ts";
+import { WorkerThread } from "./worker_thread.ts";
 
 /** What a group's workers wait for and take turns by. */
 export interface OpenedGroup extends WorkerGroup {
@@ -21,8 +21,7 @@ export type GroupSetup = Pick<
   "role" | "workers" | "turnstile" | "poller" | "wake"
 >;
 
-/** How long workers have to end, in ms. */
-const STOP_TIMEOUT_MS = 3000;
+const ENTRY = import.meta.resolve("./pump_worker.ts");
 
 /** See the module header. */
 export class PumpWorkers implements Disposable {
@@ -31,9 +30,8 @@ export class PumpWorkers implements Disposable {
   /** The group that seals what goes to peers; may be the same. */
   readonly sealing: OpenedGroup;
   readonly #groups: readonly OpenedGroup[];
-  readonly #running: { worker: Worker; ended: Promise<void> }[] = [];
+  readonly #running: WorkerThread[] = [];
   readonly #resources = new DisposableStack();
-  #stopping = false;
 
   /** Opens what the workers of a plan wait for. */
   constructor(platform: Platform, plan: readonly WorkerGroup[]) {
@@ -77,50 +75,19 @@ export class PumpWorkers implements Disposable {
       };
       for (let i = 1; i <= workers; i++) {
         const name = workers === 1 ? `${role} pump` : `${role} pump ${i}`;
-        this.#start(name, { ...setup, ...group }, onFailure);
+        const worker = { name, entry: ENTRY, setup: { ...setup, ...group } };
+        this.#running.push(new WorkerThread(worker, { onFailure }));
       }
     }
   }
 
   /** Waits for all workers to end, the shared stop cell being set. */
   async end(): Promise<void> {
-    this.#stopping = true;
     for (const { wake } of this.#groups) wake.signal();
-    const timeout = Promise.withResolvers<void>();
-    const timer = setTimeout(timeout.resolve, STOP_TIMEOUT_MS);
-    const ended = Promise.all(this.#running.map(({ ended }) => ended));
-    await Promise.race([ended, timeout.promise]);
-    clearTimeout(timer);
-    for (const { worker } of this.#running) worker.terminate();
+    await Promise.all(this.#running.map((worker) => worker.end()));
   }
 
   [Symbol.dispose](): void {
     this.#resources.dispose();
-  }
-
-  #start(
-    name: string,
-    setup: PumpSetup,
-    onFailure: (message: string) => void,
-  ): void {
-    const worker = new Worker(import.meta.resolve("./pump_worker.ts"), {
-      type: "module",
-      name,
-    });
-    const { promise: ended, resolve } = Promise.withResolvers<void>();
-    const fail = (message: string) => {
-      resolve();
-      if (!this.#stopping) onFailure(`${name}: ${message}`);
-    };
-    worker.onmessage = ({ data }: MessageEvent<PumpReport>) => {
-      if (data.kind === "ended") resolve();
-      else fail(data.message);
-    };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      fail(event.message);
-    };
-    worker.postMessage(setup);
-    this.#running.push({ worker, ended });
   }
 }

@@ -72,9 +72,7 @@ export interface RelaySetup {
 }
 
 /** What a relay worker tells. */
-export type RelayReport =
-  | { readonly kind: "ended" }
-  | { readonly kind: "failed"; readonly message: string }
+export type RelayNotice =
   /** A line for the log. */
   | { readonly kind: "line"; readonly text: string }
   | { readonly kind: "tls"; readonly request: TlsBridgeRequest };
@@ -90,7 +88,7 @@ export interface GuestParts {
 /** Runs a relay until its stop cell is set. Blocks the calling thread. */
 export function runRelayWorker(
   setup: RelaySetup,
-  report: (report: RelayReport) => void,
+  tell: (notice: RelayNotice) => void,
   openGuest?: (parts: GuestParts) => RelayGuest,
 ): void {
   using platform = openPlatform();
@@ -102,7 +100,7 @@ export function runRelayWorker(
   const host = platform.attachPacketWriter(setup.tun);
   const dialer = openDialer(setup.dialer, {
     sockets,
-    bridgeTls: (request) => report({ kind: "tls", request }),
+    bridgeTls: (request) => tell({ kind: "tls", request }),
   });
   runRelay({
     sockets,
@@ -119,7 +117,7 @@ export function runRelayWorker(
     wake,
     now: platform.openClock(),
     stop: setup.stop,
-    tell: (text) => report({ kind: "line", text }),
+    tell: (text) => tell({ kind: "line", text }),
     guest: openGuest &&
       ((guestHost) =>
         openGuest({ host: guestHost, platform, sockets, dialer })),

@@ -11,7 +11,8 @@ import { UNSENT_LIMIT } from "../datapath/relay/relay_connections.ts";
 import { TlsBridges } from "../io/outbound/tls_bridge.ts";
 import type { Platform } from "../io/platform.ts";
 import type { Wake } from "../io/ports.ts";
-import type { RelayReport, RelaySetup } from "./relay.ts";
+import type { RelayNotice, RelaySetup } from "./relay.ts";
+import { WorkerThread } from "./worker_thread.ts";
 
 /** Where a relay is to listen; a family that it does not serve is undefined. */
 export interface RelayAddresses {
@@ -36,8 +37,6 @@ export type RelayWorkerSetup = Omit<
 
 /** Connections that the system holds until the worker takes them; it may cut this. */
 const BACKLOG = 4096;
-/** How long the worker has to end, in ms. */
-const STOP_TIMEOUT_MS = 3000;
 
 /** See the module header. */
 export class RelayProcess implements Disposable {
@@ -51,8 +50,7 @@ export class RelayProcess implements Disposable {
   readonly #listeners: number[] = [];
   readonly #resources = new DisposableStack();
   readonly #bridges: TlsBridges;
-  #running: { worker: Worker; ended: Promise<void> } | undefined;
-  #stopping = false;
+  #worker: WorkerThread<RelayNotice> | undefined;
 
   /**
    * Opens the listeners. The addresses are on the interface by then.
@@ -103,28 +101,6 @@ export class RelayProcess implements Disposable {
     events: RelayEvents,
     entry: string = import.meta.resolve("./relay_worker.ts"),
   ): void {
-    const worker = new Worker(entry, { type: "module", name: "relay" });
-    const { promise: ended, resolve } = Promise.withResolvers<void>();
-    const fail = (message: string) => {
-      resolve();
-      if (!this.#stopping) events.onFailure(`relay: ${message}`);
-    };
-    worker.onmessage = ({ data }: MessageEvent<RelayReport>) => {
-      switch (data.kind) {
-        case "ended":
-          return resolve();
-        case "failed":
-          return fail(data.message);
-        case "line":
-          return events.onLine(data.text);
-        case "tls":
-          return this.#bridges.open(data.request);
-      }
-    };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      fail(event.message);
-    };
     const whole: RelaySetup = {
       ...setup,
       ends: this.ends,
@@ -133,21 +109,23 @@ export class RelayProcess implements Disposable {
       stop: this.#stop,
       wake: this.wake.descriptor,
     };
-    worker.postMessage(whole);
-    this.#running = { worker, ended };
+    this.#worker = new WorkerThread<RelayNotice>(
+      { name: "relay", entry, setup: whole },
+      {
+        onFailure: (message) => events.onFailure(message),
+        onMessage: (notice) => {
+          if (notice.kind === "line") events.onLine(notice.text);
+          else this.#bridges.open(notice.request);
+        },
+      },
+    );
   }
 
   /** Ends all connections, and waits for the worker to end. */
   async end(): Promise<void> {
-    this.#stopping = true;
-    if (this.#running === undefined) return;
     Atomics.store(this.#stop, 0, 1);
     this.wake.signal();
-    const timeout = Promise.withResolvers<void>();
-    const timer = setTimeout(timeout.resolve, STOP_TIMEOUT_MS);
-    await Promise.race([this.#running.ended, timeout.promise]);
-    clearTimeout(timer);
-    this.#running.worker.terminate();
+    await this.#worker?.end();
   }
 
   [Symbol.dispose](): void {

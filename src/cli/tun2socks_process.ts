@@ -25,7 +25,6 @@ import type {
   OpenedPoller,
   Wake,
 } from "../io/ports.ts";
-import type { PumpReport } from "./pump_worker.ts";
 import { RelayProcess, type RelayWorkerSetup } from "./relay_process.ts";
 import type { TunRelaySetup } from "./tun2socks_relay_worker.ts";
 import type { Tun2socksOptions } from "./tun2socks_options.ts";
@@ -37,6 +36,7 @@ import {
   tunStackConfig,
 } from "./tun2socks_setup.ts";
 import type { TunStackSetup } from "./tun_stack_worker.ts";
+import { WorkerThread } from "./worker_thread.ts";
 
 /** What a TUN stack is made of. */
 export interface Tun2socksParts {
@@ -67,8 +67,6 @@ export interface Tun2socksEvents {
 
 /** How often the ring of dropped packets is looked at, in ms. */
 const TRACE_INTERVAL_MS = 200;
-/** How long the worker has to end, in ms. */
-const STOP_TIMEOUT_MS = 3000;
 
 /** See the module header. */
 export class Tun2socksProcess implements AsyncDisposable {
@@ -84,7 +82,7 @@ export class Tun2socksProcess implements AsyncDisposable {
   readonly #wake: Wake;
   readonly #outside: OpenedOutside;
   readonly #resources = new DisposableStack();
-  #running: { worker: Worker; ended: Promise<void> } | undefined;
+  #worker: WorkerThread | undefined;
   #traceTimer: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
@@ -201,36 +199,17 @@ export class Tun2socksProcess implements AsyncDisposable {
       relayWake: this.#relay.wake.descriptor,
       trace,
     };
-    const worker = new Worker(import.meta.resolve("./tun_stack_worker.ts"), {
-      type: "module",
-      name: "tun stack",
-    });
-    const { promise: ended, resolve } = Promise.withResolvers<void>();
-    const fail = (message: string) => {
-      resolve();
-      if (!this.#stopping) events.onFailure(`tun stack: ${message}`);
-    };
-    worker.onmessage = ({ data }: MessageEvent<PumpReport>) => {
-      if (data.kind === "ended") resolve();
-      else fail(data.message);
-    };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      fail(event.message);
-    };
-    worker.postMessage(setup);
-    this.#running = { worker, ended };
+    const entry = import.meta.resolve("./tun_stack_worker.ts");
+    this.#worker = new WorkerThread(
+      { name: "tun stack", entry, setup },
+      { onFailure: (message) => events.onFailure(message) },
+    );
   }
 
   async #endWorker(): Promise<void> {
-    if (this.#running === undefined) return;
     Atomics.store(this.tables.stop, 0, 1);
     this.#wake.signal();
-    const timeout = Promise.withResolvers<void>();
-    const timer = setTimeout(timeout.resolve, STOP_TIMEOUT_MS);
-    await Promise.race([this.#running.ended, timeout.promise]);
-    clearTimeout(timer);
-    this.#running.worker.terminate();
+    await this.#worker?.end();
   }
 
   #trace(): void {

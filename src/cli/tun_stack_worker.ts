@@ -1,9 +1,4 @@
-/**
- * The worker that has the TUN interface of `tun2socks`: gets a TunStackSetup,
- * blocks until it is to end, then answers "ended", or the error that kept it
- * from running.
- */
-/// <reference lib="deno.worker" />
+/** The worker that has the TUN interface of `tun2socks`. */
 import { Batch } from "../core/columns/batch.ts";
 import { TunStack, type TunStackConfig } from "../core/engine/tun_stack.ts";
 import { ArenaPlan } from "../datapath/arena.ts";
@@ -18,7 +13,7 @@ import { attachTunTables, type TunState } from "../datapath/tun_state.ts";
 import { openPlatform, type Platform } from "../io/platform.ts";
 import type { OutsidePort, OutsideShared } from "../io/ports.ts";
 import type { TunSetup } from "./pump.ts";
-import type { PumpReport } from "./pump_worker.ts";
+import { serveWorker } from "./worker_thread.ts";
 
 /** All that the worker needs; survives structured cloning. */
 export interface TunStackSetup {
@@ -45,21 +40,7 @@ const ROWS = 512;
 /** Before each row: what the device and the translator write there. */
 const HEADROOM = 64;
 
-self.onmessage = (event: MessageEvent<TunStackSetup>) => {
-  const report = (report: PumpReport) => self.postMessage(report);
-  try {
-    runStack(event.data);
-    report({ kind: "ended" });
-  } catch (error) {
-    report({
-      kind: "failed",
-      message: error instanceof Error
-        ? error.stack ?? error.message
-        : String(error),
-    });
-  }
-  self.close();
-};
+serveWorker(runStack);
 
 function runStack(setup: TunStackSetup): void {
   const platform = openPlatform();
