@@ -9,6 +9,22 @@
 const symbols = {
   /** int open(const char *path, int flags); */
   open: { parameters: ["buffer", "i32"], result: "i32" },
+  /** int openat(int directory, const char *path, int flags); */
+  openat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  /** ssize_t readlinkat(int directory, const char *path, char *buf, size_t len); */
+  readlinkat: {
+    parameters: ["i32", "buffer", "buffer", "u32"],
+    result: "i32",
+  },
+  /**
+   * long syscall(SYS_getdents64, int fd, void *entries, unsigned int count);
+   * glibc has a function for it since 2.30 only.
+   */
+  getdents64: {
+    name: "syscall",
+    parameters: ["i32", "i32", "buffer", "u32"],
+    result: "i32",
+  },
   /** int close(int fd); */
   close: { parameters: ["i32"], result: "i32" },
   /** ssize_t read(int fd, void *buf, size_t count); */
@@ -84,6 +100,13 @@ const symbols = {
   },
   /** int poll(struct pollfd *fds, nfds_t n, int timeout); */
   poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
+  /** The same on a thread of its own, which blocks instead of the caller. */
+  pollElsewhere: {
+    name: "poll",
+    parameters: ["buffer", "u32", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
   /** int epoll_create1(int flags); */
   epoll_create1: { parameters: ["i32"], result: "i32" },
   /** int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event); */
@@ -92,6 +115,13 @@ const symbols = {
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
   /** int eventfd(unsigned int initval, int flags); */
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  /** int timerfd_create(clockid_t id, int flags); */
+  timerfd_create: { parameters: ["i32", "i32"], result: "i32" },
+  /** int timerfd_settime(int fd, int flags, const struct itimerspec *value, struct itimerspec *old); */
+  timerfd_settime: {
+    parameters: ["i32", "i32", "buffer", "buffer"],
+    result: "i32",
+  },
   /** int clock_gettime(clockid_t id, struct timespec *ts); */
   clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
   /** int getrlimit(int resource, struct rlimit *limit); */

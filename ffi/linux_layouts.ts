@@ -129,6 +129,114 @@ export const rtmsg = struct("struct rtmsg", "linux/rtnetlink.h", 12, [
   ["rtm_flags", "u32le", 8],
 ]);
 
+/** Header of the routing rule messages. */
+export const fibRuleHdr = struct(
+  "struct fib_rule_hdr",
+  "linux/fib_rules.h",
+  12,
+  [
+    ["family", "u8", 0],
+    ["dst_len", "u8", 1],
+    ["src_len", "u8", 2],
+    ["tos", "u8", 3],
+    ["table", "u8", 4],
+    ["res1", "u8", 5],
+    ["res2", "u8", 6],
+    ["action", "u8", 7],
+    ["flags", "u32le", 8],
+  ],
+);
+
+/** Header of the netfilter messages. */
+export const nfgenmsg = struct(
+  "struct nfgenmsg",
+  "linux/netfilter/nfnetlink.h",
+  4,
+  [
+    ["nfgen_family", "u8", 0],
+    ["version", "u8", 1],
+    ["res_id", "u16be", 2],
+  ],
+);
+
+/** Which socket sock_diag is asked for; its addresses are 4 or 16 bytes. */
+export const inetDiagSockid = struct(
+  "struct inet_diag_sockid",
+  "linux/inet_diag.h",
+  48,
+  [
+    ["idiag_sport", "u16be", 0],
+    ["idiag_dport", "u16be", 2],
+    ["idiag_src", "bytes", 4],
+    ["idiag_dst", "bytes", 20],
+    ["idiag_if", "u32le", 36],
+    ["idiag_cookie", "bytes", 40],
+  ],
+);
+
+/** Question to sock_diag. */
+export const inetDiagReqV2 = struct(
+  "struct inet_diag_req_v2",
+  "linux/inet_diag.h",
+  56,
+  [
+    ["sdiag_family", "u8", 0],
+    ["sdiag_protocol", "u8", 1],
+    ["idiag_ext", "u8", 2],
+    ["pad", "u8", 3],
+    ["idiag_states", "u32le", 4],
+    ["id", "bytes", 8],
+  ],
+);
+
+/** Answer of sock_diag. */
+export const inetDiagMsg = struct(
+  "struct inet_diag_msg",
+  "linux/inet_diag.h",
+  72,
+  [
+    ["idiag_family", "u8", 0],
+    ["idiag_state", "u8", 1],
+    ["idiag_timer", "u8", 2],
+    ["idiag_retrans", "u8", 3],
+    ["id", "bytes", 4],
+    ["idiag_expires", "u32le", 52],
+    ["idiag_rqueue", "u32le", 56],
+    ["idiag_wqueue", "u32le", 60],
+    ["idiag_uid", "u32le", 64],
+    ["idiag_inode", "u32le", 68],
+  ],
+);
+
+/** One step of a filter of sock_diag. */
+export const inetDiagBcOp = struct(
+  "struct inet_diag_bc_op",
+  "linux/inet_diag.h",
+  4,
+  [
+    ["code", "u8", 0],
+    ["yes", "u8", 1],
+    ["no", "u16le", 2],
+  ],
+);
+
+/** Header of a message of the kernel connector; its data follows. */
+export const cnMsg = struct("struct cn_msg", "linux/connector.h", 20, [
+  ["id", "bytes", 0],
+  ["seq", "u32le", 8],
+  ["ack", "u32le", 12],
+  ["len", "u16le", 16],
+  ["flags", "u16le", 18],
+]);
+
+/** What the process connector tells. */
+export const procEvent = struct("struct proc_event", "linux/cn_proc.h", 40, [
+  ["what", "u32le", 0],
+  ["cpu", "u32le", 4],
+  ["timestamp_ns", "u64le", 8],
+  ["event_data", "bytes", 16],
+]);
+
 /** IPv4 socket address. */
 export const sockaddrIn = struct("struct sockaddr_in", "netinet/in.h", 16, [
   ["sin_family", "u16le", 0],
@@ -226,6 +334,12 @@ export const epollEventArm64 = struct("struct epoll_event", "sys/epoll.h", 16, [
 export const timespec = struct("struct timespec", "time.h", 16, [
   ["tv_sec", "i64le", 0],
   ["tv_nsec", "i64le", 8],
+]);
+
+/** When a timer goes off. */
+export const itimerspec = struct("struct itimerspec", "sys/timerfd.h", 32, [
+  ["it_interval", "bytes", 0],
+  ["it_value", "bytes", 16],
 ]);
 
 /** A time-out of a socket. */
