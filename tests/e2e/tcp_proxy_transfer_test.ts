@@ -110,6 +110,36 @@ await e2eTest({
   },
 });
 
+for (const workers of ["single", "2"]) {
+  await e2eTest({
+    name: `tcp proxy: with workers ${workers}, bytes and short connections`,
+    needs: NEEDS,
+    run: async (lab) => {
+      const { net, agents: [agent], outside, server } = await startTcpProxy(
+        lab,
+        { env: { SLUICE_WORKERS: workers } },
+      );
+      const [{ namespace: client }] = net.clients;
+      const address = OUTSIDE.first;
+      const http = await startHttpBytes(net.internet, {
+        address,
+        port: HTTP_PORT,
+      });
+      const place = { address, port: 8000, answerBytes: 3000 };
+      await outside.call("crowdServe", { ...place, kind: "answer" });
+      const [hash, count] = await Promise.all([
+        download(client, `http://${address}:${HTTP_PORT}`, 50_000_000),
+        agent.call("crowdShort", { ...place, seconds: 2, together: 16 }),
+      ]);
+      assert.equal(hash, await lastSent(http));
+      assert.deepEqual(count.errors, {});
+      await waitUntilIdle(server.process);
+      await server.process.stop();
+      assert.equal(readFigures(server.process).opened, count.answered + 1);
+    },
+  });
+}
+
 await e2eTest({
   name: "tcp proxy: the outside sees the gateway's own address",
   needs: WIREGUARD_NEEDS,
