@@ -8,7 +8,7 @@ import { openPlatform } from "../io/platform.ts";
 import type { DialerSetup, NetworkWarning, ProxyPlace } from "../io/ports.ts";
 import { attend } from "./attend.ts";
 import { EndingWatch } from "./ending.ts";
-import { UserError } from "./errors.ts";
+import { ExitCode, UserError } from "./errors.ts";
 import { logger, type LogLevel, setupLog } from "./log.ts";
 import { requireTun, startupError } from "./startup_error.ts";
 import { openStatusLine } from "./status.ts";
@@ -55,6 +55,13 @@ export function tun2socksCommand(): Command<[], Options> {
         "socks5://user:password@host:port, http://…, https://… or direct://; " +
           "SOCKS5 where no scheme is given",
       ).default(defaults.proxy),
+    )
+    .addOption(
+      new Option(
+        "--proxy-ca <file>",
+        "certificates (PEM) that an https:// proxy's may be signed by, " +
+          "besides the usual ones",
+      ),
     )
     .addOption(
       new Option("-n, --name <name>", "name of the interface")
@@ -115,6 +122,7 @@ Examples:
   sluice tun2socks -x 192.0.2.7:1080 --default-route
   sluice tun2socks -x socks5://me:secret@proxy.example.org:1080 --route 10.20.0.0/16
   sluice tun2socks -x http://192.0.2.7:3128 --route 203.0.113.0/24 --route 2001:db8::/32
+  sluice tun2socks -x https://proxy.example.org:8443 --default-route
   sluice tun2socks --default-route --exclude 198.51.100.9    (ssh -D 1080 198.51.100.9)
   sluice tun2socks -x direct:// --default-route --icmp forward`;
 
@@ -158,8 +166,10 @@ async function run(flags: Tun2socksFlags, level: LogLevel): Promise<void> {
 }
 
 async function resolve(options: Tun2socksOptions): Promise<DialerSetup> {
+  const { outbound, proxyCa } = options;
+  const authorities = proxyCa && await readAuthorities(proxyCa);
   try {
-    return await resolveOutbound(options.outbound);
+    return await resolveOutbound(outbound, { authorities });
   } catch (cause) {
     throw new UserError(
       `--proxy: ${(cause as Error).message}`,
@@ -168,6 +178,23 @@ async function resolve(options: Tun2socksOptions): Promise<DialerSetup> {
       { cause },
     );
   }
+}
+
+async function readAuthorities(file: string): Promise<string> {
+  const text = await Deno.readTextFile(file).catch((cause) => {
+    throw new UserError(
+      `--proxy-ca: cannot read ${file}: ${(cause as Error).message}`,
+      "give a file with certificates as PEM text",
+      ExitCode.Usage,
+      { cause },
+    );
+  });
+  if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
+  throw new UserError(
+    `--proxy-ca: ${file} holds no certificate`,
+    "it must be PEM text: -----BEGIN CERTIFICATE----- and so on",
+    ExitCode.Usage,
+  );
 }
 
 /** Says where the proxy does not answer now; each connection tries again. */

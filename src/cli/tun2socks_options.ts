@@ -18,6 +18,7 @@ export type Tun2socksFlags = {
   readonly tunIp6: string;
   readonly tunMtu: string;
   readonly proxy: string;
+  readonly proxyCa?: string;
   readonly name: string;
   readonly route: readonly string[];
   readonly exclude: readonly string[];
@@ -32,6 +33,8 @@ export interface Tun2socksOptions {
   readonly addresses: readonly Prefix[];
   readonly mtu: number;
   readonly outbound: OutboundAddress;
+  /** A file with certificates that the proxy's may be signed by. */
+  readonly proxyCa: string | undefined;
   readonly name: string;
   /** What is routed to the adapter; a default route has length 0. */
   readonly routes: readonly Prefix[];
@@ -75,6 +78,7 @@ export function readTun2socksOptions(
     addresses,
     mtu: readMtu(flags.tunMtu),
     outbound,
+    proxyCa: readProxyCa(flags.proxyCa, outbound),
     name: flags.name,
     routes: readRoutes(flags),
     excluded: readPrefixes("--exclude", flags.exclude),
@@ -121,6 +125,18 @@ function readAddress(flag: string, text: string, family: 4 | 6): Prefix {
     );
   }
   return prefix;
+}
+
+function readProxyCa(
+  file: string | undefined,
+  outbound: OutboundAddress,
+): string | undefined {
+  const isTls = outbound.kind === "http" && outbound.transport === "tls";
+  if (file === undefined || isTls) return file;
+  throw usage(
+    "--proxy-ca: only a proxy that is spoken to by TLS has a certificate",
+    "write --proxy https://…, or leave --proxy-ca out",
+  );
 }
 
 function readMtu(text: string): number {

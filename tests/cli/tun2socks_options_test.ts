@@ -53,6 +53,14 @@ Deno.test("routes: any number, and the default of both families", () => {
   assert.ok(covers({ routes, excluded: [] }, parseAddress("203.0.113.1")!));
 });
 
+Deno.test("a certificate's authority goes with a proxy by TLS alone", () => {
+  const flags = { proxyCa: "ca.pem" };
+  assert.equal(read({ ...flags, proxy: "https://p:1" }).proxyCa, "ca.pem");
+  for (const proxy of ["http://p:1", "p:1", "direct://"]) {
+    assert.throws(() => read({ ...flags, proxy }), /only a proxy .* by TLS/);
+  }
+});
+
 const BAD: readonly [string, Partial<Tun2socksFlags>, RegExp][] = [
   [
     "no address",

@@ -14,12 +14,14 @@ import { hostState } from "../support/host_state.ts";
 import type { Lab, Namespace } from "../support/lab.ts";
 import type { LoggedProcess } from "../support/process.ts";
 import { dropCount } from "../support/sluice.ts";
+import { makeCertificate } from "../io/outbound/tls_proxy.ts";
 import {
   lastStatistic,
   startDanteIn,
   startHttpBytes,
   startMicrosocks,
   startTinyproxy,
+  startTls,
   startTun2socks,
 } from "../support/tun2socks.ts";
 import { waitFor } from "../support/wait.ts";
@@ -209,6 +211,42 @@ await e2eTest({
     await process.waitForLine(/gives no UDP/);
     await process.stop();
     assert.equal(dropCount(process, "UDP refused by the proxy"), 1);
+  },
+});
+
+await e2eTest({
+  name: "tun2socks: by an HTTP proxy through TLS, its certificate checked",
+  needs: [
+    ...NEEDS,
+    ...["tinyproxy", "socat", "openssl"].map((program) => ({ program })),
+  ],
+  run: async (lab) => {
+    const place = await makePlace(lab);
+    const { host, net } = place;
+    const inner = { address: OUTSIDE.second, port: 8888 };
+    const outer = { address: OUTSIDE.second, port: 8443 };
+    await startTinyproxy(net.internet, inner);
+    const { key, certificate } = await makeCertificate(outer.address);
+    await startTls(net.internet, {
+      ...outer,
+      behind: `${inner.address}:${inner.port}`,
+      pem: key + certificate,
+    });
+    const file = await lab.write("ca.pem", certificate);
+    const args = ["-x", `https://${outer.address}:${outer.port}`];
+    const refused = await startTun2socks(host, [...args, "--default-route"]);
+    const site = `${SITES[0].site}:${HTTP_PORT}/bytes?count=1`;
+    const curl = await host.run(["curl", "-sS", "-m", "20", site], {
+      exit: "any",
+    });
+    assert.equal(curl.code, 7, curl.stderr);
+    await refused.waitForLine(/certificate/i);
+    await refused.stop();
+    const process = await startTun2socks(host, [
+      ...[...args, "--proxy-ca", file, "--default-route"],
+    ]);
+    await transfer(place, 5);
+    await process.stop();
   },
 });
 

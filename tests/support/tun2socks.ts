@@ -67,6 +67,30 @@ export async function startTinyproxy(
   return process;
 }
 
+/** Starts socat, which takes TLS and hands what is in it to a port. */
+export async function startTls(
+  namespace: Namespace,
+  options: {
+    readonly address: string;
+    readonly port: number;
+    /** Address and port of what is behind. */
+    readonly behind: string;
+    /** Key and certificate, PEM text. */
+    readonly pem: string;
+  },
+): Promise<LoggedProcess> {
+  const { address, port, behind, pem } = options;
+  const path = await namespace.lab.write("tls.pem", pem);
+  const listener = [
+    `OPENSSL-LISTEN:${port},bind=${address},fork,reuseaddr`,
+    `cert=${path},verify=0`,
+  ].join(",");
+  const command = ["socat", "-t", "10", listener, `TCP:${behind}`];
+  const process = namespace.spawn("socat", command);
+  await listens(namespace, port);
+  return process;
+}
+
 /** Serves bytes by HTTP, see http_bytes.ts. */
 export async function startHttpBytes(
   namespace: Namespace,

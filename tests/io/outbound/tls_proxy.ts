@@ -7,13 +7,15 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** Makes a certificate for `proxy.test` and 127.0.0.1. */
-export async function makeCertificate(): Promise<Certificate> {
+/** Makes a certificate for `proxy.test` and an address. */
+export async function makeCertificate(
+  address = "127.0.0.1",
+): Promise<Certificate> {
   const { stdout } = await runCommand([
     ...["openssl", "req", "-x509", "-nodes", "-days", "2"],
     ...["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
     ...["-subj", "/CN=proxy.test", "-keyout", "-"],
-    ...["-addext", "subjectAltName=DNS:proxy.test,IP:127.0.0.1"],
+    ...["-addext", `subjectAltName=DNS:proxy.test,IP:${address}`],
   ]);
   const at = stdout.indexOf("-----BEGIN CERTIFICATE-----");
   return { key: stdout.slice(0, at), certificate: stdout.slice(at) };
