@@ -44,6 +44,7 @@ const CODE_MASK = 0x000f;
 /** Types of records and questions. */
 export const RecordType = {
   A: 1,
+  CNAME: 5,
   SOA: 6,
   AAAA: 28,
   OPT: 41,
@@ -206,7 +207,7 @@ function readRecords(bytes: Uint8Array, start: number): Records | undefined {
 }
 
 /** RFC 2181 section 8: a TTL with the top bit set counts as 0. */
-function readTtl(bytes: Uint8Array, at: number): number {
+export function readTtl(bytes: Uint8Array, at: number): number {
   const ttl = readU32be(bytes, at);
   return ttl > 0x7fffffff ? 0 : ttl;
 }
@@ -223,7 +224,7 @@ function plainNameEnd(bytes: Uint8Array, start: number): number {
 }
 
 /** @returns where a name ends that may be compressed; -1 where it is malformed. */
-function anyNameEnd(bytes: Uint8Array, start: number): number {
+export function anyNameEnd(bytes: Uint8Array, start: number): number {
   for (let at = start; at < bytes.length;) {
     const size = bytes[at];
     if (size === 0) return at + 1;
@@ -234,18 +235,30 @@ function anyNameEnd(bytes: Uint8Array, start: number): number {
   return -1;
 }
 
-/** A whole, uncompressed name. Bytes that are no plain text are written \DDD. */
+/** A whole, uncompressed name. */
 function nameText(bytes: Uint8Array, start: number): string {
   let text = "";
   for (let at = start; bytes[at] !== 0;) {
     if (text !== "") text += ".";
     const end = at + 1 + bytes[at];
-    while (++at < end) {
-      const byte = lowerCase(bytes[at]);
-      text += byte > 32 && byte < 127 && byte !== 46 && byte !== 92
-        ? String.fromCharCode(byte)
-        : `\\${String(byte).padStart(3, "0")}`;
-    }
+    text += labelText(bytes, at + 1, end);
+    at = end;
+  }
+  return text;
+}
+
+/** A label in lower case. Bytes that are no plain text are written \DDD. */
+export function labelText(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): string {
+  let text = "";
+  for (let at = start; at < end; at++) {
+    const byte = lowerCase(bytes[at]);
+    text += byte > 32 && byte < 127 && byte !== 46 && byte !== 92
+      ? String.fromCharCode(byte)
+      : `\\${String(byte).padStart(3, "0")}`;
   }
   return text;
 }
