@@ -1,12 +1,7 @@
 /** All operations of the agent, by name; each takes one JSON value and gives one. */
-import {
-  crowdClose,
-  crowdEcho,
-  crowdOpen,
-  crowdServe,
-  crowdServed,
-  crowdShort,
-} from "./crowd.ts";
+import { crowdServe, crowdServed } from "./crowd_server.ts";
+import { crowdShort } from "./crowd_short.ts";
+import { crowdClose, crowdEcho, crowdOpen } from "./crowd_stay.ts";
 import { dnsQuery, dnsServe, dnsServed } from "./dns.ts";
 import { icmpEcho, udpError } from "./raw.ts";
 import { udpFlood, udpSink } from "./stream.ts";

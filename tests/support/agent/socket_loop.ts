@@ -86,3 +86,12 @@ export function errorName(error: number): string {
     .find(([, number]) => number === Math.abs(error));
   return known?.[0] ?? `error ${Math.abs(error)}`;
 }
+
+/** Errors by name, and how often. */
+export type ErrorCounts = Record<string, number>;
+
+/** Counts an error. */
+export function countError(errors: ErrorCounts, error: number): void {
+  const name = errorName(error);
+  errors[name] = (errors[name] ?? 0) + 1;
+}
