@@ -19,3 +19,7 @@ export * from "./ports/socket_events.ts";
 export * from "./ports/host_network.ts";
 export * from "./ports/journal.ts";
 export * from "./ports/privileges.ts";
+export * from "./ports/process_table.ts";
+export * from "./ports/policy_routing.ts";
+export * from "./ports/kill_switch.ts";
+export * from "./ports/network_monitor.ts";
