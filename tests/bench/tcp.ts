@@ -71,7 +71,7 @@ type Options = ReturnType<typeof command.opts>;
 
 const MEASURE: Record<
   MeasureName,
-  (way: TcpWay, options: Options) => Promise<Value[]>
+  (way: TcpWay, options: Options, round: number) => Promise<Value[]>
 > = {
   async throughput(way, { seconds }) {
     const values: Value[] = [];
@@ -92,11 +92,11 @@ const MEASURE: Record<
     }
     return values;
   },
-  async connections(way, { seconds, together }) {
+  async connections(way, { seconds, together }, round) {
     const before = await cpuTimeMs(way);
     const count = await way.load.call("crowdShort", {
       address: way.address,
-      port: way.answerPort,
+      port: way.answerPort(round),
       seconds,
       together,
       answerBytes: ANSWER_BYTES,
@@ -145,7 +145,7 @@ async function run(options: Options): Promise<string> {
       console.error(`round ${round} of ${options.rounds}`);
       for (const measure of options.only) {
         for (const way of ways) {
-          recorder.add(way.name, await MEASURE[measure](way, options));
+          recorder.add(way.name, await MEASURE[measure](way, options, round));
         }
       }
     }

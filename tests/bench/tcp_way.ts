@@ -31,7 +31,12 @@ const TUN_NAME = "stack0";
 const TUN_ADDRESS = "10.77.0.1";
 /** Answers of the short connections' server. */
 export const ANSWER_BYTES = 100;
-const ANSWER_PORT = 8080;
+const FIRST_ANSWER_PORT = 8080;
+/**
+ * Each round of short connections goes to another port: tun2socks does not
+ * answer the same client port again for a minute, and would stand still.
+ */
+export const ANSWER_PORTS = 32;
 
 /** A way that stands. */
 export interface TcpWay extends Ends {
@@ -40,8 +45,8 @@ export interface TcpWay extends Ends {
   readonly process: LoggedProcess | undefined;
   /** Makes short connections. */
   readonly load: Agent;
-  /** Where they go. */
-  readonly answerPort: number;
+  /** Where they go in a round, counted from 1. */
+  readonly answerPort: (round: number) => number;
 }
 
 /** Programs at both ends of namespaces that are wired. */
@@ -51,13 +56,17 @@ async function addLoad(
 ): Promise<TcpWay> {
   const load = agents.load ?? await Agent.start(way.client);
   const far = agents.far ?? await Agent.start(way.server);
-  await far.call("crowdServe", {
-    address: way.address,
-    port: ANSWER_PORT,
-    kind: "answer",
-    answerBytes: ANSWER_BYTES,
-  });
-  return { ...way, load, answerPort: ANSWER_PORT };
+  for (let i = 0; i < ANSWER_PORTS; i++) {
+    await far.call("crowdServe", {
+      address: way.address,
+      port: FIRST_ANSWER_PORT + i,
+      kind: "answer",
+      answerBytes: ANSWER_BYTES,
+    });
+  }
+  const answerPort = (round: number) =>
+    FIRST_ANSWER_PORT + round % ANSWER_PORTS;
+  return { ...way, load, answerPort };
 }
 
 /** Ports for tens of thousands of connections a minute to one place. */
