@@ -1,4 +1,8 @@
 /** The relay over real sockets on loopback: joining, moving, ending. */
+import {
+  type CountedSockets,
+  countSockets,
+} from "../../support/counted_sockets.ts";
 import assert from "node:assert/strict";
 import { openLibc } from "../../../ffi/libc.ts";
 import {
@@ -15,12 +19,7 @@ import {
   SocketError,
   type StreamSockets,
 } from "../../../src/io/ports/stream_sockets.ts";
-import {
-  LOOPBACK,
-  openDescriptors,
-  patternBytes,
-  RelayLab,
-} from "./relay_lab.ts";
+import { LOOPBACK, patternBytes, RelayLab } from "./relay_lab.ts";
 
 const ignore = Deno.build.os !== "linux";
 const MIB = 1 << 20;
@@ -504,9 +503,11 @@ test("hostile messages change nothing", () => {
 });
 
 test("ending leaves nothing: no descriptor, no count, and both sides know", () => {
-  const before = openDescriptors();
+  let counted: CountedSockets | undefined;
   {
-    using lab = new RelayLab();
+    using lab = new RelayLab({
+      wrap: (sockets) => (counted = countSockets(sockets)).sockets,
+    });
     const { client, outside } = lab.connect(0);
     const listener = lab.listen();
     lab.dial(1, 1, LOOPBACK, lab.sockets.localPort(listener));
@@ -522,7 +523,7 @@ test("ending leaves nothing: no descriptor, no count, and both sides know", () =
     assert.equal(lab.sockets.receive(client, buffer, 1), reset);
     assert.equal(lab.sockets.receive(outside, buffer, 1), reset);
   }
-  assert.equal(openDescriptors(), before);
+  assert.equal(counted?.count, 0);
 });
 
 /** The sockets with some calls in the place of theirs. */

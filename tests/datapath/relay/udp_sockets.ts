@@ -10,6 +10,7 @@ import {
 } from "../../../src/datapath/relay/udp_relay.ts";
 import { openDialer } from "../../../src/io/outbound/open_dialer.ts";
 import { openUdpCarrier } from "../../../src/io/outbound/udp_carrier.ts";
+import { countSockets } from "../../support/counted_sockets.ts";
 import { openPlatform } from "../../../src/io/platform.ts";
 import type { DialerSetup } from "../../../src/io/ports/dialer.ts";
 import { SocketEvent } from "../../../src/io/ports/socket_events.ts";
@@ -44,11 +45,17 @@ export class UdpSocketWorld implements Disposable {
   readonly counters = new UdpCounters(new ArrayBuffer(UdpCounters.byteLength));
   readonly relay: UdpRelay;
   readonly #platform = openPlatform();
+  readonly #counted = countSockets(this.#platform.openStreamSockets());
   readonly #events = this.#platform.openSocketEvents();
   readonly #clock = this.#platform.openClock();
 
+  /** How many sockets its relay has open. */
+  get openSockets(): number {
+    return this.#counted.count;
+  }
+
   constructor(setup: DialerSetup, limits: Partial<UdpRelayLimits> = {}) {
-    const sockets = this.#platform.openStreamSockets();
+    const { sockets } = this.#counted;
     this.relay = new UdpRelay({
       carrier: openUdpCarrier(setup, sockets),
       dialer: openDialer(setup, { sockets }),

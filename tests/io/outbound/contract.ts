@@ -8,7 +8,7 @@ import type {
   DialFailureKind,
 } from "../../../src/io/ports/dialer.ts";
 import { waitFor } from "../../support/wait.ts";
-import { DialWorld, openSockets, target } from "./dial_world.ts";
+import { DialWorld, target } from "./dial_world.ts";
 import { BANNER, closedPort, type EchoServer } from "./echo_server.ts";
 
 /** The addresses of the namespace that the suite runs in. */
@@ -49,12 +49,9 @@ export interface Subject {
 export function testContract(subject: Subject, echo: () => EchoServer): void {
   const test = (name: string, run: (world: DialWorld) => Promise<void>) =>
     Deno.test(`${subject.name}: ${name}`, async () => {
-      const before = openSockets();
-      {
-        using world = new DialWorld();
-        await run(world);
-      }
-      await waitFor("sockets to be closed", () => openSockets() <= before);
+      using world = new DialWorld();
+      await run(world);
+      await waitFor("sockets to be closed", () => world.openSockets === 0);
     });
 
   test("a destination that speaks first, both families", async (world) => {

@@ -19,6 +19,10 @@ import {
   type StreamSockets,
 } from "../../../src/io/ports.ts";
 import { parseAddress } from "../../../src/core/wire/address.ts";
+import {
+  type CountedSockets,
+  countSockets,
+} from "../../support/counted_sockets.ts";
 import { waitFor } from "../../support/wait.ts";
 
 const READ = SocketEvent.Readable | SocketEvent.ReadFinished;
@@ -36,20 +40,31 @@ export function target(
 /** Sockets, a poll set and bridges, with the descriptors of all counted. */
 export class DialWorld implements Disposable {
   readonly sockets: StreamSockets;
+  readonly #counted: CountedSockets;
   readonly bridges = new TlsBridges();
   /** How often the last dial was stepped. */
   steps = 0;
   readonly #platform = openPlatform();
 
   constructor() {
-    this.sockets = this.#platform.openStreamSockets();
+    this.#counted = countSockets(this.#platform.openStreamSockets());
+    this.sockets = this.#counted.sockets;
+  }
+
+  /** How many sockets are open here, those of TLS included. */
+  get openSockets(): number {
+    return this.#counted.count + this.bridges.count;
   }
 
   /** Opens a dialer whose TLS this thread speaks. */
   open(setup: DialerSetup): Dialer {
     return openDialer(setup, {
       sockets: this.sockets,
-      bridgeTls: (request) => this.bridges.open(request),
+      bridgeTls: (request) => {
+        this.#counted.forget(request.proxyDescriptor);
+        this.#counted.forget(request.plainDescriptor);
+        this.bridges.open(request);
+      },
     });
   }
 
@@ -189,19 +204,4 @@ export class Connection implements Disposable {
     }
     return count;
   }
-}
-
-/** How many sockets this process has open. */
-export function openSockets(): number {
-  let count = 0;
-  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
-    try {
-      const link = Deno.readLinkSync(`/proc/self/fd/${name}`);
-      if (link.startsWith("socket:")) count++;
-    } catch (error) {
-      // The one by which the directory was read has gone.
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-  return count;
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { LoopbackPair } from "../../../src/io/outbound/loopback_pair.ts";
 import { SocketError, type StreamSockets } from "../../../src/io/ports.ts";
 import { waitFor } from "../../support/wait.ts";
-import { Connection, DialWorld, openSockets, target } from "./dial_world.ts";
+import { Connection, DialWorld, target } from "./dial_world.ts";
 
 const { words: LOOPBACK } = target("127.0.0.1", 0);
 
@@ -17,7 +17,6 @@ function complete(pair: LoopbackPair): Promise<boolean> {
 
 Deno.test("loopback pair: bytes, ends and resets pass", async () => {
   using world = new DialWorld();
-  const before = openSockets();
   {
     using pair = new LoopbackPair(world.sockets);
     await complete(pair);
@@ -29,18 +28,17 @@ Deno.test("loopback pair: bytes, ends and resets pass", async () => {
     far.reset();
     await assert.rejects(near.receive(), /reset by peer/);
   }
-  assert.equal(openSockets(), before);
+  assert.equal(world.openSockets, 0);
 });
 
 Deno.test("loopback pair: what was not taken is closed", async () => {
   using world = new DialWorld();
-  const before = openSockets();
   new LoopbackPair(world.sockets)[Symbol.dispose]();
   const pair = new LoopbackPair(world.sockets);
   await complete(pair);
   pair[Symbol.dispose]();
   pair[Symbol.dispose]();
-  assert.equal(openSockets(), before);
+  assert.equal(world.openSockets, 0);
 });
 
 Deno.test("loopback pair: a stranger who is first gets nothing", async () => {

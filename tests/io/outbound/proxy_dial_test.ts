@@ -5,7 +5,7 @@ import type {
   DialerSetup,
   ProxyCredentials,
 } from "../../../src/io/ports/dialer.ts";
-import { Connection, DialWorld, openSockets, target } from "./dial_world.ts";
+import { Connection, DialWorld, target } from "./dial_world.ts";
 import { closedPort } from "./echo_server.ts";
 import { bytes, ScriptedProxy, type Step } from "./scripted_proxy.ts";
 
@@ -38,10 +38,9 @@ async function failureOf(
   using world = new DialWorld();
   using proxy = new ScriptedProxy(script);
   const dialer = world.open(setup(kind, proxy.port, credentials));
-  const before = openSockets();
   const failure = await world.failure(dialer, TARGET);
   // What the proxy itself holds goes with it.
-  await waitFor("sockets to be closed", () => openSockets() <= before, {
+  await waitFor("sockets to be closed", () => world.openSockets === 0, {
     intervalMs: 2,
   });
   assert.match(failure.text, /^[\x20-\x7e]+$/);
@@ -159,14 +158,13 @@ Deno.test("dial: garbage from what is no SOCKS5 proxy", async () => {
 Deno.test("dial: no proxy there", async () => {
   using world = new DialWorld();
   for (const kind of ["socks5", "http"] as const) {
-    const before = openSockets();
     const dialer = world.open(setup(kind, closedPort()));
     const failure = await world.failure(dialer, TARGET);
     assert.deepEqual(failure, {
       kind: "proxy-unreachable",
       text: "cannot reach the proxy: Connection refused",
     });
-    assert.equal(openSockets(), before);
+    assert.equal(world.openSockets, 0);
   }
 });
 
@@ -180,7 +178,6 @@ Deno.test("dial: what hangs is pending until it is given up, and then gone", asy
     using world = new DialWorld();
     using proxy = new ScriptedProxy(script);
     const dialer = world.open(setup(kind, proxy.port));
-    const before = openSockets();
     {
       using dial = dialer.dial(TARGET);
       const waits = () => proxy.heard[0]?.length !== length;
@@ -192,7 +189,7 @@ Deno.test("dial: what hangs is pending until it is given up, and then gone", asy
       assert.equal(dial.descriptor, -1);
     }
     await waitFor("the proxy to see the end", () => proxy.ended === 1);
-    await waitFor("sockets to be closed", () => openSockets() <= before);
+    await waitFor("sockets to be closed", () => world.openSockets === 0);
   }
 });
 
@@ -276,7 +273,6 @@ Deno.test("dial: targets that nobody can be asked for open no socket", async () 
     setup("http", proxy.port),
     { kind: "direct" } as const,
   ];
-  const before = openSockets();
   for (const one of setups) {
     const dialer = world.open(one);
     using dial = dialer.dial(target("0.0.0.0", 80));
@@ -286,7 +282,7 @@ Deno.test("dial: targets that nobody can be asked for open no socket", async () 
     const name = target("::", 80, "a\r\nX-Evil: b");
     assert.equal((await world.failure(dialer, name)).kind, "unsupported");
   }
-  assert.equal(openSockets(), before);
+  assert.equal(world.openSockets, 0);
   assert.equal(proxy.heard.length, 0);
 });
 

@@ -10,7 +10,7 @@ import { TlsBridges } from "../../../src/io/outbound/tls_bridge.ts";
 import type { DialerSetup, ProxyTls } from "../../../src/io/ports/dialer.ts";
 import { missingForLab } from "../../support/privileges.ts";
 import { waitFor } from "../../support/wait.ts";
-import { Connection, DialWorld, openSockets, target } from "./dial_world.ts";
+import { Connection, DialWorld, target } from "./dial_world.ts";
 import { BANNER, closedPort, EchoServer } from "./echo_server.ts";
 import { ResettingLine } from "./resetting_line.ts";
 import { ScriptedProxy } from "./scripted_proxy.ts";
@@ -35,7 +35,7 @@ const certificate = missing === undefined ? await makeCertificate() : undefined;
 /** Registers a test that needs a certificate; checks that nothing stays open. */
 function tlsTest(
   name: string,
-  run: (certificate: Certificate) => Promise<void>,
+  run: (certificate: Certificate, world: DialWorld) => Promise<void>,
 ): void {
   if (certificate === undefined && Deno.env.get("CI") !== "true") {
     const fn = () => {};
@@ -44,20 +44,16 @@ function tlsTest(
   }
   Deno.test(name, async () => {
     if (certificate === undefined) throw new Error(`can't run: ${missing}`);
-    const before = openSockets();
-    await run(certificate);
-    await waitFor(
-      "sockets to be closed",
-      () => openSockets() <= before,
-    );
+    using world = new DialWorld();
+    await run(certificate, world);
+    await waitFor("sockets to be closed", () => world.openSockets === 0);
   });
 }
 
 tlsTest(
   "tls bridge: a tunnel with its greeting, a megabyte and both ends",
-  async (certificate) => {
+  async (certificate, world) => {
     using proxy = new TlsProxy(certificate);
-    using world = new DialWorld();
     using echo = new EchoServer("127.0.0.1");
     const dialer = world.open(setup(proxy.port, certificate));
     using connection = await world.connect(
@@ -82,10 +78,9 @@ tlsTest(
 
 tlsTest(
   "tls bridge: certificates are verified by authority and name",
-  async (certificate) => {
+  async (certificate, world) => {
     using proxy = new TlsProxy(certificate);
     const other = await makeCertificate();
-    using world = new DialWorld();
     const to = target("127.0.0.1", 9);
     const table: [DialerSetup, RegExp][] = [
       [setup(proxy.port, other), /^TLS to the proxy failed: .*certificate/],
@@ -114,8 +109,7 @@ tlsTest(
 
 tlsTest(
   "tls bridge: a proxy without TLS, one that closes, one that hangs",
-  async (certificate) => {
-    using world = new DialWorld();
+  async (certificate, world) => {
     const to = target("127.0.0.1", 9);
     for (const script of [[{ say: "HTTP/1.1 400 Bad\r\n\r\n" }], []] as const) {
       using proxy = new ScriptedProxy([{ await: 5 }, ...script, "close"]);
@@ -139,10 +133,9 @@ tlsTest(
 
 tlsTest(
   "tls bridge: a tunnel that breaks is a reset, not an end",
-  async (certificate) => {
+  async (certificate, world) => {
     using proxy = new TlsProxy(certificate);
     await using line = await ResettingLine.start(proxy.port);
-    using world = new DialWorld();
     using echo = new EchoServer("127.0.0.1");
     const dialer = world.open(setup(line.port, certificate));
     using connection = await world.connect(
@@ -158,9 +151,8 @@ tlsTest(
 
 tlsTest(
   "tls bridge: our reset ends the tunnel at the proxy",
-  async (certificate) => {
+  async (certificate, world) => {
     using proxy = new TlsProxy(certificate);
-    using world = new DialWorld();
     using echo = new EchoServer("127.0.0.1");
     const dialer = world.open(setup(proxy.port, certificate));
     using dial = dialer.dial(target("127.0.0.1", echo.port));
@@ -173,9 +165,8 @@ tlsTest(
 
 tlsTest(
   "tls bridge: dials given up at each step leave nothing",
-  async (certificate) => {
+  async (certificate, world) => {
     using proxy = new TlsProxy(certificate);
-    using world = new DialWorld();
     using echo = new EchoServer("127.0.0.1");
     const dialer = world.open(setup(proxy.port, certificate));
     for (let steps = 0; steps < 6; steps++) {
@@ -220,8 +211,7 @@ tlsTest("tls bridge: a worker that blocks in calls", async (certificate) => {
 
 tlsTest(
   "tls bridge: without one, TLS is the caller's mistake",
-  (certificate) => {
-    using world = new DialWorld();
+  (certificate, world) => {
     const open = () => world.openWithoutBridge(setup(1, certificate));
     assert.throws(open, /TLS to a proxy needs a bridge/);
     return Promise.resolve();
