@@ -170,9 +170,9 @@ const CONFIG_CASES: readonly ConfigCase[] = [
     lines: [new RegExp(`${POSITION}.*too small`)],
   },
   {
-    name: "tcp: proxy is for later",
-    config: { forward: { tcp: "proxy" } },
-    lines: [new RegExp(`${POSITION}.*proxy.*later version`)],
+    name: "a TCP policy that there is not",
+    config: { forward: { tcp: "accept" } },
+    lines: [new RegExp(`${POSITION}.*tcp.*proxy`)],
   },
   {
     name: "AmneziaWG's limits",
