@@ -1,6 +1,6 @@
 /**
  * AmneziaWG's parameters as people write them: the `amnezia` section of
- * server.yaml (jc, s1, h1, ...) and the keys of a `.conf` file (Jc, S1, H1,
+ * a YAML file (jc, s1, h1, ...) and the keys of a `.conf` file (Jc, S1, H1,
  * ...). What they mean and their limits: core/wireguard/amnezia.
  */
 import type { z } from "zod";
@@ -13,7 +13,7 @@ import {
   PLAIN_WIREGUARD,
   validateAmnezia,
 } from "../core/wireguard/amnezia.ts";
-import type { amneziaSchema } from "./server_schema.ts";
+import type { amneziaSchema } from "./amnezia_schema.ts";
 
 /** The section of server.yaml; every key may be missing. */
 export type AmneziaDocument = z.output<typeof amneziaSchema>;

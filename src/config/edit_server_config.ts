@@ -1,27 +1,14 @@
-/**
- * Changes `server.yaml` in place: the result is checked before it is written,
- * two writers wait for each other, and a crash leaves the old file or the new.
- */
+/** Changes `server.yaml` in place; see edit_config.ts. */
 import { dirname, resolve } from "node:path";
-import { writePrivateFile } from "./atomic_write.ts";
-import { withFileLock } from "./file_lock.ts";
+import { type ConfigEdit, editConfig } from "./edit_config.ts";
 import {
   type LoadedServerConfig,
   loadServerConfig,
   parseServerConfig,
 } from "./load_server_config.ts";
 
-/** A changed text, and what the caller wants to keep of making it. */
-export interface ConfigEdit<Result> {
-  readonly text: string;
-  readonly result: Result;
-}
-
-const LOCK_TIMEOUT_MS = 5000;
-
 /**
- * Loads the file, lets `change` make a new text of it, checks that and writes
- * it. Nothing is written where `change` throws or the result would not load.
+ * Lets `change` make a new text of the file, checks that and writes it.
  * @returns the result of `change`.
  * @throws ConfigError, LockTimeoutError, or what `change` throws.
  */
@@ -31,15 +18,11 @@ export function editServerConfig<Result>(
     loaded: LoadedServerConfig,
   ) => ConfigEdit<Result> | Promise<ConfigEdit<Result>>,
 ): Promise<Result> {
-  return withFileLock(path, { timeoutMs: LOCK_TIMEOUT_MS }, async () => {
-    const loaded = await loadServerConfig(path);
-    const { text, result } = await change(loaded);
+  const check = (text: string) =>
     parseServerConfig(text, {
       file: path,
       readKeyFile: (file) =>
         Deno.readTextFileSync(resolve(dirname(path), file)),
     });
-    await writePrivateFile(path, text, { existing: "replace" });
-    return result;
-  });
+  return editConfig(path, { load: loadServerConfig, check }, change);
 }

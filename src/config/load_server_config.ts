@@ -4,14 +4,20 @@
  */
 import { dirname, resolve } from "node:path";
 import type { Document } from "yaml";
+import { CheckedDocument } from "./checked_document.ts";
+import {
+  describeReadError,
+  openFileWarnings,
+  readConfigText,
+} from "./config_text.ts";
 import { parseKey, publicKeyOf } from "./keys.ts";
-import { ConfigError, type ConfigProblem, sortProblems } from "./problems.ts";
+import { type ConfigProblem, sortProblems } from "./problems.ts";
 import { valueAt } from "./raw_document.ts";
-import { schemaProblems } from "./schema_problems.ts";
 import { resolveServerConfig, type ServerConfig } from "./server_config.ts";
 import { checkServerRules } from "./server_rules.ts";
 import { serverSchema } from "./server_schema.ts";
-import { YamlSource } from "./yaml_positions.ts";
+
+export { configExists } from "./config_text.ts";
 
 /** A configuration that passed, with what it was made from. */
 export interface LoadedServerConfig {
@@ -36,9 +42,6 @@ export interface ParseOptions {
   readonly readKeyFile: (path: string) => string;
 }
 
-/** Longer files are refused: nobody writes them by hand. */
-const SIZE_LIMIT = 16 * 1024 * 1024;
-
 /**
  * Checks a text and makes the configuration from it.
  * @throws ConfigError with every problem.
@@ -47,31 +50,16 @@ export function parseServerConfig(
   text: string,
   options: ParseOptions,
 ): LoadedServerConfig {
-  const source = new YamlSource(text, options.file);
-  const raw = source.value ?? {};
-  const parsed = serverSchema.safeParse(raw);
-  const errors = parsed.success
-    ? []
-    : schemaProblems(serverSchema, parsed.error.issues, source);
-  const privateKey = readPrivateKey(raw, source, options, errors);
-  const warnings: ConfigProblem[] = [];
+  const checked = new CheckedDocument(serverSchema, text, options);
+  const { raw, source, warnings } = checked;
+  const privateKey = readPrivateKey(checked, options);
   const gatewayKey = privateKey && publicKeyOf(privateKey);
-  const readable = typeof raw === "object" && !Array.isArray(raw);
-  const rules = readable
-    ? checkServerRules(parsed.success ? parsed.data : raw, gatewayKey)
-    : [];
-  const reported = new Set(errors.map((problem) => problem.path));
-  for (const { path, message, severity } of rules) {
-    const problem = source.problem(path, message);
-    if (severity === "warning") warnings.push(problem);
-    else if (!reported.has(problem.path)) errors.push(problem);
-  }
-  if (errors.length > 0 || !parsed.success || privateKey === undefined) {
-    throw new ConfigError(sortProblems(errors));
-  }
+  if (checked.isReadable) checked.report(checkServerRules(raw, gatewayKey));
+  const document = checked.passed();
+  if (privateKey === undefined) throw new TypeError("document not checked");
   return {
     path: options.file,
-    config: resolveServerConfig(parsed.data, privateKey),
+    config: resolveServerConfig(document, privateKey),
     document: source.document,
     text,
     warnings: sortProblems(warnings),
@@ -96,46 +84,18 @@ export async function loadServerConfig(
     },
   });
   const warnings = [...loaded.warnings];
-  const inline = holdsSecret(loaded.document.toJS());
-  if (inline && await isOpenToAll(path)) {
-    warnings.push(openFile(path, "config"));
+  if (holdsSecret(loaded.document.toJS())) {
+    warnings.push(...await openFileWarnings(path, "config"));
   }
   for (const file of keyFiles) {
-    if (await isOpenToAll(file)) warnings.push(openFile(file, "key file"));
+    warnings.push(...await openFileWarnings(file, "key file"));
   }
   return { ...loaded, warnings };
 }
 
-/** Whether there is a file at the path. */
-export async function configExists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw fileError(path, describeReadError(error));
-  }
-}
-
-async function readConfigText(path: string): Promise<string> {
-  try {
-    const { size, isDirectory } = await Deno.stat(path);
-    if (isDirectory) throw fileError(path, "is a directory, not a config file");
-    if (size > SIZE_LIMIT) {
-      throw fileError(path, `is ${size} bytes long, too long for a config`);
-    }
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof ConfigError) throw error;
-    throw fileError(path, describeReadError(error));
-  }
-}
-
 function readPrivateKey(
-  raw: unknown,
-  source: YamlSource,
+  { raw, source, errors }: CheckedDocument<typeof serverSchema>,
   options: ParseOptions,
-  errors: ConfigProblem[],
 ): Uint8Array | undefined {
   const inline = valueAt(raw, ["interface", "privateKey"]);
   if (typeof inline === "string") return parseKey(inline);
@@ -155,32 +115,6 @@ function readPrivateKey(
     errors.push(source.problem(path, `${file} ${describeReadError(error)}`));
     return undefined;
   }
-}
-
-function describeReadError(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "does not exist";
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "can't be read: permission denied; run as its owner or change its mode";
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  return `can't be read: ${message}`;
-}
-
-function fileError(path: string, message: string): ConfigError {
-  return new ConfigError([
-    { file: path, line: 0, column: 0, path: "", message },
-  ]);
-}
-
-function openFile(path: string, what: string): ConfigProblem {
-  const message =
-    `every user of this machine may read this ${what} and the keys in it; run: chmod 600 ${path}`;
-  return { file: path, line: 0, column: 0, path: "", message };
-}
-
-async function isOpenToAll(path: string): Promise<boolean> {
-  const { mode } = await Deno.stat(path);
-  return mode !== null && (mode & 0o007) !== 0;
 }
 
 function holdsSecret(raw: unknown): boolean {

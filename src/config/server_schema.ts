@@ -7,120 +7,34 @@
  * number of seconds.
  */
 import { z } from "zod";
-import { DURATION_PATTERN, parseDuration } from "./duration.ts";
+import { amneziaSchema } from "./amnezia_schema.ts";
 import { parseHostPort } from "./endpoint.ts";
-import { KEY_PATTERN } from "./keys.ts";
 import { readInterfaceAddress, readPrefix } from "./prefix.ts";
+import {
+  count,
+  cryptoProvider,
+  dnsServerText,
+  duration,
+  endpointText,
+  interfaceNameText,
+  key,
+  logLevel,
+  prefixText,
+} from "./schema_values.ts";
 import { DEFAULT_PROXY_PREFIXES } from "./tcp_proxy_rules.ts";
-import { parseIpv4 } from "../core/wire/address.ts";
 
 /** A peer's name: one DNS label, because `NAME.sluice` resolves. */
 export const PEER_NAME_PATTERN: RegExp =
   /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
-const INTERFACE_NAME_PATTERN = /^(?!\.{1,2}$)[A-Za-z0-9_=+.-]{1,15}$/;
 const PORT_RANGE_PATTERN = /^\d{1,5}-\d{1,5}$/;
 
 /** Half of the ports that connections to the proxy can come from. */
 const MAX_CONNECTIONS = 32_256;
 
-const KEY_HELP =
-  "not a WireGuard key: it must be 32 bytes in base64 (44 characters that end in =)";
-
-/** A duration with a default in the same notation. */
-function duration(description: string) {
-  const message =
-    "not a duration: write 90s, 5m, 1h30m, 500ms, or a number of seconds";
-  return z.union([
-    z.number({ error: message }).min(0, message),
-    z.string({ error: message }).regex(DURATION_PATTERN, message)
-      .refine((text) => parseDuration(text) !== undefined, message),
-  ], { error: message }).meta({ description });
-}
-
-function key(description: string, help: string) {
-  return z.string().regex(KEY_PATTERN, `${KEY_HELP}; ${help}`).meta({
-    description,
-  });
-}
-
-function count(minimum: number, maximum: number, description: string) {
-  return z.int().min(minimum).max(maximum).meta({ description });
-}
-
-const address = z.string().refine(
-  (text) => readPrefix(text) !== undefined,
-  "not an address or prefix: write 10.66.0.2/32 or fd00::2/128",
-);
-
 const WORKERS_HELP = "must be auto, single, or a number from 1 to 16";
 
-const HEADER_HELP =
-  "must be a whole number (0 to 4294967295) or a range such as 100000-200000";
-const header = z.union([
-  z.int({ error: HEADER_HELP }).min(0, HEADER_HELP).max(
-    0xffffffff,
-    HEADER_HELP,
-  ),
-  z.string({ error: HEADER_HELP }).regex(
-    /^\d{1,10}(?:-\d{1,10})?$/,
-    HEADER_HELP,
-  ),
-], { error: HEADER_HELP });
-const junkPacket = z.string({
-  error: "must be tags, such as <b 0xc0ff><r 16><t>",
-});
-
-/** AmneziaWG's parameters; their limits are checked by core/wireguard/amnezia. */
-export const amneziaSchema = z.strictObject({
-  jc: z.int().optional().meta({
-    description:
-      "Junk datagrams before each handshake initiation (4 to 12 is usual).",
-  }),
-  jmin: z.int().optional().meta({
-    description: "Least length of a junk datagram in bytes.",
-  }),
-  jmax: z.int().optional().meta({
-    description: "Greatest length of a junk datagram in bytes.",
-  }),
-  s1: z.int().optional().meta({
-    description: "Random bytes before an initiation.",
-  }),
-  s2: z.int().optional().meta({
-    description: "Random bytes before a response.",
-  }),
-  s3: z.int().optional().meta({
-    description: "Random bytes before a cookie reply.",
-  }),
-  s4: z.int().optional().meta({
-    description: "Random bytes before transport data.",
-  }),
-  h1: header.optional().meta({
-    description: "Message type of an initiation: a number or a range x-y.",
-  }),
-  h2: header.optional().meta({ description: "Message type of a response." }),
-  h3: header.optional().meta({
-    description: "Message type of a cookie reply.",
-  }),
-  h4: header.optional().meta({
-    description: "Message type of transport data.",
-  }),
-  i1: junkPacket.optional().meta({
-    description: "First datagram sent before the junk, by tags.",
-  }),
-  i2: junkPacket.optional(),
-  i3: junkPacket.optional(),
-  i4: junkPacket.optional(),
-  i5: junkPacket.optional(),
-}).meta({
-  description:
-    "AmneziaWG parameters. Without them the tunnel is plain WireGuard.",
-});
-
 const interfaceSchema = z.strictObject({
-  name: z.string().regex(
-    INTERFACE_NAME_PATTERN,
-    "not an interface name: 1 to 15 letters, digits or any of _ = + . -",
-  ).default("sluice0").meta({
+  name: interfaceNameText.default("sluice0").meta({
     description:
       "Name of the TUN adapter and of the UAPI socket that wg finds.",
   }),
@@ -253,10 +167,7 @@ const dnsSchema = z.strictObject({
     description: "Answer DNS on the gateway's addresses, port 53.",
   }),
   upstreams: z.array(
-    z.string().refine(
-      (text) => isAddress(parseHostPort(text, 53)?.host ?? ""),
-      "not a DNS server's address: write 1.1.1.1, 9.9.9.9:53 or [2620:fe::fe]:53",
-    ),
+    dnsServerText,
   ).min(1, "needs at least one server").max(16).default(["1.1.1.1", "9.9.9.9"])
     .meta({
       description: "Servers that questions go to, in order of preference.",
@@ -286,7 +197,7 @@ const peerSchema = z.strictObject({
     "A secret that both ends share (sluice genpsk).",
     "sluice genpsk makes one",
   ).optional(),
-  addresses: z.array(address).min(
+  addresses: z.array(prefixText).min(
     1,
     "needs at least one address, such as 10.66.0.2/32",
   ).max(64)
@@ -294,12 +205,9 @@ const peerSchema = z.strictObject({
       description:
         "The peer's own tunnel addresses, inside the interface's prefixes.",
     }),
-  allowedIps: z.array(address).max(1024).default([])
+  allowedIps: z.array(prefixText).max(1024).default([])
     .meta({ description: "Further prefixes behind this peer." }),
-  endpoint: z.string().refine(
-    (text) => parseHostPort(text) !== undefined,
-    "not an endpoint: write HOST:PORT, such as 203.0.113.9:51820 or [2001:db8::9]:51820",
-  ).optional().meta({
+  endpoint: endpointText.optional().meta({
     description: "Where to reach the peer first; it may roam.",
   }),
   persistentKeepalive: duration("Send a keepalive this often; 0 is off.")
@@ -317,16 +225,10 @@ export const serverSchema = z.strictObject({
     description: "The clients; sluice peer add makes them.",
   }),
   log: z.strictObject({
-    level: z.enum(["error", "warning", "info", "debug", "trace"]).default(
-      "info",
-    ),
+    level: logLevel.default("info"),
   }).prefault({}),
   datapath: z.strictObject({
-    crypto: z.enum(["auto", "wasm", "libcrypto", "noble"]).default("auto")
-      .meta({
-        description:
-          "Which implementation seals packets; auto takes the fastest that passes its self-test.",
-      }),
+    crypto: cryptoProvider,
     workers: z.union([
       z.enum(["auto", "single"]),
       z.int({ error: WORKERS_HELP }).min(1, WORKERS_HELP).max(16, WORKERS_HELP),
@@ -339,7 +241,3 @@ export const serverSchema = z.strictObject({
 
 /** The validated text form, defaults filled in. */
 export type ServerDocument = z.output<typeof serverSchema>;
-
-function isAddress(host: string): boolean {
-  return host.includes(":") || parseIpv4(host) !== undefined;
-}
