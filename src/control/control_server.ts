@@ -1,0 +1,29 @@
+/** Offers a running split tunnel to other processes of its owner; see control_protocol.ts. */
+import type { ClientPort } from "./client_port.ts";
+import { handleControl } from "./control_protocol.ts";
+import { UnixServer, type UnixServerLimits } from "./unix_server.ts";
+
+const LIMITS: UnixServerLimits = {
+  requestLimit: 65_536,
+  requestTimeoutMs: 10_000,
+  maxConnections: 16,
+};
+
+/**
+ * Listens on a socket, mode 0600, in a directory that is made where missing.
+ * @returns what ends it and removes the socket.
+ * @throws {SocketInUseError} where another client answers there.
+ */
+export function serveControl(
+  path: string,
+  port: ClientPort,
+  limits: Partial<UnixServerLimits> = {},
+): Promise<AsyncDisposable> {
+  return UnixServer.listen({
+    ...LIMITS,
+    ...limits,
+    path,
+    requestEnd: "\n",
+    handle: (line) => handleControl(line, port),
+  });
+}
