@@ -1,6 +1,6 @@
 /**
  * TCP by the system's own stack: which of a client's segments go to the relay,
- * and how what the relay answers finds its way back (PROTOCOLS: «system stack»).
+ * and how what the relay answers finds its way back (the «system stack»).
  *
  *     client  SYN, new pair          row Dialing, SYN -> ToRelay; held until the relay has connected
  *             SYN again, Dialing     dropped and counted: the relay has it

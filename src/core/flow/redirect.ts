@@ -1,7 +1,7 @@
 /**
  * The two ways of a redirected connection, side by side. A is the relay's
  * address, P its port; N(g) the address that a row's generation picks, n the
- * row's port (PROTOCOLS: «system stack»).
+ * row's port: the «system stack», as tun2socks programs call it.
  *
  *     toRelay     client s:sp -> remote d:dp   becomes   N(g):n -> A:P
  *     fromRelay   A:P -> N(g):n                becomes   d:dp -> s:sp
