@@ -1,0 +1,104 @@
+/** What a client is to do: its tunnels, rules and resolvers, ready to use. */
+import type { HostPort } from "../../config/endpoint.ts";
+import type { WgConf } from "../../config/wg_conf.ts";
+import type { RuleSet } from "../../core/route/rules/rule.ts";
+import type { AddressWords } from "../../core/wire/address.ts";
+import type { OutboundAddress, ProxyTls } from "../../io/ports/dialer.ts";
+
+/** What is sent through a tunnel to see whether it carries. */
+export type HealthProbe =
+  /** An ICMP echo to an address behind it; packet tunnels only. */
+  | { readonly kind: "ping"; readonly words: AddressWords }
+  /** A DNS query for a name, to a resolver behind it. */
+  | {
+    readonly kind: "dns";
+    readonly server: { readonly words: AddressWords; readonly port: number };
+    readonly name: string;
+  }
+  /** A TCP connection to a place behind it; of a proxy a CONNECT. */
+  | { readonly kind: "connect"; readonly target: HostPort }
+  /**
+   * What the tunnel has of its own: a handshake of WireGuard; a connection to
+   * the proxy with its greeting and credentials, and of SOCKS5 an association.
+   */
+  | { readonly kind: "own" };
+
+/** How a tunnel is looked after. */
+export interface HealthPlan {
+  readonly probe: HealthProbe;
+  /** Between two probes of a tunnel that is up. */
+  readonly intervalMs: number;
+  /** A probe that takes longer has failed. */
+  readonly timeoutMs: number;
+  /** So many failures in a row make it degraded; it is still used. */
+  readonly degradedAfter: number;
+  /** So many failures in a row make it down: rules fall back, and it connects anew. */
+  readonly downAfter: number;
+}
+
+/** Looks every 15 s, falls back within some 10 s of trouble. */
+export const DEFAULT_HEALTH: HealthPlan = {
+  probe: { kind: "own" },
+  intervalMs: 15_000,
+  timeoutMs: 4_000,
+  degradedAfter: 1,
+  downAfter: 3,
+};
+
+/** A tunnel of the configuration. */
+export type TunnelDefinition =
+  & {
+    readonly name: string;
+    /** Resolvers behind it, in place of those of its own file; port 53. */
+    readonly dns?: readonly AddressWords[];
+    readonly health: HealthPlan;
+  }
+  & (
+    | {
+      readonly type: "wireguard" | "amneziawg";
+      readonly conf: WgConf;
+    }
+    | {
+      readonly type: "socks5" | "http";
+      readonly proxy: Exclude<OutboundAddress, { readonly kind: "direct" }>;
+      readonly tls?: ProxyTls;
+    }
+  );
+
+/** How names are looked up. */
+export interface DnsPlan {
+  /**
+   * Resolvers of programs that go direct; empty takes those that the system
+   * had before resolv.conf was taken over.
+   */
+  readonly direct: readonly AddressWords[];
+  /** Of tunnels that name none; asked through the tunnel. Empty leaves the flow's own. */
+  readonly tunnelled: readonly AddressWords[];
+  /**
+   * Programs that ask on behalf of others, by file name. Whom for is not to be
+   * known: `rules` treats their own queries like those of any program, `drop`
+   * lets none of them out.
+   */
+  readonly shared: {
+    readonly programs: readonly string[];
+    readonly queries: "rules" | "drop";
+  };
+}
+
+/** Resolvers that ask for others, as they are named on Linux. */
+export const SHARED_RESOLVERS: readonly string[] = [
+  "systemd-resolved",
+  "systemd-resolve",
+  "dnsmasq",
+  "unbound",
+  "named",
+  "nscd",
+  "avahi-daemon",
+];
+
+/** A whole configuration. */
+export interface ClientPlan {
+  readonly tunnels: readonly TunnelDefinition[];
+  readonly rules: RuleSet;
+  readonly dns: DnsPlan;
+}
