@@ -39,6 +39,15 @@ export function terminalColumns(): number {
   }
 }
 
+/** The height of the terminal in lines; 24 where there is none. */
+export function terminalRows(): number {
+  try {
+    return Deno.consoleSize().rows;
+  } catch {
+    return 24;
+  }
+}
+
 /** Styles that the program uses, as SGR parameters (ECMA-48). */
 const STYLES = {
   bold: 1,

@@ -52,6 +52,8 @@ export interface ClientStatus {
     readonly dropped: number;
     readonly waiting: number;
   };
+  /** What the user should know now, a line each. */
+  readonly problems: readonly string[];
   /** Counters by name, those that are 0 left out. */
   readonly counters: Readonly<Record<string, number>>;
 }
