@@ -1,0 +1,491 @@
+/**
+ * The flows of a split tunnel: one row for each protocol and pair of ends, with
+ * what was decided about it.
+ *
+ *     begin()    Free    -> Waiting    the first packet of a flow
+ *     settle()   any way -> a way      once, and again whenever the answer changes
+ *     release()  any way -> Free
+ *
+ * A flow is found by its program's own ends, and, once {@linkcode
+ * FlowTable.linkInbound} has named the ends that it has outside, by those:
+ *
+ *     program    local  : port         remote : port
+ *     outside    near   : near port    to     : to port      by an outbound
+ *
+ * `to` differs from `remote` where a query goes to another resolver than the one
+ * that the program asked. ICMP echoes have their identifier for the local port,
+ * and 0 for the remote's.
+ *
+ * Concurrency: the thread that has the packets writes all. Others read: way and
+ * generation are one word by Atomics, which is looked at before and after.
+ */
+import { ColumnAllocator, type TableBuffer } from "../columns/columns.ts";
+import { equalWords } from "../wire/address.ts";
+import { ChainedIndex, mixWords } from "./chained_index.ts";
+import {
+  flowGenerationIn,
+  flowWord,
+  FREE,
+  LAST_FLOW_GENERATION,
+  Way,
+  wayIn,
+} from "./flow_state.ts";
+import { TcpProgress } from "./tcp_progress.ts";
+
+export { flowGenerationIn, FREE, Way, wayIn } from "./flow_state.ts";
+
+/** The size of a flow table; the same in every thread. */
+export interface FlowTableOptions {
+  /** Flows at once. */
+  readonly capacity: number;
+  /** Random, so that nobody can choose flows that fall together; 32 bits. */
+  readonly seed?: number;
+}
+
+/** An end of a flow. */
+export interface FlowEnd {
+  /** Address words. */
+  readonly words: Int32Array;
+  /** Port, or an echo's identifier. */
+  readonly port: number;
+}
+
+/** What is decided about a flow. */
+export interface FlowVerdict {
+  readonly way: Exclude<Way, typeof Way.Waiting>;
+  /** Number of the outbound; 0 of Direct and Drop. */
+  readonly outbound: number;
+  /** Which rule said so: a number for show. */
+  readonly rule: number;
+  /** Where it is really sent; absent where that is its remote. */
+  readonly to?: FlowEnd;
+}
+
+/** A flow as it is at a moment. */
+export interface FlowSnapshot {
+  readonly row: number;
+  readonly generation: number;
+  /** IP protocol: 6, 17, 1 or 58. */
+  readonly protocol: number;
+  readonly local: FlowEnd;
+  readonly remote: FlowEnd;
+  readonly way: Way;
+  readonly outbound: number;
+  readonly rule: number;
+  /** Where it is really sent. */
+  readonly to: FlowEnd;
+  /** Times in ms, of the workers' clock. */
+  readonly createdAt: number;
+  readonly lastAt: number;
+  readonly sentPackets: number;
+  readonly sentBytes: number;
+  readonly receivedPackets: number;
+  readonly receivedBytes: number;
+}
+
+// Cells of the header column.
+const HIGH_WATER = 0;
+const FREE_HEAD = 1; // row + 1
+const IN_USE = 2;
+const WAITING = 3;
+const SWEEP_AT = 4;
+const HEADER_CELLS = 6;
+
+const INT_COLUMNS = 28;
+const FLOAT_COLUMNS = 7;
+const COLUMNS = 28;
+
+/** Flows, as columns over a buffer of zeros. */
+export class FlowTable {
+  readonly capacity: number;
+  /** IP protocol: 6, 17, 1 or 58. */
+  readonly protocol: Int32Array;
+  /** The program's own address, 4 words a row. */
+  readonly local: Int32Array;
+  readonly localPort: Int32Array;
+  /** The address that the program sends to, 4 words a row. */
+  readonly remote: Int32Array;
+  readonly remotePort: Int32Array;
+  /** Number of the way out. */
+  readonly outbound: Int32Array;
+  readonly rule: Int32Array;
+  /** The address that the flow has outside, 4 words a row; once it is linked. */
+  readonly near: Int32Array;
+  readonly nearPort: Int32Array;
+  /** Where it is really sent, 4 words a row. */
+  readonly to: Int32Array;
+  readonly toPort: Int32Array;
+  /** TCP: the sequence number of its SYN. */
+  readonly initialSequence: Int32Array;
+  /** TCP that the relay ends: its row of the redirect table + 1; 0 where there is none. */
+  readonly redirect: Int32Array;
+  readonly createdAt: Float64Array;
+  /** When its program last sent, in ms. */
+  readonly lastSentAt: Float64Array;
+  /** When something last came for it, in ms. */
+  readonly lastReceivedAt: Float64Array;
+  readonly sentPackets: Float64Array;
+  readonly sentBytes: Float64Array;
+  readonly receivedPackets: Float64Array;
+  readonly receivedBytes: Float64Array;
+  /** TCP: how far it has come. */
+  readonly progress: TcpProgress;
+
+  readonly #header: Int32Array;
+  readonly #word: Int32Array;
+  readonly #nextFree: Int32Array; // row + 1
+  /** 1 where the row is found by its ends outside. */
+  readonly #linked: Int32Array;
+  readonly #outward: ChainedIndex;
+  readonly #inward: ChainedIndex;
+  readonly #seed: number;
+
+  /** Bytes that a table of this size needs. */
+  static byteLength({ capacity }: FlowTableOptions): number {
+    return (HEADER_CELLS + capacity * INT_COLUMNS) * 4 +
+      capacity * FLOAT_COLUMNS * 8 + COLUMNS * 8 +
+      ChainedIndex.byteLength(capacity) * 2 + TcpProgress.byteLength(capacity);
+  }
+
+  /** @param buffer zeroed, or one in which another thread has made this table. */
+  constructor(buffer: TableBuffer, options: FlowTableOptions) {
+    const { capacity } = options;
+    const columns = new ColumnAllocator(buffer);
+    this.capacity = capacity;
+    this.#seed = (options.seed ?? 0) | 0;
+    this.#header = columns.int32(HEADER_CELLS);
+    this.#word = columns.int32(capacity);
+    this.#nextFree = columns.int32(capacity);
+    this.#linked = columns.int32(capacity);
+    this.protocol = columns.int32(capacity);
+    this.local = columns.int32(capacity * 4);
+    this.localPort = columns.int32(capacity);
+    this.remote = columns.int32(capacity * 4);
+    this.remotePort = columns.int32(capacity);
+    this.outbound = columns.int32(capacity);
+    this.rule = columns.int32(capacity);
+    this.near = columns.int32(capacity * 4);
+    this.nearPort = columns.int32(capacity);
+    this.to = columns.int32(capacity * 4);
+    this.toPort = columns.int32(capacity);
+    this.initialSequence = columns.int32(capacity);
+    this.redirect = columns.int32(capacity);
+    this.createdAt = columns.float64(capacity);
+    this.lastSentAt = columns.float64(capacity);
+    this.lastReceivedAt = columns.float64(capacity);
+    this.sentPackets = columns.float64(capacity);
+    this.sentBytes = columns.float64(capacity);
+    this.receivedPackets = columns.float64(capacity);
+    this.receivedBytes = columns.float64(capacity);
+    this.progress = new TcpProgress(columns, capacity);
+    this.#outward = new ChainedIndex(columns, capacity);
+    this.#inward = new ChainedIndex(columns, capacity);
+  }
+
+  /** Flows that are there. Any thread. */
+  get size(): number {
+    return Atomics.load(this.#header, IN_USE);
+  }
+
+  /** Flows that nobody has decided about. Any thread. */
+  get waiting(): number {
+    return Atomics.load(this.#header, WAITING);
+  }
+
+  /** Rows that were ever used: all others are free. Any thread. */
+  get highWater(): number {
+    return Atomics.load(this.#header, HIGH_WATER);
+  }
+
+  /** Way and generation at once, for {@linkcode wayIn} and {@linkcode flowGenerationIn}. Any thread. */
+  wordOf(row: number): number {
+    return Atomics.load(this.#word, row);
+  }
+
+  /** The {@linkcode Way} of a row, or {@linkcode FREE}. Any thread; `row` may be anything. */
+  wayOf(row: number): number {
+    return row >= 0 && row < this.capacity ? wayIn(this.wordOf(row)) : FREE;
+  }
+
+  /** Which of the row's flows it has now. Any thread. */
+  generationOf(row: number): number {
+    return flowGenerationIn(this.wordOf(row));
+  }
+
+  /** Whether a row still has that flow. Any thread; `row` may be anything. */
+  has(row: number, generation: number): boolean {
+    return this.wayOf(row) !== FREE && this.generationOf(row) === generation;
+  }
+
+  /** The flow of a program's ends: words from index 0. @returns the row, or -1. */
+  lookup(
+    protocol: number,
+    local: Int32Array,
+    localPort: number,
+    remote: Int32Array,
+    remotePort: number,
+  ): number {
+    const ports = (localPort << 16) | remotePort;
+    let row = this.#outward.first(
+      this.#hash(protocol, ports, local, 0, remote, 0),
+    );
+    while (row >= 0) {
+      const at = row * 4;
+      if (
+        this.localPort[row] === localPort &&
+        this.remotePort[row] === remotePort &&
+        this.protocol[row] === protocol &&
+        equalWords(this.remote, at, remote, 0) &&
+        equalWords(this.local, at, local, 0)
+      ) return row;
+      row = this.#outward.next(row);
+    }
+    return -1;
+  }
+
+  /**
+   * The flow that what comes in by an outbound is for.
+   * @param near our end: words from index `i`
+   * @param to the other end: words from index `j`
+   * @returns the row, or -1
+   */
+  lookupInbound(
+    outbound: number,
+    protocol: number,
+    near: Int32Array,
+    i: number,
+    nearPort: number,
+    to: Int32Array,
+    j: number,
+    toPort: number,
+  ): number {
+    const ports = (nearPort << 16) | toPort;
+    const kind = (outbound << 8) | protocol;
+    let row = this.#inward.first(this.#hash(kind, ports, near, i, to, j));
+    while (row >= 0) {
+      const at = row * 4;
+      if (
+        this.nearPort[row] === nearPort && this.toPort[row] === toPort &&
+        this.protocol[row] === protocol && this.outbound[row] === outbound &&
+        equalWords(this.to, at, to, j) && equalWords(this.near, at, near, i)
+      ) return row;
+      row = this.#inward.next(row);
+    }
+    return -1;
+  }
+
+  /** Makes a row for a flow that nobody has decided about. @returns the row, or -1 where none is free. */
+  begin(
+    protocol: number,
+    local: Int32Array,
+    localPort: number,
+    remote: Int32Array,
+    remotePort: number,
+    now: number,
+  ): number {
+    const row = this.#take();
+    if (row < 0) return -1;
+    const last = flowGenerationIn(this.#word[row]);
+    this.protocol[row] = protocol;
+    this.localPort[row] = localPort;
+    this.remotePort[row] = remotePort;
+    for (let word = 0; word < 4; word++) {
+      this.local[row * 4 + word] = local[word];
+      this.remote[row * 4 + word] = remote[word];
+      this.to[row * 4 + word] = remote[word];
+    }
+    this.toPort[row] = remotePort;
+    this.outbound[row] = 0;
+    this.rule[row] = 0;
+    this.redirect[row] = 0;
+    this.initialSequence[row] = 0;
+    this.createdAt[row] = now;
+    this.lastSentAt[row] = now;
+    this.lastReceivedAt[row] = now;
+    this.sentPackets[row] = 0;
+    this.sentBytes[row] = 0;
+    this.receivedPackets[row] = 0;
+    this.receivedBytes[row] = 0;
+    this.progress.begin(row, now);
+    this.#outward.add(row, this.#outwardHash(row));
+    Atomics.add(this.#header, IN_USE, 1);
+    Atomics.add(this.#header, WAITING, 1);
+    const generation = last === LAST_FLOW_GENERATION ? 1 : last + 1;
+    Atomics.store(this.#word, row, flowWord(generation, Way.Waiting));
+    return row;
+  }
+
+  /** Decides about a flow; it is no longer found by what it had outside. */
+  settle(
+    row: number,
+    way: Way,
+    outbound: number,
+    rule: number,
+    to: Int32Array,
+    i: number,
+    toPort: number,
+  ): void {
+    this.unlinkInbound(row);
+    const word = this.#word[row];
+    const generation = flowGenerationIn(word);
+    if (wayIn(word) === Way.Waiting) Atomics.sub(this.#header, WAITING, 1);
+    this.outbound[row] = outbound;
+    this.rule[row] = rule;
+    for (let n = 0; n < 4; n++) this.to[row * 4 + n] = to[i + n];
+    this.toPort[row] = toPort;
+    Atomics.store(this.#word, row, flowWord(generation, way));
+  }
+
+  /** Whether a flow is found by its ends outside. */
+  isLinked(row: number): boolean {
+    return this.#linked[row] === 1;
+  }
+
+  /**
+   * Names the end that an unlinked flow has outside.
+   * @param near words from index `i`
+   * @returns false where another flow of its outbound has the same ends
+   */
+  linkInbound(
+    row: number,
+    near: Int32Array,
+    i: number,
+    nearPort: number,
+  ): boolean {
+    const taken = this.lookupInbound(
+      this.outbound[row],
+      this.protocol[row],
+      near,
+      i,
+      nearPort,
+      this.to,
+      row * 4,
+      this.toPort[row],
+    );
+    if (taken >= 0) return false;
+    for (let n = 0; n < 4; n++) this.near[row * 4 + n] = near[i + n];
+    this.nearPort[row] = nearPort;
+    this.#linked[row] = 1;
+    this.#inward.add(row, this.#inwardHash(row));
+    return true;
+  }
+
+  /** Lets a flow be found no more by its ends outside. */
+  unlinkInbound(row: number): void {
+    if (this.#linked[row] === 0) return;
+    this.#inward.remove(row, this.#inwardHash(row));
+    this.#linked[row] = 0;
+  }
+
+  /** Frees a row. */
+  release(row: number): void {
+    const word = this.#word[row];
+    if (wayIn(word) === FREE) return;
+    this.unlinkInbound(row);
+    this.#outward.remove(row, this.#outwardHash(row));
+    if (wayIn(word) === Way.Waiting) Atomics.sub(this.#header, WAITING, 1);
+    Atomics.store(this.#word, row, flowWord(flowGenerationIn(word), FREE));
+    Atomics.sub(this.#header, IN_USE, 1);
+    this.#nextFree[row] = this.#header[FREE_HEAD];
+    this.#header[FREE_HEAD] = row + 1;
+  }
+
+  /** Counts a packet that the program sent. */
+  noteSent(row: number, bytes: number, now: number): void {
+    this.lastSentAt[row] = now;
+    this.sentPackets[row]++;
+    this.sentBytes[row] += bytes;
+  }
+
+  /** Counts a packet for the program. */
+  noteReceived(row: number, bytes: number, now: number): void {
+    this.lastReceivedAt[row] = now;
+    this.receivedPackets[row]++;
+    this.receivedBytes[row] += bytes;
+  }
+
+  /** The next row of a walk round all that were ever used. */
+  nextSwept(): number {
+    const header = this.#header;
+    const row = header[SWEEP_AT] < header[HIGH_WATER] ? header[SWEEP_AT] : 0;
+    header[SWEEP_AT] = row + 1;
+    return row;
+  }
+
+  /** The flow of a row; undefined where it has none, or just changes. Any thread. */
+  snapshot(row: number): FlowSnapshot | undefined {
+    const word = this.wordOf(row);
+    if (wayIn(word) === FREE) return undefined;
+    const end = (words: Int32Array, port: number): FlowEnd => ({
+      words: words.slice(row * 4, row * 4 + 4),
+      port,
+    });
+    const snapshot: FlowSnapshot = {
+      row,
+      generation: flowGenerationIn(word),
+      protocol: this.protocol[row],
+      local: end(this.local, this.localPort[row]),
+      remote: end(this.remote, this.remotePort[row]),
+      way: wayIn(word) as Way,
+      outbound: this.outbound[row],
+      rule: this.rule[row],
+      to: end(this.to, this.toPort[row]),
+      createdAt: this.createdAt[row],
+      lastAt: Math.max(this.lastSentAt[row], this.lastReceivedAt[row]),
+      sentPackets: this.sentPackets[row],
+      sentBytes: this.sentBytes[row],
+      receivedPackets: this.receivedPackets[row],
+      receivedBytes: this.receivedBytes[row],
+    };
+    return this.wordOf(row) === word ? snapshot : undefined;
+  }
+
+  /** Rows that have a flow. Any thread; they may change meanwhile. */
+  *rows(): Generator<number> {
+    for (let row = 0; row < this.highWater; row++) {
+      if (this.wayOf(row) !== FREE) yield row;
+    }
+  }
+
+  #take(): number {
+    const header = this.#header;
+    const row = header[FREE_HEAD] - 1;
+    if (row >= 0) {
+      header[FREE_HEAD] = this.#nextFree[row];
+      return row;
+    }
+    return header[HIGH_WATER] < this.capacity ? header[HIGH_WATER]++ : -1;
+  }
+
+  #outwardHash(row: number): number {
+    const ports = (this.localPort[row] << 16) | this.remotePort[row];
+    const { local, remote } = this;
+    return this.#hash(
+      this.protocol[row],
+      ports,
+      local,
+      row * 4,
+      remote,
+      row * 4,
+    );
+  }
+
+  #inwardHash(row: number): number {
+    const ports = (this.nearPort[row] << 16) | this.toPort[row];
+    const kind = (this.outbound[row] << 8) | this.protocol[row];
+    return this.#hash(kind, ports, this.near, row * 4, this.to, row * 4);
+  }
+
+  #hash(
+    kind: number,
+    ports: number,
+    one: Int32Array,
+    i: number,
+    other: Int32Array,
+    j: number,
+  ): number {
+    const start = Math.imul(ports ^ this.#seed, 0x9e3779b1) ^ kind;
+    const hash = mixWords(mixWords(start, other, j), one, i);
+    return hash ^ (hash >>> 16);
+  }
+}
