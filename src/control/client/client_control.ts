@@ -13,7 +13,7 @@ import type {
   TunnelView,
 } from "../client_port.ts";
 import type { ClientPlan } from "./client_plan.ts";
-import type { FlowAsk } from "./data_plane.ts";
+import type { ClientEvents } from "../client_engine.ts";
 import type { TunnelState } from "../../core/route/rules/facts.ts";
 
 /** What the control plane knows of the whole. */
@@ -66,17 +66,16 @@ export type ClientEvent =
   }
   | { readonly kind: "warning"; readonly text: string };
 
-/** What the carrying threads and the system tell the control plane. */
-export interface ControlInputs {
-  /** The first packet of a flow waits for its verdict. */
-  handleAsk(ask: FlowAsk): void;
-  /** A flow has ended, and its row may be given to another. */
-  handleFlowEnded(row: number): void;
-  /** A DNS message came back on a flow to port 53. */
-  handleDnsAnswer(row: number, message: Uint8Array): void;
-  handleNetworkChange(changes: readonly NetworkChange[]): void;
-  /** The system's resolvers may have changed: read them again. */
-  handleResolvers(): void;
+/** What the packet side and the system tell the control plane. */
+export interface ControlInputs extends
+  Pick<
+    ClientEvents,
+    "onAsk" | "onFlowEnded" | "onDnsAnswer" | "onHandshake"
+  > {
+  /** A burst of changes from the network monitor. */
+  onNetworkChange(changes: readonly NetworkChange[]): void;
+  /** The system's resolvers may be others now: they are read again. */
+  onResolversChange(): void;
 }
 
 /** The control plane of a running client. */

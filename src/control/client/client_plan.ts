@@ -1,20 +1,24 @@
 /** What a client is to do: its tunnels, rules and resolvers, ready to use. */
 import type { HostPort } from "../../config/endpoint.ts";
 import type { WgConf } from "../../config/wg_conf.ts";
+import type { LearnedNamesOptions } from "../../core/route/rules/learned_names.ts";
 import type { RuleSet } from "../../core/route/rules/rule.ts";
-import type { AddressWords } from "../../core/wire/address.ts";
 import type { OutboundAddress, ProxyTls } from "../../io/ports/dialer.ts";
+import type { BackoffOptions } from "./backoff.ts";
+
+/** A DNS server. */
+export interface Resolver {
+  /** Four address words. */
+  readonly words: Int32Array;
+  readonly port: number;
+}
 
 /** What is sent through a tunnel to see whether it carries. */
 export type HealthProbe =
   /** An ICMP echo to an address behind it; packet tunnels only. */
-  | { readonly kind: "ping"; readonly words: AddressWords }
-  /** A DNS query for a name, to a resolver behind it. */
-  | {
-    readonly kind: "dns";
-    readonly server: { readonly words: AddressWords; readonly port: number };
-    readonly name: string;
-  }
+  | { readonly kind: "ping"; readonly words: Int32Array }
+  /** A DNS query for a name, to a resolver behind it; of a proxy by TCP. */
+  | { readonly kind: "dns"; readonly server: Resolver; readonly name: string }
   /** A TCP connection to a place behind it; of a proxy a CONNECT. */
   | { readonly kind: "connect"; readonly target: HostPort }
   /**
@@ -36,21 +40,18 @@ export interface HealthPlan {
   readonly downAfter: number;
 }
 
-/** Looks every 15 s, falls back within some 10 s of trouble. */
-export const DEFAULT_HEALTH: HealthPlan = {
-  probe: { kind: "own" },
-  intervalMs: 15_000,
-  timeoutMs: 4_000,
-  degradedAfter: 1,
-  downAfter: 3,
-};
+/** A proxy's place; direct is none. */
+export type ProxyOutbound = Exclude<
+  OutboundAddress,
+  { readonly kind: "direct" }
+>;
 
 /** A tunnel of the configuration. */
 export type TunnelDefinition =
   & {
     readonly name: string;
-    /** Resolvers behind it, in place of those of its own file; port 53. */
-    readonly dns?: readonly AddressWords[];
+    /** Resolvers behind it. Empty leaves a program's question where it goes. */
+    readonly resolvers: readonly Resolver[];
     readonly health: HealthPlan;
   }
   & (
@@ -60,7 +61,7 @@ export type TunnelDefinition =
     }
     | {
       readonly type: "socks5" | "http";
-      readonly proxy: Exclude<OutboundAddress, { readonly kind: "direct" }>;
+      readonly proxy: ProxyOutbound;
       readonly tls?: ProxyTls;
     }
   );
@@ -68,12 +69,18 @@ export type TunnelDefinition =
 /** How names are looked up. */
 export interface DnsPlan {
   /**
+   * follow: questions of a program go where the program's rule leads, to the
+   * resolver there. leave: they are traffic like any other.
+   */
+  readonly policy: "follow" | "leave";
+  /**
    * Resolvers of programs that go direct; empty takes those that the system
    * had before resolv.conf was taken over.
    */
-  readonly direct: readonly AddressWords[];
-  /** Of tunnels that name none; asked through the tunnel. Empty leaves the flow's own. */
-  readonly tunnelled: readonly AddressWords[];
+  readonly direct: readonly Resolver[];
+  /** A resolver that is silent for longer is told as unreachable. */
+  readonly timeoutMs: number;
+  readonly learned: LearnedNamesOptions;
   /**
    * Programs that ask on behalf of others, by file name. Whom for is not to be
    * known: `rules` treats their own queries like those of any program, `drop`
@@ -85,7 +92,7 @@ export interface DnsPlan {
   };
 }
 
-/** Resolvers that ask for others, as they are named on Linux. */
+/** Programs that ask for others, as they are named on Linux. */
 export const SHARED_RESOLVERS: readonly string[] = [
   "systemd-resolved",
   "systemd-resolve",
@@ -101,4 +108,6 @@ export interface ClientPlan {
   readonly tunnels: readonly TunnelDefinition[];
   readonly rules: RuleSet;
   readonly dns: DnsPlan;
+  /** Waits between tries to connect a tunnel. */
+  readonly reconnect: Pick<BackoffOptions, "firstMs" | "mostMs">;
 }
