@@ -9,6 +9,7 @@ import { openLinuxPlatform } from "./os/linux/platform.ts";
 import type {
   CreatedTun,
   CreateTunOptions,
+  EchoListener,
   HostNetwork,
   Journal,
   OpenedOutside,
@@ -58,6 +59,9 @@ export interface Platform extends Disposable {
 
   openStreamSockets(): StreamSockets;
   openSocketEvents(): SocketEvents;
+
+  /** Undefined where the system does not let us see pings. */
+  openEchoListener(): EchoListener | undefined;
 
   /** A clock in ms that counts through sleep and is the same in all threads. */
   openClock(): () => number;

@@ -23,3 +23,4 @@ export * from "./ports/process_table.ts";
 export * from "./ports/policy_routing.ts";
 export * from "./ports/kill_switch.ts";
 export * from "./ports/network_monitor.ts";
+export * from "./ports/echo_listener.ts";

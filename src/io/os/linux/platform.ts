@@ -2,6 +2,7 @@
 import { openLibc } from "../../../../ffi/libc.ts";
 import type { Platform } from "../../platform.ts";
 import { openClock } from "./clock.ts";
+import { openEchoListener } from "./echo_listener.ts";
 import { openHostNetwork } from "./host_network.ts";
 import { journalDirectories, openJournal } from "./journal.ts";
 import { raiseOpenFileLimit } from "./limits.ts";
@@ -35,6 +36,7 @@ export function openLinuxPlatform(): Platform {
     attachWake: (descriptor) => attachWake(libc, descriptor),
     openStreamSockets: () => openStreamSockets(libc),
     openSocketEvents: () => openSocketEvents(libc),
+    openEchoListener: () => openEchoListener(libc),
     openClock: () => openClock(libc),
     openJournal: () => openJournal({ directories: journalDirectories() }),
     openHostNetwork: (journal) => openHostNetwork({ libc, journal }),
