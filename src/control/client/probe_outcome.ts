@@ -1,5 +1,4 @@
 /** What came of a probe, or of looking a tunnel's names up. */
-import type { AddressWords } from "../../core/wire/address.ts";
 
 /** Why something failed, as far as it matters for what is done next. */
 export type FailureCause =
@@ -33,6 +32,6 @@ export type ResolveOutcome =
   | {
     readonly kind: "ok";
     /** For each host its addresses, one at least. */
-    readonly addresses: readonly (readonly AddressWords[])[];
+    readonly addresses: readonly (readonly Int32Array[])[];
   }
   | ProbeFailure;

@@ -20,7 +20,7 @@
  * several addresses each try takes the next.
  */
 import type { TunnelState } from "../../core/route/rules/facts.ts";
-import { type AddressWords, equalWords } from "../../core/wire/address.ts";
+import { equalWords } from "../../core/wire/address.ts";
 import { Backoff, type BackoffOptions } from "./backoff.ts";
 import type { HealthPlan } from "./client_plan.ts";
 import type {
@@ -41,7 +41,7 @@ export type TunnelOutput =
   /** Look the names up, then `handleResolved`. */
   | { readonly kind: "resolve"; readonly ticket: number }
   /** Make the way out lead to these addresses, one for each host. */
-  | { readonly kind: "connect"; readonly addresses: readonly AddressWords[] }
+  | { readonly kind: "connect"; readonly addresses: readonly Int32Array[] }
   /** Take the way out away. */
   | { readonly kind: "disconnect" }
   /** Send something through, then `handleProbe`. first: nothing is known of it yet. */
@@ -115,9 +115,9 @@ export class TunnelMachine {
   #tickets = 0;
   #tries = 0;
   /** For each host, as last looked up; undefined before. */
-  #known: readonly (readonly AddressWords[])[] | undefined;
+  #known: readonly (readonly Int32Array[])[] | undefined;
   /** Where the way out leads; undefined where there is none. */
-  #connected: readonly AddressWords[] | undefined;
+  #connected: readonly Int32Array[] | undefined;
 
   constructor(options: TunnelMachineOptions, now: number) {
     this.#health = options.health;
@@ -208,8 +208,7 @@ export class TunnelMachine {
   handleProbe(ticket: number, outcome: ProbeOutcome, now: number): void {
     const phase = this.#phase;
     if (phase.kind === "proving" && phase.ticket === ticket) {
-      if (outcome.kind === "ok") this.#stand(undefined, now);
-      else if (outcome.cause === "beyond") this.#stand(outcome, now);
+      if (outcome.kind === "ok") this.#stand(now);
       else this.#fail(outcome, now);
     } else if (phase.kind === "standing" && phase.ticket === ticket) {
       this.#review(phase, outcome, now);
@@ -270,7 +269,7 @@ export class TunnelMachine {
     this.#outputs.push({ kind: "resolve", ticket });
   }
 
-  #prove(known: readonly (readonly AddressWords[])[], now: number): void {
+  #prove(known: readonly (readonly Int32Array[])[], now: number): void {
     const turn = this.#tries++;
     this.#lead(known.map((addresses) => addresses[turn % addresses.length]));
     const ticket = ++this.#tickets;
@@ -280,7 +279,7 @@ export class TunnelMachine {
   }
 
   /** Lets the way out lead somewhere; says nothing where it does already. */
-  #lead(addresses: readonly AddressWords[]): void {
+  #lead(addresses: readonly Int32Array[]): void {
     if (this.#connected !== undefined && same(this.#connected, addresses)) {
       return;
     }
@@ -288,19 +287,17 @@ export class TunnelMachine {
     this.#outputs.push({ kind: "connect", addresses });
   }
 
-  #stand(failure: ProbeFailure | undefined, now: number): void {
-    const failed = failure !== undefined;
-    const delay = failed ? this.#recheckMs() : this.#health.intervalMs;
-    this.#tries = Math.max(0, this.#tries - 1); // this address is a good one
+  #stand(now: number): void {
+    this.#tries--; // this address is a good one
     this.#phase = {
       kind: "standing",
       ticket: 0,
-      deadline: now + delay,
-      failures: failed ? 1 : 0,
+      deadline: now + this.#health.intervalMs,
+      failures: 0,
       upAt: now,
       resolveTicket: 0,
     };
-    this.#set(failed ? "degraded" : "up", failure?.text ?? "", now);
+    this.#set("up", "", now);
   }
 
   #check(phase: Phase & { kind: "standing" }, now: number): void {
@@ -323,16 +320,14 @@ export class TunnelMachine {
       return;
     }
     phase.failures++;
-    const { cause } = outcome;
-    const isFatal = cause === "credentials" ||
-      cause !== "beyond" && phase.failures >= downAfter;
-    if (isFatal) {
+    // What the proxy refuses to one it will refuse to all.
+    if (outcome.cause === "credentials" || phase.failures >= downAfter) {
       if (now - phase.upAt >= PROVEN_AFTER) this.#backoff.reset();
       this.#tries++; // perhaps another of its addresses
       this.#fail(outcome, now);
       return;
     }
-    phase.deadline = now + this.#recheckMs();
+    phase.deadline = now + Math.min(RECHECK, intervalMs);
     if (phase.failures === degradedAfter) this.#lookAgain(phase);
     if (phase.failures >= degradedAfter) {
       this.#set("degraded", outcome.text, now);
@@ -388,10 +383,6 @@ export class TunnelMachine {
   #probeDeadline(now: number): number {
     return now + this.#health.timeoutMs + PROBE_GRACE;
   }
-
-  #recheckMs(): number {
-    return Math.min(RECHECK, this.#health.intervalMs);
-  }
 }
 
 const RESOLVER_SILENT: ProbeFailure = {
@@ -406,8 +397,8 @@ const PROBE_SILENT: ProbeFailure = {
 };
 
 function same(
-  some: readonly AddressWords[],
-  others: readonly AddressWords[],
+  some: readonly Int32Array[],
+  others: readonly Int32Array[],
 ): boolean {
   return some.length === others.length &&
     some.every((words, i) => equalWords(words, 0, others[i], 0));
