@@ -25,6 +25,22 @@ export type JournalEntry =
     readonly index: number;
     /** What it was before. */
     readonly value: number;
+  }
+  | {
+    /** A routing rule of ours. */
+    readonly kind: "routing-rule";
+    readonly family: 4 | 6;
+    readonly priority: number;
+    readonly table: number;
+  }
+  /** The routes of ours in a table that is not the main one. */
+  | { readonly kind: "routing-table"; readonly table: number }
+  | {
+    /** A table of the packet filter. */
+    readonly kind: "filter-table";
+    readonly name: string;
+    /** Tells it from one of that name that another process made. */
+    readonly mark: string;
   };
 
 /** Where a journal is kept. */

@@ -61,6 +61,13 @@ function isEntry(value: unknown): value is JournalEntry {
         (value.metric === undefined || isCount(value.metric));
     case "reverse-path":
       return isPlace(value) && isFilter(value.value);
+    case "routing-rule":
+      return (value.family === 4 || value.family === 6) &&
+        isCount(value.priority) && isCount(value.table);
+    case "routing-table":
+      return isCount(value.table);
+    case "filter-table":
+      return isText(value.name) && isText(value.mark);
     default:
       return false;
   }

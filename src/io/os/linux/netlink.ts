@@ -22,6 +22,17 @@ import {
   Rtm,
 } from "./netlink_entities.ts";
 import {
+  parseRule,
+  parseTableRoute,
+  PolicyMessage,
+  type PresentRule,
+  type PresentTableRoute,
+  ruleDump,
+  ruleRequest,
+  tableRouteRequest,
+} from "./policy_entities.ts";
+import type { RoutingRule, TableRoute } from "../../ports.ts";
+import {
   Flag,
   type NetlinkMessage,
   type RequestWriter,
@@ -124,6 +135,49 @@ export class Netlink implements Disposable {
     }
   }
 
+  /** All rules that lead to a table, of both families. */
+  rules(): PresentRule[] {
+    return this.#dump("RTM_GETRULE", ruleDump(DUMP_FLAGS), parseRule);
+  }
+
+  /** Adds a rule of ours; one that is there already gives EEXIST. */
+  addRule(rule: RoutingRule): void {
+    this.#change(
+      `RTM_NEWRULE ${ruleText(rule)}`,
+      ruleRequest(PolicyMessage.NewRule, rule, ADD_FLAGS),
+    );
+  }
+
+  /** Removes a rule of ours; one that is not there gives ENOENT. */
+  removeRule(rule: RoutingRule): void {
+    this.#change(
+      `RTM_DELRULE ${ruleText(rule)}`,
+      ruleRequest(PolicyMessage.DeleteRule, rule, CHANGE_FLAGS),
+    );
+  }
+
+  /** The routes of one table. */
+  tableRoutes(table: number): PresentTableRoute[] {
+    return this.#dump("RTM_GETROUTE", routeDump(DUMP_FLAGS), parseTableRoute)
+      .filter((route) => route.table === table);
+  }
+
+  /** Sets a route of ours, in place of one with that prefix and metric. */
+  setTableRoute(route: TableRoute & { readonly table: number }): void {
+    this.#change(
+      `RTM_NEWROUTE ${networkText(route)} table ${route.table}`,
+      tableRouteRequest(PolicyMessage.NewRoute, route, SET_FLAGS),
+    );
+  }
+
+  /** Removes a route of ours; one that is not there gives ESRCH. */
+  removeTableRoute(route: TableRoute & { readonly table: number }): void {
+    this.#change(
+      `RTM_DELROUTE ${networkText(route)} table ${route.table}`,
+      tableRouteRequest(PolicyMessage.DeleteRoute, route, CHANGE_FLAGS),
+    );
+  }
+
   [Symbol.dispose](): void {
     this.#socket[Symbol.dispose]();
   }
@@ -153,6 +207,11 @@ function networkText(
   });
 }
 
+function ruleText(rule: RoutingRule): string {
+  return `${rule.priority} to table ${rule.table} (IPv${rule.family})`;
+}
+
 const DUMP_FLAGS = Flag.Request | Flag.Dump;
 const CHANGE_FLAGS = Flag.Request | Flag.Acknowledge;
 const ADD_FLAGS = CHANGE_FLAGS | Flag.Create | Flag.Exclusive;
+const SET_FLAGS = CHANGE_FLAGS | Flag.Create | Flag.Replace;

@@ -290,23 +290,27 @@ export function parseRoute(message: NetlinkMessage): Route | undefined {
   };
 }
 
-function systemFamily(family: 4 | 6): number {
+/** The system's number of a family. */
+export function systemFamily(family: 4 | 6): number {
   return family === 4 ? AF_INET : AF_INET6;
 }
 
-function familyOf(systemFamily: number): 4 | 6 | undefined {
+/** The family of a number; undefined for another one. */
+export function familyOf(systemFamily: number): 4 | 6 | undefined {
   if (systemFamily === AF_INET) return 4;
   return systemFamily === AF_INET6 ? 6 : undefined;
 }
 
-function addressBytes(words: AddressWords, family: 4 | 6): Uint8Array {
+/** An address in network order, of its family's length. */
+export function addressBytes(words: AddressWords, family: 4 | 6): Uint8Array {
   const bytes = new Uint8Array(family === 4 ? 4 : 16);
   if (family === 4) writeU32be(bytes, 0, words[3]);
   else writeWords(bytes, 0, words, 0);
   return bytes;
 }
 
-function wordsOf(
+/** Address words of an attribute; undefined where it is absent or too short. */
+export function wordsOf(
   bytes: Uint8Array | undefined,
   family: 4 | 6,
 ): Int32Array | undefined {
@@ -319,7 +323,8 @@ function wordsOf(
   return words;
 }
 
-function unspecified(family: 4 | 6): Int32Array {
+/** The address of all zeros. */
+export function unspecified(family: 4 | 6): Int32Array {
   const words = new Int32Array(4);
   if (family === 4) setMappedIpv4(words, 0, 0);
   return words;

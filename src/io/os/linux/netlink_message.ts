@@ -37,6 +37,7 @@ export const Flag = {
   /** The request's body is left out (in an acknowledgement). */
   Capped: 0x100,
   Dump: 0x300,
+  Replace: 0x100,
   Exclusive: 0x200,
   Create: 0x400,
 } as const;

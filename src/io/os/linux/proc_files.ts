@@ -22,8 +22,11 @@ const ENTRY_LENGTH_AT = 16;
 const ENTRY_NAME_AT = 19;
 
 const DIGIT_0 = 48;
-/** «socket:[» as bytes. */
-const SOCKET_PREFIX = new TextEncoder().encode("socket:[");
+/** Pieces of paths and links, as bytes. */
+const PROC = bytesOf("/proc/");
+const FD = bytesOf("/fd/");
+const FD_HERE = bytesOf("fd/");
+const SOCKET_PREFIX = bytesOf("socket:[");
 
 /** What a link under /proc/PID/fd says. */
 export const FdLink = {
@@ -106,13 +109,21 @@ export class ProcFiles {
     return this.#socketLink(directory);
   }
 
+  /** The same without an open directory: one call, but not two the same way. */
+  socketOfProcess(processId: number, descriptor: number): number {
+    const path = this.#path;
+    path.set(PROC);
+    let at = PROC.length;
+    at += writeNumber(path, at, processId);
+    path.set(FD, at);
+    writeNumber(path, at + FD.length, descriptor);
+    return this.#socketLink(AT_FDCWD);
+  }
+
   /** The same, by an open /proc/PID. */
   socketOf(processDirectory: number, descriptor: number): number {
-    // «fd/»
-    this.#path[0] = 102;
-    this.#path[1] = 100;
-    this.#path[2] = 47;
-    writeNumber(this.#path, 3, descriptor);
+    this.#path.set(FD_HERE);
+    writeNumber(this.#path, FD_HERE.length, descriptor);
     return this.#socketLink(processDirectory);
   }
 
@@ -200,8 +211,12 @@ function numberAt(bytes: Uint8Array, at: number): number {
   return i === at ? -1 : value;
 }
 
-/** Writes a number's digits and a NUL. */
-function writeNumber(bytes: Uint8Array, at: number, value: number): void {
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+/** Writes a number's digits and a NUL. @returns how many digits. */
+function writeNumber(bytes: Uint8Array, at: number, value: number): number {
   let digits = 1;
   for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
   bytes[at + digits] = 0;
@@ -209,4 +224,5 @@ function writeNumber(bytes: Uint8Array, at: number, value: number): void {
     bytes[at + i] = DIGIT_0 + value % 10;
     value = Math.floor(value / 10);
   }
+  return digits;
 }

@@ -92,6 +92,7 @@ class LinuxProcessTable implements ProcessTable {
       ? { kind: "events" }
       : { kind: "asking", reason: opened.reason };
     this.#observeAll();
+    this.#holders.readAll();
   }
 
   get descriptor(): number | undefined {

@@ -5,11 +5,11 @@
  * Nothing tells of a new socket, so one that is not remembered is searched for,
  * where it most likely is first:
  *
- * 1. in the processes that searches have ended at lately, of the same user;
- * 2. in all others, the newest first: one that was never read is read whole; of
- *    one that was, only the descriptors that a new socket would get (the system
- *    gives the lowest free one);
- * 3. in all of them, whole.
+ * 1. in the processes that searches have ended at lately, among the descriptors
+ *    that a new socket may have got (the system gives the lowest free one);
+ * 2. in processes that were never read, the newest first, whole;
+ * 3. in the recent ones, whole;
+ * 4. in all others like in 1, and then whole.
  *
  * What is read on the way is remembered too, so that one search serves the
  * flows after it. Of several holders the newest is told: a service rather than
@@ -19,8 +19,10 @@ import { FdLink, type ProcFiles } from "./proc_files.ts";
 
 /** Processes that are looked at first. */
 const RECENT = 4;
-/** Free descriptors that a new socket may have got. */
-const GAPS = 2;
+/** Descriptors of a process where sockets were found lately, used again maybe. */
+const PLACES = 2;
+/** New descriptors of a process that are looked at before it is read whole. */
+const NEW_ONES = 64;
 /** Descriptors that are remembered of all processes together. */
 const REMEMBERED = 200_000;
 /** The first process hands sockets to services and keeps a copy. */
@@ -57,6 +59,10 @@ interface Known {
   readonly reading: number;
   /** How many descriptors were read before the time was over. */
   readUntil: number | undefined;
+  /** Where sockets were found, the latest first. */
+  readonly places: number[];
+  /** No descriptor below it is free. */
+  lowestFree: number;
 }
 
 /** Remembers who holds which socket, for one thread. */
@@ -93,22 +99,32 @@ export class SocketHolders {
     if (recent.length > RECENT) recent.pop();
   }
 
+  /** Reads what all processes hold: what is new later is found sooner then. */
+  readAll(): void {
+    this.#deadline = Infinity;
+    for (const processId of this.#files.processes()) {
+      this.#read(processId, FdLink.None, this.#reading);
+    }
+  }
+
   /** Reads what processes hold until the socket turns up. */
   search(inode: number): Search {
     this.#deadline = this.#limits.now() + this.#limits.searchMs;
     const since = this.#cut?.inode === inode ? this.#cut.since : this.#reading;
     this.#cut = undefined;
-    for (const processId of [...this.#recent]) {
-      const found = this.#probe(processId, inode) ??
-        this.#read(processId, inode, since);
+    for (const processId of this.#recent) {
+      const found = this.#probe(processId, inode);
       if (found !== undefined) return found;
     }
     const processes = this.#files.processes().reverse();
     this.#forgetEnded(processes);
+    const strangers = processes.filter((id) => !this.#known.has(id));
+    for (const processId of [...strangers, ...this.#recent]) {
+      const found = this.#read(processId, inode, since);
+      if (found !== undefined) return found;
+    }
     for (const processId of processes) {
-      const found = this.#known.has(processId)
-        ? this.#probe(processId, inode)
-        : this.#read(processId, inode, since);
+      const found = this.#probe(processId, inode);
       if (found !== undefined) return found;
     }
     for (const processId of processes) {
@@ -140,21 +156,25 @@ export class SocketHolders {
     return { kind: "unfinished" };
   }
 
-  /** Looks at the descriptors that a new socket would have got. */
+  /** Looks at the descriptors that a new socket may have got. */
   #probe(processId: number, inode: number): Search | undefined {
     const known = this.#known.get(processId);
     if (known === undefined) return undefined;
-    const directory = this.#files.openDescriptors(processId);
-    if (directory < 0) return undefined;
-    let descriptor = 0;
-    for (let gap = 0; gap < GAPS; gap++, descriptor++) {
-      while (known.descriptors.has(descriptor)) descriptor++;
-      const link = this.#files.socketAt(directory, descriptor);
-      if (link === FdLink.None) continue;
-      this.#remember(known, processId, { descriptor, inode: link });
+    // Where one is new, the next one may be new too.
+    for (let i = 0; i < NEW_ONES; i++) {
+      while (known.descriptors.has(known.lowestFree)) known.lowestFree++;
+      if (!this.#look(known, processId, known.lowestFree)) break;
     }
-    this.#files.close(directory);
+    for (const place of known.places) this.#look(known, processId, place);
     return this.#foundIn(processId, inode);
+  }
+
+  /** @returns whether there is a descriptor of that number. */
+  #look(known: Known, processId: number, descriptor: number): boolean {
+    const inode = this.#files.socketOfProcess(processId, descriptor);
+    if (inode === FdLink.None) return false;
+    this.#remember(known, processId, { descriptor, inode });
+    return true;
   }
 
   /** Reads all descriptors of a process, unless that was done since then. */
@@ -188,6 +208,8 @@ export class SocketHolders {
     this.#files.numbers(directory, (number) => numbers.push(number));
     for (let i = known.readUntil ?? 0; i < numbers.length; i++) {
       const descriptor = numbers[i];
+      // What this reading itself has open is closed before the next one.
+      if (descriptor === directory && processId === Deno.pid) continue;
       const link = this.#files.socketAt(directory, descriptor);
       if (link !== FdLink.None) {
         this.#remember(known, processId, { descriptor, inode: link });
@@ -206,6 +228,8 @@ export class SocketHolders {
       descriptors: new Map<number, number>(),
       reading: ++this.#reading,
       readUntil: undefined,
+      places: [],
+      lowestFree: 0,
     };
     this.#known.set(processId, known);
     return known;
@@ -213,9 +237,13 @@ export class SocketHolders {
 
   #foundIn(processId: number, inode: number): Search | undefined {
     const holder = this.#holders.get(inode);
-    return holder?.processId === processId
-      ? { kind: "found", holder }
-      : undefined;
+    if (holder?.processId !== processId) return undefined;
+    const places = this.#known.get(processId)?.places;
+    if (places !== undefined && !places.includes(holder.descriptor)) {
+      places.unshift(holder.descriptor);
+      if (places.length > PLACES) places.pop();
+    }
+    return { kind: "found", holder };
   }
 
   #remember(
