@@ -1,28 +1,36 @@
 /**
- * Writes config/server.schema.json from the schema of server.yaml, for editors.
- * With --check it only says whether the file is up to date.
+ * Writes the JSON schemas of the configuration files into config/, for editors.
+ * With --check it only says whether the files are up to date.
  */
 import { z } from "zod";
+import { clientSchema } from "../src/config/client_schema.ts";
 import { serverSchema } from "../src/config/server_schema.ts";
 
-const TARGET = new URL("../config/server.schema.json", import.meta.url);
+const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
+  "server.schema.json": serverSchema,
+  "client.schema.json": clientSchema,
+};
 
 /** The JSON schema's text. */
-export function schemaText(): string {
-  const schema = z.toJSONSchema(serverSchema, { io: "input" });
-  return JSON.stringify(schema, null, 2) + "\n";
+export function schemaText(schema: z.ZodType): string {
+  return JSON.stringify(z.toJSONSchema(schema, { io: "input" }), null, 2) +
+    "\n";
 }
 
 if (import.meta.main) {
-  if (Deno.args.includes("--check")) {
-    const current = await Deno.readTextFile(TARGET).catch(() => "");
-    if (current !== schemaText()) {
-      console.error(
-        "config/server.schema.json is out of date; run: deno run -A scripts/schema.ts",
-      );
-      Deno.exit(1);
+  for (const [name, schema] of Object.entries(SCHEMAS)) {
+    const target = new URL(`../config/${name}`, import.meta.url);
+    const text = schemaText(schema);
+    if (!Deno.args.includes("--check")) {
+      await Deno.writeTextFile(target, text);
+      continue;
     }
-  } else {
-    await Deno.writeTextFile(TARGET, schemaText());
+    const current = await Deno.readTextFile(target).catch(() => "");
+    if (current !== text) {
+      console.error(
+        `config/${name} is out of date; run: deno run -A scripts/schema.ts`,
+      );
+      Deno.exitCode = 1;
+    }
   }
 }

@@ -15,7 +15,7 @@ interface SchemaNode {
   readonly items?: SchemaNode;
 }
 
-const SECRETS = ["privateKey", "presharedKey"];
+const SECRETS = ["privateKey", "presharedKey", "url"];
 
 /** Every issue as problems at their places; one for each unknown key. */
 export function schemaProblems(

@@ -3,11 +3,15 @@
  * parsed addresses, units in the names. Made from a document that has passed
  * the schema and the rules.
  */
-import { parseAddress, type Prefix } from "../core/wire/address.ts";
-
+import type { Prefix } from "../core/wire/address.ts";
 import type { AmneziaParameters } from "../core/wireguard/amnezia.ts";
 import { amneziaParameters } from "./amnezia_config.ts";
-import { parseDuration } from "./duration.ts";
+import {
+  type DnsUpstream,
+  dnsUpstream,
+  milliseconds,
+  sure,
+} from "./checked_values.ts";
 import { type HostPort, parseHostPort } from "./endpoint.ts";
 import { parseKey, publicKeyOf } from "./keys.ts";
 import { readPrefix } from "./prefix.ts";
@@ -64,12 +68,6 @@ export interface ForwardConfig {
   };
   readonly ipv6: "nat" | "refuse";
   readonly host: "allow" | "deny";
-}
-
-/** A DNS server: 4 address words and a port. */
-export interface DnsUpstream {
-  readonly words: Uint32Array;
-  readonly port: number;
 }
 
 /** The DNS proxy. */
@@ -133,7 +131,7 @@ export function resolveServerConfig(
     },
     dns: {
       listen: dns.listen,
-      upstreams: dns.upstreams.map(resolveUpstream),
+      upstreams: dns.upstreams.map(dnsUpstream),
       timeoutMs: milliseconds(dns.timeout),
       cache: {
         entries: dns.cache.entries,
@@ -207,11 +205,6 @@ function resolveUdp(
   };
 }
 
-function resolveUpstream(text: string): DnsUpstream {
-  const { host, port } = sure(parseHostPort(text, 53));
-  return { words: sure(parseAddress(host)), port };
-}
-
 function resolvePeer(document: ServerDocument["peers"][number]): PeerConfig {
   const { presharedKey, endpoint, persistentKeepalive } = document;
   return {
@@ -227,14 +220,4 @@ function resolvePeer(document: ServerDocument["peers"][number]): PeerConfig {
       ? 0
       : milliseconds(persistentKeepalive),
   };
-}
-
-function milliseconds(duration: string | number): number {
-  return sure(parseDuration(duration));
-}
-
-/** The schema has accepted the text, so its parser has too. */
-function sure<Value>(value: Value | undefined): Value {
-  if (value === undefined) throw new TypeError("document not checked");
-  return value;
 }

@@ -6,6 +6,7 @@ import {
   parseServerConfig,
 } from "../../src/config/load_server_config.ts";
 import { schemaText } from "../../scripts/schema.ts";
+import { serverSchema } from "../../src/config/server_schema.ts";
 import { formatPrefix } from "../../src/core/wire/address.ts";
 
 const EXAMPLES = new URL("../../config/", import.meta.url);
@@ -52,7 +53,7 @@ Deno.test("a made config is private, loads, and says what it made", async () => 
 Deno.test("every example loads without a warning", () => {
   let count = 0;
   for (const { name } of Deno.readDirSync(EXAMPLES)) {
-    if (!name.endsWith(".yaml")) continue;
+    if (!/^server.*\.yaml$/.test(name)) continue;
     count++;
     const text = Deno.readTextFileSync(new URL(name, EXAMPLES));
     const { warnings } = parseServerConfig(text, {
@@ -101,7 +102,11 @@ Deno.test("what the example has in comments loads as well", () => {
 
 Deno.test("the JSON schema matches the schema in code", () => {
   const kept = Deno.readTextFileSync(new URL("server.schema.json", EXAMPLES));
-  assert.equal(kept, schemaText(), "run: deno run -A scripts/schema.ts");
+  assert.equal(
+    kept,
+    schemaText(serverSchema),
+    "run: deno run -A scripts/schema.ts",
+  );
   const { properties } = JSON.parse(kept);
   assert.equal(properties.interface.properties.listenPort.maximum, 65535);
   assert.equal(properties.interface.additionalProperties, false);
