@@ -62,19 +62,21 @@ interface Applied {
  * @throws {LibcError} where the netlink socket cannot be made.
  */
 export function openHostNetwork(options: HostNetworkOptions): HostNetwork {
-  return new LinuxHostNetwork(new Netlink(options.libc), options.journal);
+  return new LinuxHostNetwork(options);
 }
 
 class LinuxHostNetwork implements HostNetwork {
+  readonly #libc: Libc;
   readonly #netlink: Netlink;
   readonly #journal: Journal;
   readonly #applied = new Map<string, Applied>();
   /** What filters were, by interface. */
   readonly #loosened = new Map<string, number>();
 
-  constructor(netlink: Netlink, journal: Journal) {
-    this.#netlink = netlink;
-    this.#journal = journal;
+  constructor(options: HostNetworkOptions) {
+    this.#libc = options.libc;
+    this.#netlink = new Netlink(options.libc);
+    this.#journal = options.journal;
   }
 
   apply(config: InterfaceConfig): readonly NetworkWarning[] {
@@ -133,7 +135,8 @@ class LinuxHostNetwork implements HostNetwork {
   }
 
   recover(): readonly string[] {
-    return recoverLeftovers(this.#netlink, this.#journal);
+    const system = { libc: this.#libc, netlink: this.#netlink };
+    return recoverLeftovers(system, this.#journal);
   }
 
   interfaceIndex(name: string): number | undefined {

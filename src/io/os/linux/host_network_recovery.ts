@@ -1,9 +1,12 @@
 /**
  * Undoing what a killed process left: its journal says what it had changed.
  */
+import type { Libc } from "../../../../ffi/libc.ts";
 import { equalWords, parsePrefix } from "../../../core/wire/address.ts";
 import type { Journal, JournalEntry, Leftover } from "../../ports.ts";
 import { type Netlink, NetlinkError } from "./netlink.ts";
+import { removeLeftFilterTable } from "./kill_switch.ts";
+import { removeLeftRule, removeLeftTable } from "./policy_routing.ts";
 import { restoreFilter } from "./reverse_path.ts";
 import { ROUTE_PROTOCOL } from "./netlink_entities.ts";
 
@@ -17,19 +20,25 @@ const EADDRNOTAVAIL = 99;
  * @returns a line about each thing undone, each failure and each file that made
  * no sense.
  */
-export function recoverLeftovers(netlink: Netlink, journal: Journal): string[] {
+export function recoverLeftovers(system: System, journal: Journal): string[] {
   return journal.leftovers().flatMap((leftover) => {
     if (leftover.kind === "malformed") {
       journal.forget(leftover);
       const { path, reason } = leftover;
       return [`put aside ${path}, a journal that makes no sense: ${reason}`];
     }
-    return recoverEntries(netlink, journal, leftover);
+    return recoverEntries(system, journal, leftover);
   });
 }
 
+/** What leftovers are removed with. */
+export interface System {
+  readonly libc: Libc;
+  readonly netlink: Netlink;
+}
+
 function recoverEntries(
-  netlink: Netlink,
+  system: System,
   journal: Journal,
   leftover: Leftover & { kind: "entries" },
 ): string[] {
@@ -41,7 +50,7 @@ function recoverEntries(
       continue;
     }
     try {
-      const undone = undo(netlink, entry);
+      const undone = undo(system, entry);
       if (undone === undefined) continue;
       lines.push(`${undone}, left by process ${leftover.processId}`);
     } catch (error) {
@@ -55,7 +64,8 @@ function recoverEntries(
 }
 
 /** @returns what was undone, or undefined where nothing was left. */
-function undo(netlink: Netlink, entry: JournalEntry): string | undefined {
+function undo(system: System, entry: JournalEntry): string | undefined {
+  const { libc, netlink } = system;
   switch (entry.kind) {
     case "file":
       return removeFile(entry.path);
@@ -67,6 +77,18 @@ function undo(netlink: Netlink, entry: JournalEntry): string | undefined {
       return isSameLink(netlink, entry) &&
           restoreFilter(entry.interface, entry.value)
         ? `gave ${entry.interface} its reverse path filter back`
+        : undefined;
+    case "routing-rule":
+      return removeLeftRule(netlink, entry)
+        ? `removed routing rule ${entry.priority} (IPv${entry.family})`
+        : undefined;
+    case "routing-table":
+      return removeLeftTable(netlink, entry.table)
+        ? `removed the routes of table ${entry.table}`
+        : undefined;
+    case "filter-table":
+      return removeLeftFilterTable(libc, entry)
+        ? "lifted the kill switch"
         : undefined;
   }
 }

@@ -15,6 +15,7 @@ import type {
 import { openPing, openRawEcho } from "./echo_socket.ts";
 import { emptyReport, ERROR_PAYLOAD_ROOM, ErrorQueue } from "./error_queue.ts";
 import { isRawHandle } from "./outside_handle.ts";
+import { OutsideBinding } from "./outside_binding.ts";
 import { OutsideModes } from "./outside_modes.ts";
 import { OutsidePathMtu } from "./outside_path_mtu.ts";
 import { OutsideReceiver } from "./outside_receiver.ts";
@@ -36,10 +37,15 @@ export function openOutside(
   libc: Libc,
   options: OutsideOptions,
 ): OpenedOutside {
-  const { poller, wake, capacity, interfaceIndex = 0 } = options;
+  const { poller, wake, capacity, interfaceIndex = 0, mark = 0 } = options;
+  const cells = new SharedArrayBuffer(OutsideBinding.byteLength);
+  const binding = new OutsideBinding(cells);
+  binding.setMark(mark);
+  binding.setInterface(4, interfaceIndex);
+  binding.setInterface(6, interfaceIndex);
   const wantsRaw = options.echo !== "ping";
-  const raw4 = wantsRaw ? openSharedEcho(libc, 4, interfaceIndex) : -1;
-  const raw6 = wantsRaw ? openSharedEcho(libc, 6, interfaceIndex) : -1;
+  const raw4 = wantsRaw ? openSharedEcho(libc, 4, binding) : -1;
+  const raw6 = wantsRaw ? openSharedEcho(libc, 6, binding) : -1;
   const echo = raw4 >= 0 || raw6 >= 0 ? "raw" : mayPing(libc) ? "ping" : "none";
   const shared: OutsideShared = {
     poller,
@@ -47,7 +53,7 @@ export function openOutside(
     echo,
     raw4,
     raw6,
-    interfaceIndex,
+    binding: cells,
     capacity,
     retired: new SharedArrayBuffer(OutsideRetired.byteLength(capacity)),
     modes: new SharedArrayBuffer(OutsideModes.byteLength(capacity)),
@@ -86,6 +92,14 @@ class LinuxOpenedOutside implements OpenedOutside {
     return this.shared.echo;
   }
 
+  setInterface(family: 4 | 6, index: number): void {
+    const { raw4, raw6, binding } = this.shared;
+    const cells = new OutsideBinding(binding);
+    cells.setInterface(family, index);
+    const raw = family === 4 ? raw4 : raw6;
+    if (raw >= 0) cells.change(new SocketOptions(this.#libc), raw, family);
+  }
+
   [Symbol.dispose](): void {
     const { raw4, raw6, poller } = this.shared;
     const set = new PollSet(this.#libc, poller);
@@ -121,7 +135,7 @@ class LinuxOutside implements OutsidePort {
     const payloadAt = ((receiveArea.start + 63) & ~63) + headroom;
     const start = payloadAt + ERROR_PAYLOAD_ROOM;
     this.#errors = new ErrorQueue(libc, { bytes, payloadAt });
-    this.#pathMtu = new OutsidePathMtu(libc, shared.interfaceIndex);
+    this.#pathMtu = new OutsidePathMtu(libc, shared.binding);
     this.#receiver = new OutsideReceiver(libc, {
       shared,
       bytes,
@@ -213,13 +227,13 @@ class LinuxOutside implements OutsidePort {
 function openSharedEcho(
   libc: Libc,
   family: 4 | 6,
-  interfaceIndex: number,
+  binding: OutsideBinding,
 ): number {
   const descriptor = openRawEcho(libc, family);
   if (descriptor < 0) return -1;
   const options = new SocketOptions(libc);
   options.setBuffer(descriptor, "receive", ECHO_BYTES);
-  if (configureOutside(options, descriptor, family, interfaceIndex)) {
+  if (configureOutside(options, descriptor, family, binding)) {
     return descriptor;
   }
   libc.call.close(descriptor);

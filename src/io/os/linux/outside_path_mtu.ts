@@ -12,7 +12,7 @@ import {
 } from "../../../../ffi/linux_socket_constants.ts";
 import type { Batch } from "../../../core/columns/batch.ts";
 import { isMappedIpv4 } from "../../../core/wire/address.ts";
-import { bindToInterface } from "./outside_sockets.ts";
+import { OutsideBinding } from "./outside_binding.ts";
 import { SOCKET_ADDRESS_ROOM, writeSocketAddress } from "./socket_address.ts";
 import { SocketOptions } from "./socket_option.ts";
 
@@ -25,12 +25,12 @@ export class OutsidePathMtu {
   readonly #options: SocketOptions;
   readonly #address = new Uint8Array(SOCKET_ADDRESS_ROOM);
 
-  readonly #interfaceIndex: number;
+  readonly #binding: OutsideBinding;
 
-  /** @param interfaceIndex what the outside's sockets are bound to; 0 for nothing. */
-  constructor(libc: Libc, interfaceIndex: number) {
+  /** @param binding where the outside's sockets leave */
+  constructor(libc: Libc, binding: SharedArrayBuffer) {
     this.#libc = libc;
-    this.#interfaceIndex = interfaceIndex;
+    this.#binding = new OutsideBinding(binding);
     this.#options = new SocketOptions(libc);
   }
 
@@ -45,7 +45,7 @@ export class OutsidePathMtu {
       0,
     );
     if (probe < 0) return 0;
-    bindToInterface(this.#options, probe, this.#interfaceIndex);
+    this.#binding.apply(this.#options, probe, family);
     const address = this.#address;
     const port = batch.remotePort[row] || ANY_PORT;
     const length = writeSocketAddress(

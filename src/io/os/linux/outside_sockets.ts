@@ -10,9 +10,7 @@ import {
   IP,
   IPPROTO,
   IPV6,
-  SO,
   SOCK,
-  SOL,
   UDP,
 } from "../../../../ffi/linux_socket_constants.ts";
 import {
@@ -23,6 +21,7 @@ import { Protocol } from "../../../core/wire/protocol.ts";
 import type { OutsideShared } from "../../ports.ts";
 import { openPing } from "./echo_socket.ts";
 import { isRawHandle, RawHandle } from "./outside_handle.ts";
+import { OutsideBinding } from "./outside_binding.ts";
 import { OutsideModes } from "./outside_modes.ts";
 import { OutsideRetired } from "./outside_retired.ts";
 import { PollSet } from "./poller_set.ts";
@@ -43,6 +42,7 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
   readonly #shared: OutsideShared;
   readonly #options: SocketOptions;
   readonly #set: PollSet;
+  readonly #binding: OutsideBinding;
   readonly #modes: OutsideModes;
   readonly #retired: OutsideRetired;
   readonly #wake;
@@ -58,6 +58,7 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
     this.#shared = shared;
     this.#options = new SocketOptions(libc);
     this.#set = new PollSet(libc, shared.poller);
+    this.#binding = new OutsideBinding(shared.binding);
     this.#modes = new OutsideModes(shared.modes);
     this.#retired = new OutsideRetired(shared.retired, shared.capacity);
     this.#wake = attachWake(libc, shared.wake);
@@ -134,7 +135,7 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
         options,
         descriptor,
         family,
-        this.#shared.interfaceIndex,
+        this.#binding,
       );
   }
 
@@ -147,33 +148,22 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
 
 /**
  * Makes a socket tell hop limits, keep ICMP errors with what they are about, and
- * leave by an interface.
- * @param interfaceIndex 0 leaves it to the routes
+ * leave as the binding says.
  * @returns whether it worked; errno tells why not.
  */
 export function configureOutside(
   options: SocketOptions,
   descriptor: number,
   family: 4 | 6,
-  interfaceIndex: number,
+  binding: OutsideBinding,
 ): boolean {
-  if (!bindToInterface(options, descriptor, interfaceIndex)) return false;
+  if (!binding.apply(options, descriptor, family)) return false;
   if (family === 4) {
     return options.set(descriptor, IPPROTO.IP, IP.RECVERR, 1) &&
       options.set(descriptor, IPPROTO.IP, IP.RECVTTL, 1);
   }
   return options.set(descriptor, IPPROTO.IPV6, IPV6.RECVERR, 1) &&
     options.set(descriptor, IPPROTO.IPV6, IPV6.RECVHOPLIMIT, 1);
-}
-
-/** Binds a socket to an interface, where one is given. @returns whether it worked. */
-export function bindToInterface(
-  options: SocketOptions,
-  descriptor: number,
-  interfaceIndex: number,
-): boolean {
-  return interfaceIndex === 0 ||
-    options.set(descriptor, SOL.SOCKET, SO.BINDTOIFINDEX, interfaceIndex);
 }
 
 function openFailure(errno: number): number {

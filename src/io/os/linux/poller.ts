@@ -6,9 +6,9 @@ import type { Libc } from "../../../../ffi/libc.ts";
 import { EPOLL, ERRNO, POLL } from "../../../../ffi/linux_socket_constants.ts";
 import {
   type OpenedPoller,
-  type Poller,
   type PollerAttachment,
   Ready,
+  type TunnelsPoller,
 } from "../../ports.ts";
 import { PollEvents, PollSet, PollTag } from "./poller_set.ts";
 import { attachWake } from "./wake.ts";
@@ -38,19 +38,21 @@ export function openPoller(libc: Libc): OpenedPoller {
 export function attachPoller(
   libc: Libc,
   attachment: PollerAttachment,
-): Poller {
+): TunnelsPoller {
   return new LinuxPoller(libc, attachment);
 }
 
-class LinuxPoller implements Poller {
+class LinuxPoller implements TunnelsPoller {
   readonly #libc: Libc;
   readonly #descriptor: number;
   readonly #events = new PollEvents(EVENTS);
   readonly #outside = new Int32Array(EVENTS);
+  readonly #tunnels = new Int32Array(EVENTS);
   readonly #set: PollSet;
   readonly #own: number[] = [];
   readonly #wake;
   #outsideCount = 0;
+  #tunnelCount = 0;
 
   constructor(libc: Libc, attachment: PollerAttachment) {
     this.#libc = libc;
@@ -68,8 +70,25 @@ class LinuxPoller implements Poller {
     return this.#outsideCount;
   }
 
+  get tunnelCount(): number {
+    return this.#tunnelCount;
+  }
+
+  tunnel(i: number): number {
+    return this.#events.handle(this.#tunnels[i]);
+  }
+
+  watchTunnel(descriptor: number, tunnel: number): boolean {
+    return this.#set.add(descriptor, PollTag.Tunnel, tunnel);
+  }
+
+  forgetTunnel(descriptor: number): void {
+    this.#set.remove(descriptor);
+  }
+
   wait(timeoutMs: number): number {
     this.#outsideCount = 0;
+    this.#tunnelCount = 0;
     const events = this.#events;
     const count = this.#libc.call.epoll_wait(
       this.#descriptor,
@@ -89,6 +108,7 @@ class LinuxPoller implements Poller {
           ready |= Ready.Tun;
           break;
         case PollTag.Tunnel:
+          this.#tunnels[this.#tunnelCount++] = i;
           ready |= Ready.Tunnel;
           break;
         default:
