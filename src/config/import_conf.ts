@@ -84,6 +84,11 @@ export function importConf(
     isEverything(reached, conf);
   const tunnel = tunnelEntry(conf, name);
   const entries = { tunnel, rules, default: everything ? name : "direct" };
+  if (reached.length === 0) {
+    warnings.push(
+      wholeFile(file, "has no AllowedIPs: nothing goes through it"),
+    );
+  }
   warnIpv6({ file, conf, reached, warnings });
   return {
     ...entries,
@@ -203,6 +208,7 @@ function ownRules(
     name: string;
   },
 ): ItemEntry[] {
+  if (reached.length === 0) return [];
   const all = isEverything(reached, conf);
   const destination = all ? {} : { destination: reached.map(formatPrefix) };
   if (parts.allowedApps.length > 0) {
@@ -212,7 +218,7 @@ function ownRules(
       tunnel: name,
     }));
   }
-  return all || reached.length === 0 ? [] : [{ ...destination, tunnel: name }];
+  return all ? [] : [{ ...destination, tunnel: name }];
 }
 
 /**
