@@ -12,6 +12,9 @@ import type {
   EchoListener,
   HostNetwork,
   Journal,
+  KillSwitch,
+  NetworkMonitor,
+  NetworkMonitorOptions,
   OpenedOutside,
   OpenedPoller,
   OpenedTunnelSocket,
@@ -20,9 +23,9 @@ import type {
   OutsidePort,
   PacketWriter,
   PacketWriterAttachment,
-  Poller,
   PollerAttachment,
   Privileges,
+  ProcessTable,
   SocketEvents,
   StreamSockets,
   TunAttachment,
@@ -30,6 +33,7 @@ import type {
   TunnelSocket,
   TunnelSocketAttachment,
   TunnelSocketOptions,
+  TunnelsPoller,
   Wake,
   WholeTunAttachment,
 } from "./ports.ts";
@@ -53,7 +57,7 @@ export interface Platform extends Disposable {
   sendFailure(errno: number): SendFailure;
 
   openPoller(): OpenedPoller;
-  attachPoller(attachment: PollerAttachment): Poller;
+  attachPoller(attachment: PollerAttachment): TunnelsPoller;
   openWake(): Wake;
   attachWake(descriptor: number): Wake;
 
@@ -69,6 +73,15 @@ export interface Platform extends Disposable {
   /** What this process changes on the host, on disk where there is a place for it. */
   openJournal(): Journal;
   openHostNetwork(journal: Journal): HostNetwork;
+  openPolicyRouting(journal: Journal): PolicyRouting;
+  /** @throws {KillSwitchError} where the system has no packet filter for it. */
+  openKillSwitch(
+    options: { readonly journal: Journal; readonly mark: number },
+  ): KillSwitch;
+  /** For the thread that asks it. */
+  openProcessTable(): ProcessTable;
+  /** For a thread that does not block. */
+  openNetworkMonitor(options: NetworkMonitorOptions): NetworkMonitor;
   readPrivileges(): Privileges;
   /** @returns how many files may be open from now on. */
   raiseOpenFileLimit(): number;

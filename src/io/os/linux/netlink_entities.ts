@@ -36,6 +36,7 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 
 const IFF_UP = 1;
+const IFF_RUNNING = 0x40;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_TXQLEN = 13;
@@ -76,6 +77,8 @@ export interface Link {
   readonly name: string;
   readonly mtu: number;
   readonly up: boolean;
+  /** It has its carrier: packets may go. */
+  readonly running: boolean;
   /** Packets that may wait in its queue. */
   readonly queueLength: number;
 }
@@ -153,11 +156,13 @@ export function parseLink(message: NetlinkMessage): Link | undefined {
   const attributes = parseAttributes(body, ifinfomsg.size);
   const name = attributeText(attributes, IFLA_IFNAME);
   if (name === undefined) return undefined;
+  const flags = readU32le(body, ifinfomsg.at.ifi_flags);
   return {
     index: readU32le(body, ifinfomsg.at.ifi_index),
     name,
     mtu: attributeU32(attributes, IFLA_MTU) ?? 0,
-    up: (readU32le(body, ifinfomsg.at.ifi_flags) & IFF_UP) !== 0,
+    up: (flags & IFF_UP) !== 0,
+    running: (flags & IFF_RUNNING) !== 0,
     queueLength: attributeU32(attributes, IFLA_TXQLEN) ?? 0,
   };
 }

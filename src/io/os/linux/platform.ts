@@ -4,6 +4,10 @@ import type { Platform } from "../../platform.ts";
 import { openClock } from "./clock.ts";
 import { openEchoListener } from "./echo_listener.ts";
 import { openHostNetwork } from "./host_network.ts";
+import { openKillSwitch } from "./kill_switch.ts";
+import { openNetworkMonitor } from "./network_monitor.ts";
+import { openPolicyRouting } from "./policy_routing.ts";
+import { openProcessTable } from "./process_table.ts";
 import { journalDirectories, openJournal } from "./journal.ts";
 import { raiseOpenFileLimit } from "./limits.ts";
 import { attachOutside, openOutside } from "./outside.ts";
@@ -40,6 +44,10 @@ export function openLinuxPlatform(): Platform {
     openClock: () => openClock(libc),
     openJournal: () => openJournal({ directories: journalDirectories() }),
     openHostNetwork: (journal) => openHostNetwork({ libc, journal }),
+    openPolicyRouting: (journal) => openPolicyRouting({ libc, journal }),
+    openKillSwitch: (options) => openKillSwitch({ libc, ...options }),
+    openProcessTable: () => openProcessTable({ libc }),
+    openNetworkMonitor: (options) => openNetworkMonitor(libc, options),
     readPrivileges: () => readPrivileges(libc),
     raiseOpenFileLimit: () => raiseOpenFileLimit(libc),
     [Symbol.dispose]: () => libc[Symbol.dispose](),

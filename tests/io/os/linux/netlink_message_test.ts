@@ -118,6 +118,7 @@ Deno.test("a link is read; every truncation of it gives nothing and never throws
     name: "eth0",
     mtu: 1400,
     up: true,
+    running: true,
     queueLength: 0,
   });
   for (let length = 1; length < LINK.length; length++) {
