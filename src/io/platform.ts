@@ -23,6 +23,7 @@ import type {
   OutsidePort,
   PacketWriter,
   PacketWriterAttachment,
+  PolicyRouting,
   PollerAttachment,
   Privileges,
   ProcessTable,
