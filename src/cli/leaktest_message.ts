@@ -16,6 +16,7 @@ import {
   parseDns,
 } from "../core/wire/dns.ts";
 import { emitDnsAnswer } from "../core/wire/dns_emit.ts";
+import { emitQuestion } from "./client_question.ts";
 
 /** Which probe. */
 export interface ProbeName {
@@ -45,7 +46,6 @@ const PING_LENGTH = 11;
 const TTL = 0;
 /** RFC 1035 section 3.3.14. */
 const TXT = 16;
-const CLASS_INTERNET = 1;
 
 /** A fresh run. */
 export function newRun(): string {
@@ -114,19 +114,7 @@ export function findPing(data: Uint8Array): ProbeName | undefined {
 
 /** A DNS question that is a probe. */
 export function dnsProbe({ run, number }: ProbeName): Uint8Array<ArrayBuffer> {
-  const labels = [String(number), run, MAGIC];
-  const length = labels.reduce((sum, label) => sum + 1 + label.length, 1);
-  const bytes = new Uint8Array(DNS_HEADER_LENGTH + length + 4);
-  const encoder = new TextEncoder();
-  bytes.set(crypto.getRandomValues(new Uint8Array(2)));
-  bytes.set([1, 0, 0, 1], 2);
-  let at = DNS_HEADER_LENGTH;
-  for (const label of labels) {
-    bytes[at++] = label.length;
-    at += encoder.encodeInto(label, bytes.subarray(at)).written;
-  }
-  bytes.set([0, TXT, 0, CLASS_INTERNET], at + 1);
-  return bytes;
+  return emitQuestion([String(number), run, MAGIC], TXT);
 }
 
 /** Reads a DNS question; undefined where it is no probe. */
