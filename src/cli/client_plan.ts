@@ -1,5 +1,9 @@
 /** From what client.yaml says to what the control plane of a client takes. */
-import type { ClientConfig, TunnelConfig } from "../config/client_config.ts";
+import type {
+  ClientConfig,
+  HealthConfig,
+  TunnelConfig,
+} from "../config/client_config.ts";
 import {
   type ClientPlan,
   type HealthPlan,
@@ -7,11 +11,6 @@ import {
   SHARED_RESOLVERS,
   type TunnelDefinition,
 } from "../control/client/client_plan.ts";
-
-/** The first failure shows, the rules fall back when the config says so. */
-const DEGRADED_AFTER = 1;
-/** A name that every resolver has (RFC 2606). */
-const PROBED_NAME = "example.com";
 
 /** The plan of a configuration. */
 export function clientPlan(config: ClientConfig): ClientPlan {
@@ -29,7 +28,10 @@ export function clientPlan(config: ClientConfig): ClientPlan {
         leastMs: dns.learned.minTtlMs,
         mostMs: dns.learned.maxTtlMs,
       },
-      shared: { programs: SHARED_RESOLVERS, queries: "rules" },
+      shared: {
+        programs: dns.shared.programs ?? SHARED_RESOLVERS,
+        queries: dns.shared.queries,
+      },
     },
     reconnect: {
       firstMs: reconnect.minDelayMs,
@@ -42,7 +44,7 @@ function tunnelDefinition(tunnel: TunnelConfig): TunnelDefinition {
   const common = {
     name: tunnel.name,
     resolvers: tunnel.dns.map(resolver),
-    health: healthPlan(tunnel),
+    health: healthPlan(tunnel.health),
   };
   if (tunnel.kind === "proxy") {
     const { proxy } = tunnel;
@@ -52,24 +54,22 @@ function tunnelDefinition(tunnel: TunnelConfig): TunnelDefinition {
   return {
     ...common,
     type: own.amnezia === undefined ? "wireguard" : "amneziawg",
-    conf: { interface: own, peers, warnings: [] },
+    conf: { interface: own, peers },
   };
 }
 
-function healthPlan({ health, dns }: TunnelConfig): HealthPlan {
-  const { target, intervalMs, timeoutMs, failures } = health;
-  const [server] = dns.map(resolver);
-  return {
-    probe: target !== undefined
-      ? { kind: "connect", target }
-      : server !== undefined
-      ? { kind: "dns", server, name: PROBED_NAME }
-      : { kind: "own" },
-    intervalMs,
-    timeoutMs,
-    degradedAfter: DEGRADED_AFTER,
-    downAfter: failures,
-  };
+function healthPlan({ probe, ...health }: HealthConfig): HealthPlan {
+  switch (probe.kind) {
+    case "ping":
+      return {
+        ...health,
+        probe: { kind: "ping", words: Int32Array.from(probe.words) },
+      };
+    case "dns":
+      return { ...health, probe: { ...probe, server: resolver(probe.server) } };
+    default:
+      return { ...health, probe };
+  }
 }
 
 function resolver(
