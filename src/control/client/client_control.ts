@@ -82,8 +82,8 @@ export interface ControlInputs extends
 export interface ClientControl extends ControlInputs {
   /** Connects the tunnels; flows that ask before get what is allowed while tunnels are down. */
   start(): void;
-  /** Ends the tunnels and all timers. Flows asked about afterwards get nothing. */
-  stop(): void;
+  /** Puts resolv.conf back, ends the tunnels and all timers. Flows asked about afterwards get nothing. */
+  stop(): Promise<void>;
   status(): ControlStatus;
   flows(): readonly FlowView[];
   /** @throws {ClientPortError} where the process is not there. */

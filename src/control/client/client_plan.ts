@@ -17,7 +17,7 @@ export interface Resolver {
 export type HealthProbe =
   /** An ICMP echo to an address behind it; packet tunnels only. */
   | { readonly kind: "ping"; readonly words: Int32Array }
-  /** A DNS query for a name, to a resolver behind it; of a proxy by TCP. */
+  /** A question to a resolver behind it, by TCP through a proxy; any answer will do. */
   | { readonly kind: "dns"; readonly server: Resolver; readonly name: string }
   /** A TCP connection to a place behind it; of a proxy a CONNECT. */
   | { readonly kind: "connect"; readonly target: HostPort }
@@ -57,7 +57,7 @@ export type TunnelDefinition =
   & (
     | {
       readonly type: "wireguard" | "amneziawg";
-      readonly conf: WgConf;
+      readonly conf: Pick<WgConf, "interface" | "peers">;
     }
     | {
       readonly type: "socks5" | "http";

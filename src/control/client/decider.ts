@@ -35,7 +35,8 @@ export interface DeciderOptions {
   /** The id of this process. */
   readonly ownProcessId: number;
   readonly judge: FlowJudge;
-  readonly names: LearnedNames;
+  /** Those that are in use now. */
+  readonly names: () => LearnedNames;
   readonly ownFlows: OwnFlows;
   readonly watch: ResolverWatch;
   readonly counters: NamedCounters;
@@ -104,7 +105,7 @@ export class Decider {
     const { finding, judgement } = record;
     if (judgement.resolver !== undefined) watch.noteAnswer(judgement.resolver);
     if (finding.kind === "unknown") return;
-    const learned = names.learn(finding.owner.path, message, clock.now());
+    const learned = names().learn(finding.owner.path, message, clock.now());
     if (learned > 0) counters.add("namesLearned", learned);
   }
 
@@ -230,7 +231,7 @@ export class Decider {
       ? [question]
       : owner === undefined
       ? []
-      : this.#options.names.names(owner.path, remote.words, now);
+      : this.#options.names().names(owner.path, remote.words, now);
     const hasPorts = protocol === Protocol.Tcp || protocol === Protocol.Udp;
     return {
       name: names[0],

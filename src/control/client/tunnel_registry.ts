@@ -361,9 +361,7 @@ function same(one: TunnelDefinition, other: TunnelDefinition): boolean {
   return JSON.stringify(one, plain) === JSON.stringify(other, plain);
 }
 
-/** Warnings about a file don't make another tunnel of it. */
-function plain(key: string, value: unknown): unknown {
-  if (key === "warnings") return undefined;
+function plain(_key: string, value: unknown): unknown {
   return ArrayBuffer.isView(value)
     ? Array.from(value as unknown as Uint8Array)
     : value;

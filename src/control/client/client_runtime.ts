@@ -1,0 +1,429 @@
+/**
+ * The control plane of a running client, put together: tunnels, rules, flows,
+ * resolvers, network. Everything that touches the world comes in.
+ *
+ *     packet side ── asks, ends, answers ──▶ Decider ──▶ FlowJudge ──▶ rules
+ *         ▲                                     ▲            ▲
+ *         └────────── settles ──────────────────┤            │ DnsRouter
+ *                                               │            │
+ *     network ──▶ NetworkReaction ──▶ TunnelRegistry ── states
+ */
+import { LearnedNames } from "../../core/route/rules/learned_names.ts";
+import { RuleEngine } from "../../core/route/rules/rule_engine.ts";
+import type { PathStyle } from "../../core/route/rules/rule.ts";
+import { formatEndpoint } from "../../core/wire/address.ts";
+import type { NetworkChange } from "../../io/ports/network_monitor.ts";
+import type { ProcessTable } from "../../io/ports/process_table.ts";
+import type { ClientEngine, ClientEvents, FlowAsk } from "../client_engine.ts";
+import {
+  ClientPortError,
+  type ExplainAnswer,
+  type ExplainQuestion,
+  type FlowView,
+} from "../client_port.ts";
+import type {
+  ClientControl,
+  ClientEvent,
+  ControlStatus,
+} from "./client_control.ts";
+import type { ClientPlan } from "./client_plan.ts";
+import { type FlowSum, flowView, tunnelView, wayText } from "./client_views.ts";
+import type { Clock } from "./clock.ts";
+import { Decider } from "./decider.ts";
+import { DnsRouter } from "./dns_router.ts";
+import { explainFlow } from "./explain_flow.ts";
+import { FlowJudge } from "./flow_judge.ts";
+import { NamedCounters } from "./named_counters.ts";
+import { type EgressChoice, NetworkReaction } from "./network_reaction.ts";
+import { OwnFlows } from "./own_flows.ts";
+import type { HostResolver, Prober } from "./probes.ts";
+import type { ResolvConf } from "./resolv_conf.ts";
+import { type ReachedResolver, ResolverWatch } from "./resolver_watch.ts";
+import { type TunnelChange, TunnelRegistry } from "./tunnel_registry.ts";
+
+/** What the control plane works with. */
+export interface ClientRuntimeOptions {
+  readonly plan: ClientPlan;
+  readonly engine: ClientEngine;
+  readonly processes: ProcessTable;
+  /** The id of this process: its own flows are known by it. */
+  readonly ownProcessId: number;
+  readonly pathStyle: PathStyle;
+  /** The same clock as the engine's. */
+  readonly clock: Clock;
+  /** From 0 to 1, 1 excluded. */
+  readonly random: () => number;
+  /** Looks up names of tunnels' other ends, outside of all tunnels. */
+  readonly resolve: HostResolver;
+  readonly prober: Prober;
+  /** How packets leave the host, the capture left aside. */
+  readonly chooseEgress: () => EgressChoice;
+  /** The addresses inside the capture that stand in for resolvers. */
+  readonly nameservers: readonly Int32Array[];
+  /** The system's list of resolvers, where it is to be taken over; made with {@linkcode ClientRuntime.onResolversChange}. */
+  readonly resolvConf:
+    | Pick<ResolvConf, "take" | "restore" | "resolvers">
+    | undefined;
+}
+
+/** Expired names are thrown away this often. */
+const SWEEP_MS = 60_000;
+
+/** The control plane of one client. */
+export class ClientRuntime implements ClientControl {
+  /** Probes of ours that the capture sees are led into their tunnels by this. */
+  readonly ownFlows: OwnFlows = new OwnFlows();
+  readonly #options: ClientRuntimeOptions;
+  readonly #counters = new NamedCounters();
+  readonly #listeners = new Set<(event: ClientEvent) => void>();
+  readonly #registry: TunnelRegistry;
+  readonly #watch: ResolverWatch;
+  readonly #dns: DnsRouter;
+  readonly #judge: FlowJudge;
+  readonly #decider: Decider;
+  readonly #network: NetworkReaction;
+  #names: LearnedNames;
+  #plan: ClientPlan;
+  #state: "new" | "running" | "stopped" = "new";
+  /** While a reload goes on flows are judged at its end, once. */
+  #isReloading = false;
+  #sweep: Disposable | undefined;
+  #watchTimer: Disposable | undefined;
+
+  constructor(options: ClientRuntimeOptions) {
+    this.#options = options;
+    const { plan, engine, clock, pathStyle } = options;
+    this.#plan = plan;
+    this.#names = new LearnedNames(plan.dns.learned);
+    this.#registry = new TunnelRegistry({
+      engine,
+      clock,
+      prober: options.prober,
+      resolve: options.resolve,
+      backoff: { ...plan.reconnect, random: options.random },
+      onChange: (change) => this.#onTunnelChange(change),
+      onWarning: (text) => this.warn(text),
+    });
+    this.#watch = new ResolverWatch(plan.dns.timeoutMs, {
+      onChange: (reached, now) => this.#onResolver(reached, now),
+    });
+    this.#dns = new DnsRouter({
+      plan: plan.dns,
+      captured: options.nameservers,
+      watch: this.#watch,
+    });
+    this.#judge = new FlowJudge(
+      new RuleEngine(plan.rules, { style: pathStyle }),
+      plan.dns.shared,
+      { tunnels: this.#registry, dns: this.#dns },
+    );
+    this.#decider = new Decider({
+      engine,
+      processes: options.processes,
+      ownProcessId: options.ownProcessId,
+      judge: this.#judge,
+      names: () => this.#names,
+      ownFlows: this.ownFlows,
+      watch: this.#watch,
+      counters: this.#counters,
+      clock,
+    });
+    this.#network = new NetworkReaction({
+      chooseEgress: options.chooseEgress,
+      setEgress: (egress) => this.#setEgress(egress),
+      reset: () => this.#reset(),
+      tunnels: this.#registry,
+      counters: this.#counters,
+      onReaction: (cause, text) => this.#tell({ kind: "network", cause, text }),
+    });
+  }
+
+  start(): void {
+    if (this.#state !== "new") return;
+    this.#state = "running";
+    this.#takeResolvConf();
+    this.#network.start();
+    this.#registry.set(this.#plan.tunnels);
+    this.#armSweep();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === "stopped") return;
+    this.#state = "stopped";
+    this.#sweep?.[Symbol.dispose]();
+    this.#watchTimer?.[Symbol.dispose]();
+    this.#decider.stop();
+    try {
+      this.#options.resolvConf?.restore();
+    } catch (error) {
+      this.warn(`resolv.conf could not be put back: ${messageOf(error)}`);
+    }
+    await this.#registry.stop();
+  }
+
+  onAsk(ask: FlowAsk): void {
+    if (this.#state === "stopped") return;
+    this.#decider.handleAsk(ask);
+    this.#armWatch();
+  }
+
+  onFlowEnded(row: number, generation: number): void {
+    this.#decider.handleEnded(row, generation);
+  }
+
+  onDnsAnswer(answer: Parameters<ClientEvents["onDnsAnswer"]>[0]): void {
+    const { row, generation, payload } = answer;
+    this.#decider.handleDnsAnswer(row, generation, payload);
+    this.#armWatch();
+  }
+
+  onHandshake(outbound: number, result: "established" | "abandoned"): void {
+    if (result === "established") this.#registry.handleHandshake(outbound);
+  }
+
+  onNetworkChange(changes: readonly NetworkChange[]): void {
+    if (this.#state !== "running") return;
+    this.#network.handle(changes);
+    this.onResolversChange();
+  }
+
+  onResolversChange(): void {
+    const { resolvConf } = this.#options;
+    if (resolvConf === undefined || this.#state !== "running") return;
+    this.#dns.system = resolvConf.resolvers();
+    this.#settleAnew("reload", ({ flow }) => this.#dns.isQuestion(flow));
+  }
+
+  status(): ControlStatus {
+    const { engine, clock } = this.#options;
+    const flows = engine.flows();
+    const now = clock.now();
+    const sums = sumByOutbound(flows);
+    const count = (way: FlowView["way"]) =>
+      flows.filter((flow) => wayText(flow.way) === way).length;
+    const { ipv4, ipv6 } = this.#network.egress;
+    return {
+      mode: this.#judge.mode,
+      rules: this.#plan.rules.rules.length,
+      ...(ipv4 === undefined ? {} : { egress4: ipv4.interfaceName }),
+      ...(ipv6 === undefined ? {} : { egress6: ipv6.interfaceName }),
+      tunnels: this.#registry.list().map((tunnel) =>
+        tunnelView(tunnel, { sum: sums.get(tunnel.outbound) ?? NO_FLOWS, now })
+      ),
+      flows: {
+        total: flows.length,
+        direct: count("direct"),
+        tunnelled: count("tunnel"),
+        dropped: count("drop"),
+        waiting: count("waiting"),
+      },
+      counters: this.#counters.snapshot(),
+      problems: this.#problems(),
+    };
+  }
+
+  flows(): readonly FlowView[] {
+    const { engine, clock } = this.#options;
+    const now = clock.now();
+    return engine.flows().map((flow) => {
+      const { row, generation, way, outbound } = flow;
+      return flowView(flow, {
+        record: this.#decider.record(row, generation),
+        tunnel: wayText(way) === "tunnel"
+          ? this.#registry.nameOf(outbound)
+          : undefined,
+        now,
+      });
+    });
+  }
+
+  explain(question: ExplainQuestion): ExplainAnswer {
+    return explainFlow(question, {
+      judge: this.#judge,
+      processes: this.#options.processes,
+      names: this.#names,
+      now: this.#options.clock.now(),
+    });
+  }
+
+  setTunnel(name: string, wanted: "up" | "down"): void {
+    if (this.#registry.switch(name, wanted)) return;
+    const names = this.#registry.list().map(({ definition }) =>
+      definition.name
+    );
+    throw new ClientPortError(
+      `there is no tunnel "${name}"`,
+      names.length === 0 ? undefined : `there are: ${names.join(", ")}`,
+    );
+  }
+
+  setMode(wanted: "running" | "paused"): void {
+    if (wanted === this.#judge.mode) return;
+    this.#judge.mode = wanted;
+    this.#counters.add(wanted === "paused" ? "pauses" : "unpauses");
+    // Flows leave their tunnels before those end, and come back as they stand again.
+    this.#settleAnew("mode");
+    if (wanted === "paused") this.#registry.suspend("paused");
+    else this.#registry.resume("paused");
+  }
+
+  reload(plan: ClientPlan): readonly string[] {
+    const before = this.#plan;
+    this.#plan = plan;
+    this.#isReloading = true;
+    const style = this.#options.pathStyle;
+    this.#judge.setRules(
+      new RuleEngine(plan.rules, { style }),
+      plan.dns.shared,
+    );
+    this.#dns.plan = plan.dns;
+    this.#watch.timeoutMs = plan.dns.timeoutMs;
+    if (!samePlan(before.dns.learned, plan.dns.learned)) {
+      this.#names = new LearnedNames(plan.dns.learned);
+    }
+    const { added, removed, changed } = this.#state === "running"
+      ? this.#registry.set(plan.tunnels)
+      : { added: [], removed: [], changed: [] };
+    this.#isReloading = false;
+    this.#judge.refreshTunnels();
+    const settled = this.#settleAnew("reload");
+    const lines = [
+      ...added.map((name) => `tunnel ${name}: added`),
+      ...removed.map((name) => `tunnel ${name}: removed`),
+      ...changed.map((name) => `tunnel ${name}: changed, connects anew`),
+      ...(samePlan(before.rules, plan.rules)
+        ? []
+        : [`rules: ${plan.rules.rules.length} now`]),
+      ...(samePlan(before.dns, plan.dns) ? [] : ["dns: changed"]),
+      ...(settled === 0 ? [] : [`flows with another verdict: ${settled}`]),
+    ];
+    this.#counters.add("reloads");
+    if (lines.length > 0) this.#tell({ kind: "reloaded", lines });
+    return lines;
+  }
+
+  subscribe(listener: (event: ClientEvent) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Tells whoever listens of something that the user should know. */
+  warn(text: string): void {
+    this.#tell({ kind: "warning", text });
+  }
+
+  #takeResolvConf(): void {
+    const { resolvConf } = this.#options;
+    if (resolvConf === undefined) return;
+    try {
+      if (this.#plan.dns.policy === "follow") resolvConf.take();
+    } catch (error) {
+      this.warn(
+        `resolv.conf can't be taken over, so that questions of programs are told apart only where they don't ask a resolver on this host: ${
+          messageOf(error)
+        }`,
+      );
+    }
+    this.#dns.system = resolvConf.resolvers();
+    if (this.#dns.direct().length > 0) return;
+    this.warn(
+      "the system's resolver does not tell whom it asks: name resolvers under dns.direct, or programs that go direct find no names",
+    );
+  }
+
+  #onTunnelChange(change: TunnelChange): void {
+    this.#counters.add(`tunnel:${change.to}`);
+    this.#tell({ kind: "tunnel", ...change });
+    if (this.#isReloading) return;
+    this.#judge.refreshTunnels();
+    this.#settleAnew("tunnel");
+  }
+
+  #settleAnew(
+    cause: "tunnel" | "reload" | "mode",
+    which?: Parameters<Decider["settleAnew"]>[0],
+  ): number {
+    const flows = this.#decider.settleAnew(which);
+    if (flows > 0) this.#tell({ kind: "resettled", cause, flows });
+    return flows;
+  }
+
+  #onResolver(
+    { resolver, tunnel }: ReachedResolver,
+    now: "unreachable" | "answers",
+  ): void {
+    this.#counters.add(`resolver:${now}`);
+    const text = formatEndpoint(resolver.words, 0, resolver.port);
+    this.#tell({ kind: "resolver", resolver: text, tunnel, now });
+  }
+
+  #setEgress({ ipv4, ipv6 }: EgressChoice): void {
+    const { interfaceIndex } = ipv4 ?? ipv6 ?? { interfaceIndex: undefined };
+    this.#options.engine.setEgress({ interfaceIndex });
+  }
+
+  #reset(): void {
+    this.#decider.clearPending();
+    this.#names.clear();
+    this.#watch.clear();
+    this.#options.engine.reset();
+  }
+
+  #problems(): string[] {
+    return this.#watch.unreachable().map(({ resolver, tunnel }) =>
+      `resolver ${formatEndpoint(resolver.words, 0, resolver.port)} (${
+        tunnel === undefined ? "direct" : `tunnel ${tunnel}`
+      }) does not answer`
+    );
+  }
+
+  #armSweep(): void {
+    const { clock } = this.#options;
+    this.#sweep = clock.after(SWEEP_MS, () => {
+      this.#names.sweep(clock.now());
+      this.#armSweep();
+    });
+  }
+
+  #armWatch(): void {
+    const { clock } = this.#options;
+    this.#watchTimer?.[Symbol.dispose]();
+    this.#watchTimer = undefined;
+    const next = this.#watch.nextTimeout();
+    if (next === Infinity) return;
+    this.#watchTimer = clock.after(Math.max(0, next - clock.now()), () => {
+      this.#watch.handleTimeout(clock.now());
+      this.#armWatch();
+    });
+  }
+
+  #tell(event: ClientEvent): void {
+    for (const listener of [...this.#listeners]) listener(event);
+  }
+}
+
+const NO_FLOWS: FlowSum = { flows: 0, sentBytes: 0, receivedBytes: 0 };
+
+function sumByOutbound(
+  flows: ReturnType<ClientEngine["flows"]>,
+): Map<number, FlowSum> {
+  const sums = new Map<number, FlowSum>();
+  for (const { outbound, sentBytes, receivedBytes } of flows) {
+    const sum = sums.get(outbound) ?? NO_FLOWS;
+    sums.set(outbound, {
+      flows: sum.flows + 1,
+      sentBytes: sum.sentBytes + sentBytes,
+      receivedBytes: sum.receivedBytes + receivedBytes,
+    });
+  }
+  return sums;
+}
+
+/** Plans are plain data. */
+function samePlan(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
