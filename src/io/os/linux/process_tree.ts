@@ -162,28 +162,21 @@ export class ProcessTree {
 
   /** Lets a node without descendants go, and those above it that wait for that. */
   #release(node: Node): void {
-    this.#ended.delete(node);
-    const { parent } = node;
-    node.parent = undefined;
-    if (parent === undefined) return;
-    parent.children--;
-    if (parent.ended && parent.children === 0) this.#release(parent);
+    for (let below: Node | undefined = node; below !== undefined;) {
+      this.#ended.delete(below);
+      const parent: Node | undefined = below.parent;
+      below.parent = undefined;
+      if (parent === undefined) return;
+      parent.children--;
+      below = parent.ended && parent.children === 0 ? parent : undefined;
+    }
   }
 
   #keep(node: Node): void {
     this.#ended.add(node);
     if (this.#ended.size <= ENDED) return;
-    const [oldest] = this.#ended;
-    this.#ended.delete(oldest);
     // Its children's line ends at it from now on.
-    this.#detach(oldest);
-  }
-
-  #detach(node: Node): void {
-    const { parent } = node;
-    node.parent = undefined;
-    if (parent === undefined) return;
-    parent.children--;
-    if (parent.ended && parent.children === 0) this.#release(parent);
+    const [oldest] = this.#ended;
+    this.#release(oldest);
   }
 }
