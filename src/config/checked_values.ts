@@ -16,8 +16,14 @@ export function milliseconds(duration: string | number): number {
 
 /** A DNS server; without a port it has the usual one. */
 export function dnsUpstream(text: string): DnsUpstream {
-  const { host, port } = sure(parseHostPort(text, 53));
-  return { words: sure(parseAddress(host)), port };
+  return sure(readDnsUpstream(text));
+}
+
+/** A DNS server of an unchecked text; undefined where it is none. */
+export function readDnsUpstream(text: string): DnsUpstream | undefined {
+  const place = parseHostPort(text, 53);
+  const words = place && parseAddress(place.host);
+  return place && words && { words, port: place.port };
 }
 
 /**

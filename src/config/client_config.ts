@@ -4,7 +4,6 @@
  * passed the schema and the rules.
  */
 import type { RuleSet } from "../core/route/rules/rule.ts";
-import { parseAddress } from "../core/wire/address.ts";
 import {
   type DnsUpstream,
   dnsUpstream,
@@ -14,17 +13,18 @@ import {
 import { readPolicies } from "./client_rules.ts";
 import type { ClientDocument, TunnelDocument } from "./client_schema.ts";
 import type { PlacedTunnel, TunnelWay } from "./client_tunnels.ts";
-import { type HostPort, parseHostPort } from "./endpoint.ts";
+import { type HealthProbeConfig, readHealthProbe } from "./health_probe.ts";
 import { readAction, readRule } from "./rule_values.ts";
 
 /** How a tunnel is tried. */
 export interface HealthConfig {
+  readonly probe: HealthProbeConfig;
   readonly intervalMs: number;
   readonly timeoutMs: number;
+  /** Failures in a row before it counts as degraded. */
+  readonly degradedAfter: number;
   /** Failures in a row before it is down. */
-  readonly failures: number;
-  /** Undefined for the tunnel's resolver. */
-  readonly target: HostPort | undefined;
+  readonly downAfter: number;
 }
 
 /** One tunnel. */
@@ -42,6 +42,12 @@ export interface ClientDnsConfig {
   /** For programs that go direct; empty for the system's. */
   readonly direct: readonly DnsUpstream[];
   readonly timeoutMs: number;
+  /** Programs that ask on behalf of others. */
+  readonly shared: {
+    /** By file name; undefined for the usual ones. */
+    readonly programs: readonly string[] | undefined;
+    readonly queries: "rules" | "drop";
+  };
   readonly learned: {
     readonly entries: number;
     readonly entriesPerProgram: number;
@@ -103,6 +109,10 @@ export function resolveClientConfig(
       policy: dns.policy,
       direct: dns.direct.map(dnsUpstream),
       timeoutMs: milliseconds(dns.timeout),
+      shared: {
+        programs: dns.shared.programs,
+        queries: dns.shared.queries,
+      },
       learned: {
         entries: dns.learned.entries,
         entriesPerProgram: dns.learned.entriesPerProgram,
@@ -131,30 +141,20 @@ export function resolveClientConfig(
 
 function resolveTunnel(
   document: TunnelDocument,
-  { way, name }: PlacedTunnel,
+  tunnel: PlacedTunnel,
 ): TunnelConfig {
   const { health } = document;
   return {
-    ...way,
-    name,
+    ...tunnel.way,
+    name: tunnel.name,
     type: document.type,
-    dns: document.dns?.map(dnsUpstream) ?? ownResolvers(way),
+    dns: tunnel.resolvers,
     health: {
+      probe: sure(readHealthProbe(health, tunnel).probe),
       intervalMs: milliseconds(health.interval),
       timeoutMs: milliseconds(health.timeout),
-      failures: health.failures,
-      target: health.target === undefined
-        ? undefined
-        : parseHostPort(health.target),
+      degradedAfter: health.degradedAfter,
+      downAfter: health.downAfter,
     },
   };
-}
-
-/** Those of a .conf file. */
-function ownResolvers(way: TunnelWay): DnsUpstream[] {
-  if (way.kind === "proxy") return [];
-  return way.interface.dns.map((text) => ({
-    words: sure(parseAddress(text)),
-    port: 53,
-  }));
 }

@@ -8,6 +8,7 @@
  */
 import type { Rule, RulePolicies } from "../core/route/rules/rule.ts";
 import { type PlacedTunnel, tunnelNames } from "./client_tunnels.ts";
+import { checkHealth } from "./health_probe.ts";
 import {
   durationAt,
   listAt,
@@ -69,6 +70,7 @@ export function checkClientRules(
   });
   checkUnreachable(raw, rules, problems);
   checkTunnelLoops(tunnels, rules, problems);
+  checkHealth(raw, tunnels, problems);
   checkTimes(raw, problems);
   return problems;
 }

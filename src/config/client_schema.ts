@@ -46,17 +46,28 @@ const peerSchema = z.strictObject({
 });
 
 const healthSchema = z.strictObject({
+  probe: z.enum(["auto", "own", "ping", "dns", "connect"]).default("auto").meta(
+    {
+      description:
+        "What is sent through: own is a handshake, or the proxy's greeting; ping, dns and connect go to target. auto is connect where there is a target, else dns where the tunnel has resolvers, else own.",
+    },
+  ),
+  target: z.string().optional().meta({
+    description:
+      "ping: an address. connect: HOST:PORT. dns: the name that is asked for.",
+  }),
   interval: duration("How often the tunnel is tried.").default("30s"),
   timeout: duration("How long an answer may take.").default("5s"),
-  failures: count(
+  degradedAfter: count(
     1,
     100,
-    "After so many failures in a row the tunnel is down.",
+    "After so many failures in a row it counts as degraded; it is still used.",
+  ).default(1),
+  downAfter: count(
+    1,
+    100,
+    "After so many it is down: rules fall back, and it connects anew.",
   ).default(3),
-  target: endpointText.optional().meta({
-    description:
-      "Who is asked through the tunnel, HOST:PORT by TCP; the tunnel's resolver without.",
-  }),
 });
 
 const tunnelSchema = z.strictObject({
@@ -205,6 +216,17 @@ export const clientSchema = z.strictObject({
         "Resolvers of programs that go direct; empty for those of the system.",
     }),
     timeout: duration("How long to wait for one resolver.").default("2s"),
+    shared: z.strictObject({
+      programs: z.array(z.string().min(1, "must be a file name")).max(64)
+        .optional().meta({
+          description:
+            "File names of programs that ask on behalf of others; the usual ones without.",
+        }),
+      queries: z.enum(["rules", "drop"]).default("rules").meta({
+        description:
+          "Their own questions: rules treats them like those of any program, drop lets none out.",
+      }),
+    }).prefault({}),
     learned: z.strictObject({
       entries: count(
         0,

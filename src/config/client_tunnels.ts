@@ -5,6 +5,7 @@
  */
 import type { OutboundAddress } from "../io/ports.ts";
 import { formatAddress } from "../core/wire/address.ts";
+import { type DnsUpstream, readDnsUpstream } from "./checked_values.ts";
 import type { HostPort } from "./endpoint.ts";
 import { parseProxyUrl } from "./proxy_url.ts";
 import {
@@ -38,6 +39,8 @@ export interface PlacedTunnel {
   readonly index: number;
   readonly name: string;
   readonly way: TunnelWay;
+  /** Resolvers behind it: its own list, or else that of its .conf file. */
+  readonly resolvers: readonly DnsUpstream[];
   /** Where its addresses are said. */
   readonly addressesPath: readonly PathStep[];
   /** Where it says whom it connects to. */
@@ -74,6 +77,7 @@ export function readTunnels(
       index,
       name,
       way,
+      resolvers: resolversOf(item, way),
       addressesPath: [...path, key ?? "addresses"],
       endpointPath: [...path, key ?? "peers"],
     });
@@ -191,6 +195,16 @@ function checkAddresses(
       }
     }
   }
+}
+
+function resolversOf(raw: unknown, way: TunnelWay): DnsUpstream[] {
+  const own = way.kind === "wireguard" ? way.interface.dns : [];
+  const texts = valueAt(raw, ["dns"]) === undefined
+    ? own
+    : listAt(raw, ["dns"]);
+  return texts.flatMap((text) =>
+    typeof text === "string" ? readDnsUpstream(text) ?? [] : []
+  );
 }
 
 /** Where a tunnel connects to, and where that is said. */

@@ -49,9 +49,9 @@ Deno.test("client.yaml shows the defaults", () => {
   const [proxy] = parse(`default: direct
 tunnels: [{ name: proxy, type: socks5, url: "socks5://127.0.0.1:1080" }]
 `).config.tunnels;
-  const { target, ...health } = tunnels[0].health;
-  assert.deepEqual({ ...health, target: undefined }, proxy.health);
-  assert.deepEqual(target, { host: "1.1.1.1", port: 443 });
+  const [{ health, dns }] = tunnels;
+  const probe = { kind: "dns", server: dns[0], name: "example.com" };
+  assert.deepEqual(health, { ...proxy.health, probe });
 });
 
 Deno.test("what client.yaml has in comments loads as well", () => {

@@ -37,6 +37,7 @@ Deno.test("a default is enough; everything else has a safe one", () => {
     policy: "follow",
     direct: [],
     timeoutMs: 2000,
+    shared: { programs: undefined, queries: "rules" },
     learned: {
       entries: 65_536,
       entriesPerProgram: 4096,
@@ -71,7 +72,7 @@ Deno.test("tunnels of every kind", () => {
     listenPort: 4000
     amnezia: { jc: 4, jmin: 10, jmax: 50 }
     dns: [9.9.9.9, "[2620:fe::fe]:54"]
-    health: { interval: 5s, timeout: 500ms, failures: 2, target: "example.org:443" }
+    health: { interval: 5s, timeout: 500ms, degradedAfter: 2, downAfter: 4, target: "example.org:443" }
     peers:
       - publicKey: ${PUBLIC_KEY}
         endpoint: vpn.example.org:51820
@@ -92,10 +93,11 @@ default: office
     [["10.8.0.1", 53]],
   );
   assert.deepEqual(home.health, {
+    probe: { kind: "dns", server: home.dns[0], name: "example.com" },
     intervalMs: 30_000,
     timeoutMs: 5000,
-    failures: 3,
-    target: undefined,
+    degradedAfter: 1,
+    downAfter: 3,
   });
   assert.equal(office.type, "amneziawg");
   assert.equal(formatKey(office.interface.privateKey), PRIVATE_KEY);
@@ -111,8 +113,12 @@ default: office
     office.dns.map(({ words, port }) => [formatAddress(words), port]),
     [["9.9.9.9", 53], ["2620:fe::fe", 54]],
   );
-  assert.deepEqual(office.health.target, { host: "example.org", port: 443 });
+  assert.deepEqual(office.health.probe, {
+    kind: "connect",
+    target: { host: "example.org", port: 443 },
+  });
   assert.ok(a.kind === "proxy" && b.kind === "proxy");
+  assert.deepEqual(a.health.probe, { kind: "own" });
   assert.deepEqual(a.proxy, {
     kind: "socks5",
     host: "192.0.2.1",
@@ -404,6 +410,29 @@ rules:
       '3:194: tunnels[0].peers[0].endpoint: the endpoint 10.2.0.1 lies in the network of tunnel "b": a loop, a -> b -> a',
       '6:20: rules[0].destination: sends vpn.test, the endpoint of tunnel "b", into tunnel "a": a loop, b -> a -> b',
     ],
+  ],
+  [
+    "probes that can't be",
+    `default: direct
+tunnels:
+  - { name: a, type: socks5, url: "127.0.0.1:1", health: { probe: ping, target: 10.0.0.1 } }
+  - { name: b, type: socks5, url: "127.0.0.1:2", health: { probe: dns } }
+  - { name: c, type: socks5, url: "127.0.0.1:3", health: { target: host } }
+  - { name: d, type: socks5, url: "127.0.0.1:4", health: { probe: own, target: x } }
+  - { name: e, type: socks5, url: "127.0.0.1:5", dns: [1.1.1.1], health: { probe: dns, target: "a b" } }
+  - { name: f, type: socks5, url: "127.0.0.1:6", health: { degradedAfter: 4 } }
+  - { name: g, type: wireguard, file: a.conf, health: { probe: ping } }
+`,
+    [
+      "3:67: tunnels[0].health.probe: a proxy carries no pings",
+      "4:67: tunnels[1].health.probe: needs a resolver: write one under dns",
+      "5:68: tunnels[2].health.target: must be HOST:PORT to connect to, such as 1.1.1.1:443",
+      "6:80: tunnels[3].health.target: is not used by own",
+      "7:96: tunnels[4].health.target: must be a name to ask for, such as example.com",
+      "8:75: tunnels[5].health.degradedAfter: can't be more than downAfter (3)",
+      "9:47: tunnels[6].health.target: must be an address to ping, such as 10.66.0.1",
+    ],
+    { "a.conf": confText() },
   ],
   [
     "times the wrong way round",
