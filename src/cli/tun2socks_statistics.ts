@@ -38,6 +38,7 @@ const VERDICT_TEXT: Readonly<Record<VerdictTraffic["verdict"], string>> = {
   Held: "held",
   ToRelay: "new connections",
   ToRelayUdp: "to the proxy",
+  ToTunnel: "into a tunnel",
 };
 
 /** A TUN stack as {@linkcode attend} asks it. */

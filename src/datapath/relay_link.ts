@@ -45,10 +45,21 @@ export class RelayLink implements RelayCommands {
     );
   }
 
-  /** Hands over a ToRelayUdp row: a whole UDP packet. @returns false where there is no room. */
-  datagram(batch: Batch, row: number): boolean {
-    const { bytes, offset, length } = batch;
-    return this.#write(RelayMessage.Udp, 0, 0, bytes, offset[row], length[row]);
+  /**
+   * Hands over a ToRelayUdp row: a whole UDP packet.
+   * @param generation of the flow in its target; 0 where there are no flows
+   * @returns false where there is no room.
+   */
+  datagram(batch: Batch, row: number, generation = 0): boolean {
+    const { bytes, offset, length, target } = batch;
+    return this.#write(
+      RelayMessage.Udp,
+      target[row],
+      generation,
+      bytes,
+      offset[row],
+      length[row],
+    );
   }
 
   abandon(row: number, generation: number): boolean {

@@ -27,8 +27,16 @@ export const Verdict = {
    * row is the client's own SYN, a whole IP packet.
    */
   ToRelay: 8,
-  /** Hand to the relay worker; the row is a whole UDP packet for the proxy. */
+  /**
+   * Hand to the relay worker; the row is a whole UDP packet for the proxy, of
+   * the flow in `target` where there are flows.
+   */
   ToRelayUdp: 9,
+  /**
+   * Seal for the peer in `peer` of the packet tunnel in `target`. The row is a
+   * whole IP packet from the tunnel's address; it may be a super-packet.
+   */
+  ToTunnel: 10,
 } as const;
 
 /** One of the values of {@linkcode Verdict}. */

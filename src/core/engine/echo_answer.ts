@@ -22,6 +22,14 @@ export function isEchoRequest(view: PacketView): boolean {
       view.icmpType === icmpv6.Type.EchoRequest;
 }
 
+/** Whether a parsed whole packet answers an echo request. */
+export function isEchoReply(view: PacketView): boolean {
+  return view.version === 4
+    ? view.protocol === Protocol.Icmp && view.icmpType === icmp.Type.EchoReply
+    : view.protocol === Protocol.Icmpv6 &&
+      view.icmpType === icmpv6.Type.EchoReply;
+}
+
 /** Turns a row from an echo request, parsed into `view`, into its reply. */
 export function answerEcho(batch: Batch, row: number, view: PacketView): void {
   const { bytes } = batch;

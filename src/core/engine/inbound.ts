@@ -57,12 +57,17 @@ export class Inbound {
     setMappedIpv4(this.#gateway4, 0, parts.config.address4);
   }
 
+  /** The NAT row that a received row is for, or -1. */
+  mappingOf(batch: Batch, row: number): number {
+    return batch.target[row] >= 0
+      ? batch.target[row]
+      : this.#echoMapping(batch, row);
+  }
+
   /** Decides a row that a mapping's socket received. */
   decide(batch: Batch, row: number, now: number): void {
     const nat = this.#nat;
-    const mapping = batch.target[row] >= 0
-      ? batch.target[row]
-      : this.#echoMapping(batch, row);
+    const mapping = this.mappingOf(batch, row);
     const reason = this.#refusal(batch, row, mapping, now);
     if (reason !== DropReason.None) {
       batch.drop(row, reason);

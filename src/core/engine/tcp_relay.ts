@@ -198,6 +198,11 @@ export class TcpRelay {
     this.#life.tick(now);
   }
 
+  /** Open worker: ends one connection, whatever its state. */
+  abandon(row: number, now: number): void {
+    this.#life.abandon(row, now);
+  }
+
   /** Open worker: ends all connections of a peer that was removed. */
   removePeer(peer: number, now: number): void {
     this.#life.removePeer(peer, now);

@@ -20,23 +20,13 @@
 import type { Batch } from "../columns/batch.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import { Verdict } from "../columns/verdict.ts";
-import {
-  ProtocolClass,
-  type VerdictCounters,
-} from "../columns/verdict_counters.ts";
+import type { VerdictCounters } from "../columns/verdict_counters.ts";
 import { Mapper } from "../flow/mapper.ts";
 import type { NatTable, OutsideSockets } from "../flow/nat.ts";
 import type { RedirectTable } from "../flow/redirect_table.ts";
 import { PrefixList } from "../route/prefix_list.ts";
-import {
-  DestinationKind,
-  Destinations,
-  isSpecial,
-} from "../route/destination.ts";
-import { isMappedIpv4 } from "../wire/address.ts";
+import { Destinations } from "../route/destination.ts";
 import { ChecksumForm, type Sum, sum } from "../wire/checksum.ts";
-import * as ipv4 from "../wire/ipv4.ts";
-import * as ipv6 from "../wire/ipv6.ts";
 import {
   FragmentKind,
   PacketView,
@@ -44,7 +34,6 @@ import {
   verifyTransport,
 } from "../wire/packet.ts";
 import { Protocol } from "../wire/protocol.ts";
-import { AllowedIps } from "../wireguard/allowed_ips.ts";
 import { answerEcho, isEchoRequest } from "./echo_answer.ts";
 import { ErrorReplies } from "./error_replies.ts";
 import { ForeignEchoes } from "./foreign_echoes.ts";
@@ -56,12 +45,17 @@ import { isIcmp, Outbound } from "./outbound.ts";
 import type { OutsideError, SendFailure } from "./outside_error.ts";
 import { PeerDelivery } from "./peer_delivery.ts";
 import { type RelayCommands, TcpRelay } from "./tcp_relay.ts";
+import {
+  classOf,
+  everything,
+  HOST,
+  isNoise,
+  isPlain,
+  LONGEST,
+  toHost,
+} from "./tun_stack_parts.ts";
 
-/** What the system takes from the interface, whatever its MTU. */
-const LONGEST = 65_535;
-
-/** The host's programs, as a peer. */
-export const HOST = 0;
+export { HOST } from "./tun_stack_parts.ts";
 
 /** What a TUN stack does, as plain data. */
 export interface TunStackConfig {
@@ -220,7 +214,9 @@ export class TunStack {
       return batch.drop(row, reason);
     }
     length[row] = view.totalLength;
-    if (this.#isNoise()) return batch.drop(row, DropReason.Multicast);
+    if (isNoise(view, this.#destinations)) {
+      return batch.drop(row, DropReason.Multicast);
+    }
     if (this.tcp.isFromRelay(bytes, view.at)) {
       return this.#fromRelay(batch, row, now);
     }
@@ -241,15 +237,6 @@ export class TunStack {
       this.#sockets.own = view.identifier;
       this.#outbound.decide(batch, row, view, now, reassembled);
     }
-  }
-
-  /** What a host says to its own link: nobody beyond it is meant. */
-  #isNoise(): boolean {
-    const { version, sourceWords, destinationWords } = this.#view;
-    if (isSpecial(sourceWords, 0)) return true;
-    if (version === 6 && isMappedIpv4(destinationWords, 0)) return true;
-    return this.#destinations.kindOf(destinationWords, 0) ===
-      DestinationKind.NotForwardable;
   }
 
   #count(protocol: number, verdict: number, bytes: number): void {
@@ -286,43 +273,4 @@ export class TunStack {
     if (reason !== DropReason.None) batch.drop(row, reason);
     else batch.decide(row, Verdict.ToRelayUdp, 0);
   }
-}
-
-function classOf(protocol: number): ProtocolClass {
-  switch (protocol) {
-    case Protocol.Tcp:
-      return ProtocolClass.Tcp;
-    case Protocol.Udp:
-      return ProtocolClass.Udp;
-    case Protocol.Icmp:
-    case Protocol.Icmpv6:
-      return ProtocolClass.Icmp;
-    default:
-      return ProtocolClass.Other;
-  }
-}
-
-/** Whether a packet has neither IP options nor extension headers. */
-function isPlain(view: PacketView): boolean {
-  return view.headerLength ===
-    (view.version === 4 ? ipv4.HEADER_LENGTH : ipv6.HEADER_LENGTH);
-}
-
-/** What goes to the only peer goes into the interface. */
-function toHost(batch: Batch): void {
-  for (let row = 0; row < batch.count; row++) {
-    if (batch.verdict[row] === Verdict.ToPeer) {
-      batch.decide(row, Verdict.ToHost, 0);
-    }
-  }
-}
-
-/** Every address is the host's. */
-function everything(): AllowedIps {
-  const options = { nodes: 4 };
-  const buffer = new ArrayBuffer(AllowedIps.byteLength(options));
-  const allowedIps = new AllowedIps(buffer, options);
-  allowedIps.insert(new Uint32Array(4), 0, HOST);
-  allowedIps.insert(Uint32Array.of(0, 0, 0xffff, 0), 96, HOST);
-  return allowedIps;
 }

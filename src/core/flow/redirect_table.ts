@@ -69,8 +69,8 @@ const HEADER_CELLS = 8;
 /** Bits of the marks column. */
 const Mark = { Linked: 1, Resting: 2, Owing: 4 } as const;
 
-const INT_COLUMNS = 4;
-const COLUMNS = 8;
+const INT_COLUMNS = 10;
+const COLUMNS = 11;
 
 /** Redirected connections, as columns over a buffer of zeros. */
 export class RedirectTable {
@@ -86,6 +86,11 @@ export class RedirectTable {
   readonly peer: Int32Array;
   /** The sequence number of the client's SYN. Open worker. */
   readonly initialSequence: Int32Array;
+  /** By which way out it is dialed; 0 where there is but one. */
+  readonly outbound: Int32Array;
+  /** The address words that are dialed, 4 a row: the remote's, unless {@linkcode RedirectTable.route} named others. */
+  readonly target: Int32Array;
+  readonly targetPort: Int32Array;
   /** How far each connection has come. */
   readonly progress: TcpProgress;
 
@@ -133,6 +138,9 @@ export class RedirectTable {
     this.remotePort = this.#pairs.remotePort;
     this.peer = this.#pairs.peer;
     this.initialSequence = columns.int32(capacity);
+    this.outbound = columns.int32(capacity);
+    this.target = columns.int32(capacity * 4);
+    this.targetPort = columns.int32(capacity);
     this.#marks = columns.int32(capacity);
     this.#queue = columns.int32(capacity);
     this.#endedAt = columns.float64(capacity);
@@ -242,6 +250,7 @@ export class RedirectTable {
   ): number {
     this.#pairs.link(row, client, clientPort, remote, remotePort, peer);
     this.initialSequence[row] = initialSequence;
+    this.route(row, 0, remote, 0, remotePort);
     this.progress.begin(row, now);
     this.#marks[row] = Mark.Linked;
     this.#peerLive[peer]++;
@@ -255,6 +264,21 @@ export class RedirectTable {
       redirectWord(generation, RedirectState.Dialing),
     );
     return generation;
+  }
+
+  /** Says where a connection that has just begun is dialed: words from index `i`. Open worker. */
+  route(
+    row: number,
+    outbound: number,
+    target: Int32Array,
+    i: number,
+    port: number,
+  ): void {
+    this.outbound[row] = outbound;
+    for (let word = 0; word < 4; word++) {
+      this.target[row * 4 + word] = target[i + word];
+    }
+    this.targetPort[row] = port;
   }
 
   /** Ends a connection that is over: late packets still pass while the row rests. Open worker. */

@@ -31,14 +31,7 @@ export function rewriteIpv4(
   destinationPort: number,
   form: ChecksumForm,
 ): void {
-  const addressesAt = at + ipv4.SOURCE_AT;
-  const before = halves(b, addressesAt) + halves(b, addressesAt + 4);
-  const change = 2 * TWO_WORDS - before + (source >>> 16) +
-    (source & 0xffff) + (destination >>> 16) + (destination & 0xffff);
-  const header = ~ipv4.headerChecksum(b, at) & 0xffff;
-  writeU16be(b, at + ipv4.CHECKSUM_AT, ~fold(header + change));
-  writeU32be(b, at + ipv4.SOURCE_AT, source);
-  writeU32be(b, at + ipv4.DESTINATION_AT, destination);
+  const change = rewriteAddresses4(b, at, source, destination);
   rewriteTcp(b, tcpAt, sourcePort, destinationPort, change, form);
 }
 
@@ -59,16 +52,50 @@ export function rewriteIpv6(
   destinationPort: number,
   form: ChecksumForm,
 ): void {
+  const change = rewriteAddresses6(b, at, source, i, destination, j);
+  rewriteTcp(b, tcpAt, sourcePort, destinationPort, change, form);
+}
+
+/**
+ * Gives an IPv4 header other addresses, its checksum kept right.
+ * @returns what that adds to a pseudo-header's sum
+ */
+export function rewriteAddresses4(
+  b: Uint8Array,
+  at: number,
+  source: number,
+  destination: number,
+): number {
+  const addressesAt = at + ipv4.SOURCE_AT;
+  const before = halves(b, addressesAt) + halves(b, addressesAt + 4);
+  const change = 2 * TWO_WORDS - before + (source >>> 16) +
+    (source & 0xffff) + (destination >>> 16) + (destination & 0xffff);
+  const header = ~ipv4.headerChecksum(b, at) & 0xffff;
+  writeU16be(b, at + ipv4.CHECKSUM_AT, ~fold(header + change));
+  writeU32be(b, at + ipv4.SOURCE_AT, source);
+  writeU32be(b, at + ipv4.DESTINATION_AT, destination);
+  return change;
+}
+
+/** Gives an IPv6 header other addresses; parameters and result as above. */
+export function rewriteAddresses6(
+  b: Uint8Array,
+  at: number,
+  source: AddressWords,
+  i: number,
+  destination: AddressWords,
+  j: number,
+): number {
   const sourceAt = at + ipv6.SOURCE_AT;
   const change = 8 * TWO_WORDS - sum(b, sourceAt, 32) + wordsSum(source, i) +
     wordsSum(destination, j);
   writeWords(b, sourceAt, source, i);
   writeWords(b, at + ipv6.DESTINATION_AT, destination, j);
-  rewriteTcp(b, tcpAt, sourcePort, destinationPort, change, form);
+  return change;
 }
 
 /** @param change what the addresses add to the pseudo-header's sum. */
-function rewriteTcp(
+export function rewriteTcp(
   b: Uint8Array,
   at: number,
   sourcePort: number,

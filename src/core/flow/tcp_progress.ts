@@ -155,6 +155,16 @@ export class TcpProgress {
       ((this.#clientAck[row] - this.#hostFinEnd[row]) | 0) >= 0;
   }
 
+  /** What the client expects next; 0 where it has answered nothing yet. Open worker. */
+  nextForClient(row: number): number {
+    return (this.#client[row] & Seen.Answered) === 0 ? 0 : this.#clientAck[row];
+  }
+
+  /** Whether the client has answered the handshake. Open worker. */
+  hasAnswered(row: number): boolean {
+    return (this.#client[row] & Seen.Answered) !== 0;
+  }
+
   /** Whether the client has sent its FIN: what it sends may be the last. Open worker. */
   hasClientFin(row: number): boolean {
     return (this.#client[row] & Seen.Fin) !== 0;

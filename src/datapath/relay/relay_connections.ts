@@ -135,7 +135,11 @@ export class RelayConnections implements Disposable {
     this.#slotOfRow[row] = slot;
     this.#syns[slot] = bytes.slice(at, at + length);
     const words = view.destinationWords.slice();
-    const dial = dialer.dial({ words, port: view.destinationPort });
+    const dial = dialer.dial({
+      words,
+      port: view.destinationPort,
+      connection: { row, generation },
+    });
     this.#dials.start(slot, dial);
     counters.add(RelayCount.Dialing);
     this.#deadlines.set(slot, now + limits.connectTimeoutMs);

@@ -31,6 +31,8 @@ export interface RelayLoopOptions extends RelayConnectionsOptions {
   /** Messages of the open worker, and what wakes us for them. */
   readonly ring: Ring;
   readonly wake: Wake;
+  /** Messages of the control thread, read first; the same wake tells of them. */
+  readonly commands?: Ring;
   /** The workers' clock, ms. */
   readonly now: () => number;
   /** A shared cell: not 0 when the loop is to end; the wake tells of it. */
@@ -118,6 +120,7 @@ export class RelayLoop implements Disposable {
         break;
       case EventSource.Wake:
         this.#options.wake.drain();
+        this.#options.commands?.read(this.#handleMessage);
         this.#options.ring.read(this.#handleMessage);
         break;
       case EventSource.Guest:

@@ -23,6 +23,8 @@ export interface DialTarget {
   readonly port: number;
   /** The domain name, where one is known: a proxy is given it in place of the address. */
   readonly name?: string;
+  /** For whom, where a dialer has several ways out: the redirect row and its generation. */
+  readonly connection?: { readonly row: number; readonly generation: number };
 }
 
 /**

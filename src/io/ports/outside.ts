@@ -41,6 +41,8 @@ export interface OutsideOptions {
    * whose destinations are routed to ourselves.
    */
   readonly interfaceIndex?: number;
+  /** Mark for the host's routing policy (SO_MARK); needs CAP_NET_ADMIN. */
+  readonly mark?: number;
 }
 
 /** The gateway's outside as the thread that opened it holds it. */
@@ -49,6 +51,12 @@ export interface OpenedOutside extends Disposable {
   readonly echo: "raw" | "ping" | "none";
   /** What workers need to attach: plain data, so that it can be posted. */
   readonly shared: OutsideShared;
+  /**
+   * Other interfaces to leave by, for sockets that are opened from now on and
+   * the raw echo sockets; those of mappings stay as they are until they are retired.
+   * @param index 0 leaves it to the routes
+   */
+  setInterface(family: 4 | 6, index: number): void;
 }
 
 /** What the workers share of the outside. */
@@ -61,8 +69,8 @@ export interface OutsideShared {
   /** Raw echo sockets; -1 where there are none. */
   readonly raw4: number;
   readonly raw6: number;
-  /** The interface that all sockets are bound to; 0 for none. */
-  readonly interfaceIndex: number;
+  /** Where all sockets leave: cells that may change. */
+  readonly binding: SharedArrayBuffer;
   /** NAT rows: each can be retired once before it is freed. */
   readonly capacity: number;
   /** Sockets on their way from the sending to the receiving worker. */

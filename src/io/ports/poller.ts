@@ -31,6 +31,22 @@ export interface Poller extends Disposable {
   outsideError(i: number): boolean;
 }
 
+/** A poller for a pump of many tunnels, whose sockets come and go. */
+export interface TunnelsPoller extends Poller {
+  /**
+   * Waits for a tunnel's socket, too.
+   * @param tunnel a number of the caller's own
+   * @returns whether the system has room for it
+   */
+  watchTunnel(descriptor: number, tunnel: number): boolean;
+  /** Waits for it no more; call it before the descriptor is closed. */
+  forgetTunnel(descriptor: number): void;
+  /** How many tunnels' sockets the last wait reported. */
+  readonly tunnelCount: number;
+  /** The number of the i-th of them. */
+  tunnel(i: number): number;
+}
+
 /** A poll set as the thread that made it holds it. */
 export interface OpenedPoller extends Disposable {
   /** Usable from any thread of the process until this is disposed of. */
