@@ -89,6 +89,9 @@ export interface HostNetwork extends Disposable {
   recover(): readonly string[];
   /** The system's number of an interface; undefined where there is none of that name. */
   interfaceIndex(name: string): number | undefined;
-  /** How the host would send to a destination now; undefined without a route. */
-  egressFor(words: AddressWords): Egress | undefined;
+  /**
+   * How the host would send to a destination now; undefined without a route.
+   * @param mark the packet's, where policy routing tells packets apart by it.
+   */
+  egressFor(words: AddressWords, mark?: number): Egress | undefined;
 }

@@ -143,8 +143,8 @@ class LinuxHostNetwork implements HostNetwork {
     return this.#netlink.link(name)?.index;
   }
 
-  egressFor(words: AddressWords): Egress | undefined {
-    const route = this.#netlink.lookup(words);
+  egressFor(words: AddressWords, mark?: number): Egress | undefined {
+    const route = this.#netlink.lookup(words, mark);
     return route && { interfaceIndex: route.index, source: route.source };
   }
 

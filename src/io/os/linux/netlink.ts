@@ -121,10 +121,13 @@ export class Netlink implements Disposable {
     );
   }
 
-  /** The route that a packet to an address would take; undefined without one. */
-  lookup(words: AddressWords): Route | undefined {
+  /**
+   * The route that a packet to an address would take; undefined without one.
+   * @param mark the packet's.
+   */
+  lookup(words: AddressWords, mark = 0): Route | undefined {
     try {
-      const request = routeLookup(words, Flag.Request);
+      const request = routeLookup(words, { flags: Flag.Request, mark });
       return this.#socket.exchange("RTM_GETROUTE", request)
         .map(parseRoute).find((route) => route !== undefined);
     } catch (error) {

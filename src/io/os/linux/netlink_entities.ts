@@ -51,6 +51,7 @@ const DEPRECATED = new Uint8Array(
   new Uint32Array([0, 0xffff_ffff, 0, 0]).buffer,
 );
 
+const RTA_MARK = 16;
 const RTA_DST = 1;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
@@ -254,12 +255,16 @@ export function routeDump(flags: number): RequestWriter {
 }
 
 /** A request for the route that a packet to `words` would take. */
-export function routeLookup(words: AddressWords, flags: number): RequestWriter {
+export function routeLookup(
+  words: AddressWords,
+  { flags, mark }: { readonly flags: number; readonly mark: number },
+): RequestWriter {
   const family = isMappedIpv4(words) ? 4 : 6;
-  return new RequestWriter(Rtm.GetRoute, flags, rtmsg.size)
+  const writer = new RequestWriter(Rtm.GetRoute, flags, rtmsg.size)
     .u8(rtmsg.at.rtm_family, systemFamily(family))
     .u8(rtmsg.at.rtm_dst_len, family === 4 ? 32 : 128)
     .attribute(RTA_DST, addressBytes(words, family));
+  return mark === 0 ? writer : writer.attributeU32(RTA_MARK, mark);
 }
 
 /**
