@@ -5,7 +5,10 @@
 import { DropReason, dropReasonText } from "../core/columns/drop_reason.ts";
 import { PLAIN_WIREGUARD } from "../core/wireguard/amnezia.ts";
 import { ConfigError, formatProblem } from "../config/problems.ts";
-import type { LoadedServerConfig } from "../config/load_server_config.ts";
+import {
+  type LoadedServerConfig,
+  loadServerConfig,
+} from "../config/load_server_config.ts";
 import type { ServerConfig } from "../config/server_config.ts";
 import { type ConfigChange, ConfigWatch } from "../control/config_watch.ts";
 import { PeerMemoryFile } from "../config/peer_memory.ts";
@@ -119,7 +122,8 @@ export class RunningServer implements AsyncDisposable {
     );
     this.#resources.use(
       new ConfigWatch(loaded.path, {
-        text: loaded.text,
+        loaded,
+        load: loadServerConfig,
         onChange: (change) => this.#changed(change),
       }),
     );
@@ -176,7 +180,7 @@ export class RunningServer implements AsyncDisposable {
     });
   }
 
-  async #changed(change: ConfigChange): Promise<void> {
+  async #changed(change: ConfigChange<LoadedServerConfig>): Promise<void> {
     const log = logger("Config");
     if (change.kind === "failed") {
       const { error } = change;

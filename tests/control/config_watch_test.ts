@@ -5,25 +5,32 @@ import {
   ConfigWatch,
 } from "../../src/control/config_watch.ts";
 import { createServerConfig } from "../../src/config/create_server_config.ts";
+import {
+  type LoadedServerConfig,
+  loadServerConfig,
+} from "../../src/config/load_server_config.ts";
 import { ConfigError } from "../../src/config/problems.ts";
 import { addPeer } from "../../src/control/peers.ts";
+
+type Change = ConfigChange<LoadedServerConfig>;
 
 /** Runs with a watched file; `next` waits for the next change. */
 async function withWatch(
   work: (
     path: string,
-    watch: ConfigWatch,
-    next: () => Promise<ConfigChange>,
+    watch: ConfigWatch<LoadedServerConfig>,
+    next: () => Promise<Change>,
   ) => Promise<void>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
     const path = join(folder, "server.yaml");
     await createServerConfig(path);
-    const changes: ConfigChange[] = [];
+    const changes: Change[] = [];
     let wake = () => {};
     await using watch = new ConfigWatch(path, {
-      text: await Deno.readTextFile(path),
+      loaded: { text: await Deno.readTextFile(path) },
+      load: loadServerConfig,
       quietMs: 5,
       onChange(change) {
         changes.push(change);
@@ -42,7 +49,7 @@ async function withWatch(
   }
 }
 
-function peerNames(change: ConfigChange): string[] {
+function peerNames(change: Change): string[] {
   assert.equal(change.kind, "loaded");
   return change.kind === "loaded"
     ? change.loaded.config.peers.map(({ name }) => name)
@@ -103,14 +110,48 @@ Deno.test("a relative path is watched too", async () => {
     const path = `${folder}/server.yaml`;
     await createServerConfig(path);
     const text = await Deno.readTextFile(path);
-    const changed = Promise.withResolvers<ConfigChange>();
+    const changed = Promise.withResolvers<Change>();
     await using _watch = new ConfigWatch(path, {
-      text,
+      loaded: { text },
+      load: loadServerConfig,
       quietMs: 5,
       onChange: changed.resolve,
     });
     await addPeer(path, { name: "one", presharedKey: "none" });
     assert.deepEqual(peerNames(await changed.promise), ["one"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a file that the config names counts as a part of it", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = join(folder, "client.yaml");
+    const part = join(folder, "part.conf");
+    await Deno.writeTextFile(path, "one");
+    await Deno.writeTextFile(part, "1");
+    const load = async () => ({
+      text: await Deno.readTextFile(path),
+      files: ["part.conf"],
+    });
+    const told: string[] = [];
+    const next = Promise.withResolvers<void>();
+    await using watch = new ConfigWatch(path, {
+      loaded: await load(),
+      load,
+      quietMs: 5,
+      onChange: (change) => {
+        told.push(change.kind);
+        next.resolve();
+      },
+    });
+    await watch.check();
+    assert.deepEqual(told, []);
+    await Deno.writeTextFile(part, "2");
+    await next.promise;
+    await watch.check();
+    assert.deepEqual(told, ["loaded"]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
