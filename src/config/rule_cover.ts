@@ -14,7 +14,7 @@ import type {
   RuleDestination,
   RuleSet,
 } from "../core/route/rules/rule.ts";
-import { contains } from "./prefix.ts";
+import { prefixContains } from "../core/wire/address.ts";
 
 /** Whether flows can pass a rule that they match: the tunnel may send them on. */
 export function passesOn(
@@ -64,7 +64,9 @@ function coversDestination(
   later: RuleDestination,
 ): boolean {
   if (earlier.kind === "prefix") {
-    return later.kind === "prefix" && contains(earlier.prefix, later.prefix);
+    return later.kind === "prefix" &&
+      later.prefix.length >= earlier.prefix.length &&
+      prefixContains(earlier.prefix, later.prefix.words);
   }
   if (later.kind === "prefix") return false;
   if (earlier.kind === "name") {

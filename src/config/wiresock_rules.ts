@@ -88,7 +88,8 @@ function ownRules(
  * Windows gives it or without; a folder; a path.
  */
 function programConditions(values: readonly WiresockValue[]): ItemEntry[] {
-  const texts = values.map(({ text }) => text.replaceAll('"', ""));
+  const texts = values.map(({ text }) => text.replaceAll('"', "").trim())
+    .filter((text) => /[^/\\]/.test(text));
   const names = texts.filter((text) => !/[/\\]/.test(text));
   const paths = texts.filter((text) => /[/\\]/.test(text));
   const isFolder = (text: string) =>
@@ -101,7 +102,7 @@ function programConditions(values: readonly WiresockValue[]): ItemEntry[] {
       `**/${text.replace(/^[/\\]+|[/\\]+$/g, "")}/**`
     ),
     ...paths.filter((text) => !isFolder(text)).map((text) =>
-      isAbsolute(text) ? text : `**/${text}`
+      isAbsolute(text) ? text : `**/${text.replace(/^[/\\]+/, "")}`
     ),
   ];
   const conditions: ItemEntry[] = [];
@@ -118,7 +119,7 @@ function nameForms(name: string): string[] {
 }
 
 function isAbsolute(path: string): boolean {
-  return /^(?:[A-Za-z]:[/\\]|[/\\])/.test(path);
+  return /^(?:[A-Za-z]:[/\\]|\/|\\\\)/.test(path);
 }
 
 /** Whether all goes through: of IPv6 all that the tunnel could carry. */

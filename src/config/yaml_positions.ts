@@ -46,7 +46,7 @@ export class YamlSource {
       stringKeys: true,
     });
     const errors = this.document.errors.map((error) =>
-      this.#problem(error.pos[0], "", `YAML: ${error.message}`)
+      this.#problem(error.pos[0], "", `YAML: ${withoutSource(error.message)}`)
     );
     if (errors.length > 0) throw new ConfigError(sortProblems(errors));
     this.value = withoutNulls(this.#plainValue());
@@ -113,13 +113,18 @@ function startOf(node: unknown): number | undefined {
   return (node as Node | null | undefined)?.range?.[0];
 }
 
+/** What the parser stumbled over may be a secret; its place tells enough. */
+function withoutSource(message: string): string {
+  return message.replace(/:? "(?:[^"\\]|\\.)*"$/s, "");
+}
+
 /** A key with nothing behind it (`peers:`) counts as not written. */
 function withoutNulls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutNulls);
   if (typeof value !== "object" || value === null) return value;
-  const kept: Record<string, unknown> = {};
-  for (const [key, item] of Object.entries(value)) {
-    if (item !== null) kept[key] = withoutNulls(item);
-  }
-  return kept;
+  const kept = Object.entries(value).filter(([, item]) => item !== null);
+  // Not by assignment: a key may be called __proto__.
+  return Object.fromEntries(
+    kept.map(([key, item]) => [key, withoutNulls(item)]),
+  );
 }
