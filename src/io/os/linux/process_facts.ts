@@ -11,6 +11,7 @@ import {
   parseExecutable,
   parseProcStat,
   parseUserId,
+  type ProcStat,
 } from "./proc_texts.ts";
 
 const EXE = cString("exe");
@@ -30,6 +31,14 @@ export interface ProcessFacts {
   readonly userId: number;
 }
 
+/** What the cache works with. */
+export interface ProcessFactsOptions {
+  /** Clock in ms. */
+  readonly now: () => number;
+  /** A program whose facts are kept turned out to have ended. */
+  readonly onEnded: (processId: number) => void;
+}
+
 interface Kept {
   readonly directory: number;
   readonly facts: ProcessFacts;
@@ -41,17 +50,16 @@ interface Kept {
 /** Facts of programs, for one thread. */
 export class ProcessFactsCache implements Disposable {
   readonly #files: ProcFiles;
-  readonly #now: () => number;
+  readonly #options: ProcessFactsOptions;
   readonly #encoder = new TextEncoder();
   /** The one used last comes last. */
   readonly #kept = new Map<number, Kept>();
   hits = 0;
   reads = 0;
 
-  /** @param now clock in ms. */
-  constructor(files: ProcFiles, now: () => number) {
+  constructor(files: ProcFiles, options: ProcessFactsOptions) {
     this.#files = files;
-    this.#now = now;
+    this.#options = options;
   }
 
   /** A program's facts as they are now; undefined where it has ended. */
@@ -90,11 +98,15 @@ export class ProcessFactsCache implements Disposable {
     if (kept !== undefined) {
       const same = kept.link !== undefined &&
         this.#files.linkIs(kept.directory, EXE, kept.link);
-      if (same && this.#now() - kept.readAt < FRESH_MS) {
+      if (same && this.#options.now() - kept.readAt < FRESH_MS) {
         this.hits++;
         this.#kept.delete(processId);
         this.#kept.set(processId, kept);
         return kept;
+      }
+      // Start times count in hundredths of a second: this is the finer proof.
+      if (this.#stat(kept.directory) === undefined) {
+        this.#options.onEnded(processId);
       }
       this.forget(processId);
     }
@@ -110,19 +122,25 @@ export class ProcessFactsCache implements Disposable {
       this.#files.close(directory);
       return undefined;
     }
-    const kept = { directory, readAt: this.#now(), ...facts };
+    const kept = { directory, readAt: this.#options.now(), ...facts };
     this.#kept.set(processId, kept);
     const [oldest] = this.#kept.keys();
     if (this.#kept.size > KEPT) this.forget(oldest);
     return kept;
   }
 
+  /** The stat of a process that lives. */
+  #stat(directory: number): ProcStat | undefined {
+    const stat = parseProcStat(this.#files.text(directory, "stat") ?? "");
+    return stat?.dead === false ? stat : undefined;
+  }
+
   #factsIn(
     directory: number,
     processId: number,
   ): Pick<Kept, "facts" | "link"> | undefined {
-    const stat = parseProcStat(this.#files.text(directory, "stat") ?? "");
-    if (stat === undefined || stat.dead) return undefined;
+    const stat = this.#stat(directory);
+    if (stat === undefined) return undefined;
     const userId = parseUserId(this.#files.text(directory, "status") ?? "");
     if (userId === undefined) return undefined;
     const link = this.#files.link(directory, EXE);

@@ -82,7 +82,10 @@ class LinuxProcessTable implements ProcessTable {
       now: this.#now,
       searchMs,
     });
-    this.#facts = new ProcessFactsCache(this.#files, this.#now);
+    this.#facts = new ProcessFactsCache(this.#files, {
+      now: this.#now,
+      onEnded: (processId) => this.#tree.end(processId),
+    });
     // Listening comes before looking: nobody is missed in between.
     const opened = lineage === "events"
       ? openProcessEvents(libc)
@@ -179,6 +182,7 @@ class LinuxProcessTable implements ProcessTable {
       return known;
     }
     this.#holderSearches++;
+    this.#holders.forgetSocket(inode);
     const search = this.#holders.search(inode);
     if (search.kind === "unfinished") return "unfinished";
     if (search.kind === "absent") return "no-holder";
@@ -281,8 +285,7 @@ class LinuxProcessTable implements ProcessTable {
 
   #noteProgram(processId: number): void {
     const sighting = this.#sight(processId);
-    // Ended already: the tree keeps what it ran before.
-    if (sighting === undefined) return;
-    this.#tree.change(processId, sighting.path, sighting.name);
+    // Where it has ended already nobody knows what it was.
+    this.#tree.change(processId, sighting?.path, sighting?.name ?? "");
   }
 }

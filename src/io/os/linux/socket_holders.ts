@@ -78,6 +78,7 @@ export class SocketHolders {
   /** The search that was cut short: what was read since then is not read again. */
   #cut: { readonly inode: number; readonly since: number } | undefined;
   #deadline = 0;
+  #hasRead = false;
 
   constructor(files: ProcFiles, limits: SearchLimits) {
     this.#files = files;
@@ -110,6 +111,7 @@ export class SocketHolders {
   /** Reads what processes hold until the socket turns up. */
   search(inode: number): Search {
     this.#deadline = this.#limits.now() + this.#limits.searchMs;
+    this.#hasRead = false;
     const since = this.#cut?.inode === inode ? this.#cut.since : this.#reading;
     this.#cut = undefined;
     for (const processId of this.#recent) {
@@ -134,6 +136,11 @@ export class SocketHolders {
     return { kind: "absent" };
   }
 
+  /** Who was remembered to hold it does no more. */
+  forgetSocket(inode: number): void {
+    this.#holders.delete(inode);
+  }
+
   /** Drops what is remembered of a process that has ended. */
   forget(processId: number): void {
     const known = this.#known.get(processId);
@@ -147,8 +154,9 @@ export class SocketHolders {
     if (at >= 0) this.#recent.splice(at, 1);
   }
 
+  /** Each search reads at least something, so that the next one goes on. */
   #isOver(): boolean {
-    return this.#limits.now() >= this.#deadline;
+    return this.#hasRead && this.#limits.now() >= this.#deadline;
   }
 
   #cutShort(inode: number, since: number): Search {
@@ -192,6 +200,7 @@ export class SocketHolders {
       this.forget(processId);
       return undefined;
     }
+    this.#hasRead = true;
     const known = fresh ? before : this.#knowAnew(processId);
     this.#readLinks(directory, processId, known);
     this.#files.close(directory);

@@ -13,6 +13,8 @@ export interface InsideOptions {
   /** `import.meta.url` of the caller. */
   readonly caller: string;
   readonly needs: readonly Need[];
+  /** A command that runs the tests, e.g. one that makes more namespaces. */
+  readonly through?: readonly string[];
 }
 
 /** Registers one test that runs all tests of the file in a new namespace. */
@@ -32,6 +34,7 @@ export async function testInside(
       const file = new URL(options.file, options.caller).pathname;
       const config = new URL("../../../../deno.json", import.meta.url).pathname;
       const command = [
+        ...options.through ?? [],
         Deno.execPath(),
         "test",
         "-A",
