@@ -1,32 +1,469 @@
 /**
  * The packet side of a running split tunnel, put together: interface, worker
  * with the flows, relay, packet tunnels. Disposing of it undoes everything.
+ *
+ *     control thread ── commands ──▶ stack worker ── relay ring ──▶ relay worker
+ *          ▲  ▲  └──────────────────── relay commands ──────────────────▲
+ *          │  └─────── news: flows that ask, end, learn ──┘
+ *          └────────── rings of packet tunnels: handshakes, events
  */
-import type { Prefix } from "../core/wire/address.ts";
-import type { ClientEgress, ClientEvents } from "../control/client_engine.ts";
+import { sharedBuffer } from "../core/columns/columns.ts";
+import { ClientMessage } from "../core/columns/client_message.ts";
+import { RelayMessage } from "../core/columns/relay_message.ts";
+import type { Ring } from "../core/columns/ring.ts";
+import type { FlowSnapshot, FlowVerdict } from "../core/flow/flow_table.ts";
+import {
+  PostedVerdict,
+  VERDICT_LENGTH,
+  writeVerdict,
+} from "../core/flow/posted_verdict.ts";
+import type { TimerConstants } from "../core/wireguard/timers.ts";
+import { PROTOCOL_TIMERS } from "../core/wireguard/timers.ts";
+import {
+  type ClientEgress,
+  type ClientEngine,
+  type ClientEvents,
+  type ClientStatistics,
+  OUTBOUNDS,
+  type PacketTunnelSetup,
+  type PacketTunnelStatus,
+} from "../control/client_engine.ts";
+import type { DesiredPeer } from "../control/peer_sync.ts";
+import {
+  attachClientTables,
+  attachTunnelTables,
+  clearTunnel,
+  type ClientState,
+  type ClientTables,
+  createClientState,
+} from "../datapath/client_state.ts";
+import type { AeadName } from "../datapath/crypto/select_aead.ts";
+import { UdpCounters } from "../datapath/relay/udp_counters.ts";
+import { encodeRingJson } from "../datapath/ring_json.ts";
 import type { Platform } from "../io/platform.ts";
-import type { HostNetwork } from "../io/ports.ts";
+import type {
+  CreatedTun,
+  DialerSetup,
+  HostNetwork,
+  OpenedOutside,
+  OpenedPoller,
+  SocketOrigin,
+  Wake,
+} from "../io/ports.ts";
+import { ClientNews } from "./client_news.ts";
+import type { PostedDialer } from "./client_outbounds.ts";
+import type { ClientRelaySetup } from "./client_relay_worker.ts";
+import type { ClientStackSetup } from "./client_stack_worker.ts";
+import { ClientTunnel } from "./client_tunnel.ts";
+import { PendingMessages } from "./pending_messages.ts";
+import { RelayProcess, type RelayWorkerSetup } from "./relay_process.ts";
+import {
+  addressesOf,
+  clientInterface,
+  clientSizes,
+  type ClientTun,
+  splitTunnelConfig,
+} from "./split_tunnel_setup.ts";
+import {
+  chooseRelayPlace,
+  RELAY_LIMITS,
+  type RelayPlace,
+} from "./tun2socks_setup.ts";
+import { WorkerThread } from "./worker_thread.ts";
 
-/** The interface that captures. */
-export interface ClientTun {
-  readonly name: string;
-  /** The host's own addresses on it, where programs' packets come from. */
-  readonly address4: Prefix;
-  readonly address6: Prefix | undefined;
-  readonly mtu: number;
-}
+export type { ClientTun } from "./split_tunnel_setup.ts";
 
 /** What a client is made of. */
 export interface ClientProcessOptions {
   readonly platform: Platform;
   readonly network: HostNetwork;
   readonly tun: ClientTun;
-  /** The mark of all sockets of our own (SO_MARK): policy routing excepts it. */
+  /** The mark of all sockets of our own (SO_MARK): policy routing excepts it; 0 for none. */
   readonly mark: number;
   readonly egress: ClientEgress;
   readonly events: ClientEvents;
   /** Whether dropped packets are told to `onDrop`. */
   readonly trace: boolean;
-  /** Flows at once; 65,536 where it is absent. */
+  /** Flows at once. */
   readonly flows?: number;
+  readonly crypto?: AeadName;
+  /** Those of packet tunnels. */
+  readonly timers?: TimerConstants;
+}
+
+const DIRECT = 0;
+const NO_BYTES = new Uint8Array(0);
+
+/** See the module header. */
+export class ClientProcess implements ClientEngine {
+  readonly now: () => number;
+  readonly #options: ClientProcessOptions;
+  readonly #place: RelayPlace;
+  readonly #state: ClientState;
+  readonly #tables: ClientTables;
+  readonly #udpBuffer = sharedBuffer(UdpCounters.byteLength);
+  readonly #tun: CreatedTun;
+  readonly #relay: RelayProcess;
+  readonly #poller: OpenedPoller;
+  readonly #wake: Wake;
+  readonly #outside: OpenedOutside;
+  readonly #resources = new DisposableStack();
+  readonly #news: ClientNews;
+  readonly #commands: PendingMessages;
+  readonly #relayCommands: PendingMessages;
+  readonly #tunnels = new Map<number, ClientTunnel>();
+  readonly #proxies = new Set<number>();
+  /** Slots that nobody uses. */
+  readonly #slots: number[];
+  /** Tunnels that the worker has not let go of, by slot. */
+  readonly #leaving = new Map<
+    number,
+    { readonly tunnel: ClientTunnel; readonly gone: () => void }
+  >();
+  readonly #verdict = new PostedVerdict();
+  readonly #verdictBytes = new Uint8Array(VERDICT_LENGTH);
+  #worker: WorkerThread | undefined;
+  #egress: number | undefined;
+  #stopping = false;
+
+  /**
+   * Makes the interface and starts the workers; no route leads to it yet.
+   * @throws {TunError | UserError | Error} with nothing left behind.
+   */
+  static async start(options: ClientProcessOptions): Promise<ClientProcess> {
+    const process = new ClientProcess(options);
+    try {
+      process.#start();
+      return process;
+    } catch (error) {
+      await process[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  private constructor(options: ClientProcessOptions) {
+    const { platform, network, tun, mark, events } = options;
+    this.#options = options;
+    this.#egress = options.egress.interfaceIndex;
+    this.now = platform.openClock();
+    this.#place = chooseRelayPlace(
+      { addresses: addressesOf(tun), routes: [] },
+      network,
+    );
+    this.#state = createClientState(clientSizes(options.flows));
+    this.#tables = attachClientTables(this.#state);
+    this.#slots = this.#state.tunnels.map((_, slot) => slot);
+    using guard = new DisposableStack();
+    this.#tun = guard.use(
+      platform.createTun({ name: tun.name, offload: "tcp" }),
+    );
+    guard.defer(() => network.reset());
+    const missing = network.apply(clientInterface(tun, this.#place));
+    this.#loosen(network.interfaceIndex(tun.name));
+    this.#loosen(this.#egress);
+    const addresses = {
+      ipv4: this.#place.ipv4,
+      ipv6: missing.length > 0 ? undefined : this.#place.ipv6,
+    };
+    this.#relay = guard.use(new RelayProcess(platform, addresses, tun.name));
+    this.#poller = guard.use(platform.openPoller());
+    this.#wake = guard.use(platform.openWake());
+    this.#outside = guard.use(platform.openOutside({
+      poller: this.#poller.descriptor,
+      wake: this.#wake.descriptor,
+      capacity: this.#state.sizes.nat.capacity,
+      interfaceIndex: this.#egress,
+      mark,
+    }));
+    const { commands, relayCommands } = this.#tables;
+    this.#commands = this.#sending(commands, this.#wake);
+    this.#relayCommands = this.#sending(relayCommands, this.#relay.wake);
+    this.#news = new ClientNews(this.#tables, {
+      events,
+      onDetached: (slot) => this.#detached(slot),
+    });
+    this.#resources.use(guard.move());
+  }
+
+  get interfaceName(): string {
+    return this.#tun.name;
+  }
+
+  attachPacketTunnel(
+    outbound: number,
+    setup: PacketTunnelSetup,
+  ): Promise<void> {
+    return settled(() => this.#attachPacketTunnel(outbound, setup));
+  }
+
+  attachProxy(outbound: number, setup: DialerSetup): Promise<void> {
+    return settled(() => {
+      this.#checkFree(outbound);
+      this.#postDialer(outbound, { ...setup, origin: this.#origin() });
+      this.#proxies.add(outbound);
+    });
+  }
+
+  async detach(outbound: number): Promise<void> {
+    if (this.#proxies.delete(outbound)) {
+      this.#commands.post(ClientMessage.Detach, outbound, 0, NO_BYTES);
+      this.#relayCommands.post(RelayMessage.Detach, outbound, 0, NO_BYTES);
+      return;
+    }
+    const tunnel = this.#tunnels.get(outbound);
+    if (tunnel === undefined) return;
+    this.#tunnels.delete(outbound);
+    tunnel.stop();
+    const gone = Promise.withResolvers<void>();
+    this.#leaving.set(tunnel.slot, { tunnel, gone: gone.resolve });
+    this.#commands.post(ClientMessage.Detach, outbound, 0, NO_BYTES);
+    await gone.promise;
+  }
+
+  updatePeers(outbound: number, peers: readonly DesiredPeer[]): void {
+    this.#tunnels.get(outbound)?.updatePeers(peers);
+  }
+
+  settle(row: number, generation: number, verdict: FlowVerdict): boolean {
+    const { flows } = this.#tables;
+    if (!flows.has(row, generation)) return false;
+    const posted = this.#verdict;
+    const { way, outbound, rule, to } = verdict;
+    posted.way = way;
+    posted.outbound = outbound;
+    posted.rule = rule;
+    const at = row * 4;
+    posted.to.set(to?.words ?? flows.remote.subarray(at, at + 4));
+    posted.toPort = to?.port ?? flows.remotePort[row];
+    writeVerdict(this.#verdictBytes, posted);
+    this.#commands.post(
+      ClientMessage.Settle,
+      row,
+      generation,
+      this.#verdictBytes,
+    );
+    return true;
+  }
+
+  flows(): FlowSnapshot[] {
+    const { flows } = this.#tables;
+    const found: FlowSnapshot[] = [];
+    for (const row of flows.rows()) {
+      const flow = flows.snapshot(row);
+      if (flow !== undefined) found.push(flow);
+    }
+    return found;
+  }
+
+  flow(row: number): FlowSnapshot | undefined {
+    return this.#tables.flows.snapshot(row);
+  }
+
+  endFlows(predicate: (flow: FlowSnapshot) => boolean): number {
+    const ended = this.flows().filter(predicate);
+    for (const { row, generation } of ended) {
+      this.#commands.post(ClientMessage.End, row, generation, NO_BYTES);
+    }
+    return ended.length;
+  }
+
+  setEgress({ interfaceIndex }: ClientEgress): void {
+    if (interfaceIndex === this.#egress) return;
+    this.#egress = interfaceIndex;
+    this.#loosen(interfaceIndex);
+    for (const family of [4, 6] as const) {
+      this.#outside.setInterface(family, interfaceIndex ?? 0);
+    }
+    this.#postDirect();
+    this.#commands.post(ClientMessage.ResetDirect, 0, 0, NO_BYTES);
+  }
+
+  reset(): void {
+    this.#commands.post(ClientMessage.Reset, 0, 0, NO_BYTES);
+  }
+
+  handshakeNow(outbound: number): void {
+    this.#tunnels.get(outbound)?.handshakeNow();
+  }
+
+  packetStatus(outbound: number): PacketTunnelStatus | undefined {
+    return this.#tunnels.get(outbound)?.status;
+  }
+
+  statistics(): ClientStatistics {
+    const { flows, counters, verdicts } = this.#tables;
+    const udp = Object.entries(new UdpCounters(this.#udpBuffer).snapshot())
+      .map(([name, count]) => [`udp ${name}`, count]);
+    const { counts, failures } = this.#relay.counters.snapshot();
+    return {
+      flows: flows.size,
+      waiting: flows.waiting,
+      counters: counters.snapshot(),
+      verdicts: verdicts.snapshot(),
+      relay: { ...counts, ...failures, ...Object.fromEntries(udp) },
+    };
+  }
+
+  /** Ends the workers, then undoes what was changed on the host. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#news.stop();
+    this.#commands.stop();
+    this.#relayCommands.stop();
+    for (const tunnel of this.#tunnels.values()) tunnel.stop();
+    // Its connections' last segments still need the other worker.
+    await this.#relay.end();
+    Atomics.store(this.#tables.stop, 0, 1);
+    this.#wake.signal();
+    await this.#worker?.end();
+    for (const tunnel of this.#tunnels.values()) tunnel[Symbol.dispose]();
+    for (const { tunnel, gone } of this.#leaving.values()) {
+      tunnel[Symbol.dispose]();
+      gone();
+    }
+    this.#resources.dispose();
+  }
+
+  #start(): void {
+    this.#startRelay();
+    this.#postDirect();
+    this.#startWorker();
+    this.#news.start();
+  }
+
+  #startRelay(): void {
+    const { events } = this.#options;
+    const { sizes, redirects, relayRing, relayCommands, flows } = this.#state;
+    const bytes = sizes.ringBytes;
+    const setup:
+      & RelayWorkerSetup
+      & Pick<ClientRelaySetup, "flows" | "udpCounters"> = {
+        limits: RELAY_LIMITS,
+        // Each connection names its own; this one is for none.
+        dialer: { kind: "direct" },
+        redirects: { buffer: redirects, options: sizes.redirects },
+        ring: { buffer: relayRing, bytes },
+        commands: { buffer: relayCommands, bytes },
+        answers: { kind: "host" },
+        answerSource: this.#place.errors,
+        ownHost: "allow",
+        tun: {
+          descriptor: this.#tun.descriptor,
+          vnetHeader: this.#tun.offload.vnetHeader,
+        },
+        flows: { buffer: flows, options: sizes.flows },
+        udpCounters: this.#udpBuffer,
+      };
+    const entry = import.meta.resolve("./client_relay_worker.ts");
+    this.#relay.start(setup, events, entry);
+  }
+
+  #startWorker(): void {
+    const { tun, trace, events, crypto = "auto" } = this.#options;
+    const { descriptor, name, offload } = this.#tun;
+    const setup: ClientStackSetup = {
+      state: this.#state,
+      config: splitTunnelConfig(tun, this.#place, this.#relay.ends),
+      outbounds: OUTBOUNDS,
+      mtu: tun.mtu,
+      crypto,
+      tun: { descriptor, name, offload },
+      outside: this.#outside.shared,
+      poller: this.#poller.descriptor,
+      wake: this.#wake.descriptor,
+      relayWake: this.#relay.wake.descriptor,
+      trace,
+    };
+    const entry = import.meta.resolve("./client_stack_worker.ts");
+    this.#worker = new WorkerThread(
+      { name: "split tunnel", entry, setup },
+      { onFailure: (message) => events.onFailure(message) },
+    );
+  }
+
+  #attachPacketTunnel(outbound: number, setup: PacketTunnelSetup): void {
+    this.#checkFree(outbound);
+    const slot = this.#slots.pop();
+    if (slot === undefined) throw new Error("there are too many tunnels");
+    const { platform, mark, events, crypto = "auto", timers } = this.#options;
+    clearTunnel(this.#state, slot);
+    try {
+      const tunnel = new ClientTunnel({
+        platform,
+        setup,
+        slot,
+        tables: attachTunnelTables(this.#state, slot),
+        mark,
+        crypto,
+        timers: timers ?? PROTOCOL_TIMERS,
+        now: this.now,
+        onHandshake: (result) => events.onHandshake(outbound, result),
+        onDrop: () => {},
+      });
+      this.#tunnels.set(outbound, tunnel);
+      const posted = encodeRingJson(tunnel.posted);
+      this.#commands.post(ClientMessage.Attach, outbound, slot, posted);
+      tunnel.start();
+    } catch (error) {
+      this.#slots.push(slot);
+      throw error;
+    }
+  }
+
+  #detached(slot: number): void {
+    const leaving = this.#leaving.get(slot);
+    if (leaving === undefined) return;
+    this.#leaving.delete(slot);
+    leaving.tunnel[Symbol.dispose]();
+    this.#slots.push(slot);
+    leaving.gone();
+  }
+
+  #checkFree(outbound: number): void {
+    if (outbound <= DIRECT || outbound >= OUTBOUNDS) {
+      throw new RangeError(`there is no outbound ${outbound}`);
+    }
+    if (this.#tunnels.has(outbound) || this.#proxies.has(outbound)) {
+      throw new Error(`outbound ${outbound} has a way out already`);
+    }
+  }
+
+  #origin(): SocketOrigin {
+    const { mark } = this.#options;
+    return mark === 0 ? {} : { mark };
+  }
+
+  #postDirect(): void {
+    const origin = { ...this.#origin(), interfaceIndex: this.#egress };
+    this.#postDialer(DIRECT, { kind: "direct", origin });
+  }
+
+  #postDialer(outbound: number, setup: DialerSetup): void {
+    const posted: PostedDialer = { setup };
+    const bytes = encodeRingJson(posted);
+    this.#relayCommands.post(RelayMessage.Attach, outbound, 0, bytes);
+  }
+
+  #loosen(interfaceIndex: number | undefined): void {
+    if (interfaceIndex === undefined) return;
+    const { network, events } = this.#options;
+    const result = network.loosen(interfaceIndex);
+    if (result.kind !== "refused") return;
+    events.onLine(
+      `${result.interface} may not let in all answers: ${result.reason}`,
+    );
+  }
+
+  #sending(ring: Ring, wake: Wake): PendingMessages {
+    return new PendingMessages(ring, () => wake.signal());
+  }
+}
+
+/** A promise of what is done now. */
+function settled(act: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    act();
+    resolve();
+  });
 }

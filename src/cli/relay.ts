@@ -55,6 +55,8 @@ export interface RelaySetup {
   };
   /** From the worker that has the engine. */
   readonly ring: SharedRing;
+  /** From the control thread, for guests that take commands. */
+  readonly commands?: SharedRing;
   readonly answers: AnswerSetup;
   /** Who sends ICMP errors. */
   readonly answerSource: AnswerSource;
@@ -75,7 +77,15 @@ export interface RelaySetup {
 export type RelayNotice =
   /** A line for the log. */
   | { readonly kind: "line"; readonly text: string }
-  | { readonly kind: "tls"; readonly request: TlsBridgeRequest };
+  | { readonly kind: "tls"; readonly request: TlsBridgeRequest }
+  | { readonly kind: "dns"; readonly answer: DnsNotice };
+
+/** The payload of a datagram from a resolver, for a flow. */
+export interface DnsNotice {
+  readonly row: number;
+  readonly generation: number;
+  readonly payload: Uint8Array;
+}
 
 /** What a guest of the worker may use. */
 export interface GuestParts {
@@ -85,23 +95,38 @@ export interface GuestParts {
   readonly dialer: Dialer;
 }
 
+/** What ways out may use. */
+export interface DialerParts {
+  readonly sockets: StreamSockets;
+  readonly table: RedirectTable;
+  /** Gives a connection to the thread that speaks TLS. */
+  readonly bridgeTls: (request: TlsBridgeRequest) => void;
+}
+
+/** What a worker has in place of the usual. */
+export interface RelayParts {
+  readonly openGuest?: (parts: GuestParts) => RelayGuest;
+  /** In place of the setup's dialer. */
+  readonly openDialer?: (parts: DialerParts) => Dialer;
+}
+
 /** Runs a relay until its stop cell is set. Blocks the calling thread. */
 export function runRelayWorker(
   setup: RelaySetup,
   tell: (notice: RelayNotice) => void,
-  openGuest?: (parts: GuestParts) => RelayGuest,
+  { openGuest, openDialer: openOwn }: RelayParts = {},
 ): void {
   using platform = openPlatform();
   const sockets = platform.openStreamSockets();
   using events = platform.openSocketEvents();
   using wake = platform.attachWake(setup.wake);
-  const { redirects, ring, ends } = setup;
+  const { redirects, ring, commands, ends } = setup;
   const table = new RedirectTable(redirects.buffer, redirects.options);
   const host = platform.attachPacketWriter(setup.tun);
-  const dialer = openDialer(setup.dialer, {
-    sockets,
-    bridgeTls: (request) => tell({ kind: "tls", request }),
-  });
+  const bridgeTls = (request: TlsBridgeRequest) =>
+    tell({ kind: "tls", request });
+  const dialer = openOwn?.({ sockets, table, bridgeTls }) ??
+    openDialer(setup.dialer, { sockets, bridgeTls });
   runRelay({
     sockets,
     events,
@@ -114,6 +139,7 @@ export function runRelayWorker(
     limits: setup.limits,
     listeners: setup.listeners,
     ring: new Ring(ring.buffer, ring.bytes),
+    commands: commands && new Ring(commands.buffer, commands.bytes),
     wake,
     now: platform.openClock(),
     stop: setup.stop,

@@ -11,7 +11,7 @@ import { UNSENT_LIMIT } from "../datapath/relay/relay_connections.ts";
 import { TlsBridges } from "../io/outbound/tls_bridge.ts";
 import type { Platform } from "../io/platform.ts";
 import type { Wake } from "../io/ports.ts";
-import type { RelayNotice, RelaySetup } from "./relay.ts";
+import type { DnsNotice, RelayNotice, RelaySetup } from "./relay.ts";
 import { WorkerThread } from "./worker_thread.ts";
 
 /** Where a relay is to listen; a family that it does not serve is undefined. */
@@ -27,6 +27,8 @@ export interface RelayEvents {
   onFailure(message: string): void;
   /** A line for the log. */
   onLine(text: string): void;
+  /** What a resolver answered a flow, where flows are told apart. */
+  onDnsAnswer?(answer: DnsNotice): void;
 }
 
 /** The part of a worker's setup that is not the relay's own. */
@@ -114,8 +116,14 @@ export class RelayProcess implements Disposable {
       {
         onFailure: (message) => events.onFailure(message),
         onMessage: (notice) => {
-          if (notice.kind === "line") events.onLine(notice.text);
-          else this.#bridges.open(notice.request);
+          switch (notice.kind) {
+            case "line":
+              return events.onLine(notice.text);
+            case "tls":
+              return this.#bridges.open(notice.request);
+            case "dns":
+              return events.onDnsAnswer?.(notice.answer);
+          }
         },
       },
     );

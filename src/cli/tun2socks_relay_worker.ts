@@ -9,10 +9,8 @@ export interface TunRelaySetup extends RelaySetup {
 }
 
 serveWorker<TunRelaySetup, RelayNotice>((setup, tell) =>
-  runRelayWorker(
-    setup,
-    tell,
-    ({ host, sockets, dialer }) =>
+  runRelayWorker(setup, tell, {
+    openGuest: ({ host, sockets, dialer }) =>
       relayUdp(setup.udp, { sockets, dialer })(host),
-  )
+  })
 );

@@ -1,0 +1,106 @@
+/** What a split tunnel comes to: sizes of tables, engine, interface. */
+import { gatewayConfig } from "../core/engine/gateway_config.ts";
+import {
+  SPLIT_TUNNEL_DEFAULTS,
+  type SplitTunnelConfig,
+} from "../core/engine/split_tunnel_config.ts";
+import {
+  type RelayEnds,
+  TCP_RELAY_DEFAULTS,
+} from "../core/engine/tcp_relay_config.ts";
+import type { Prefix } from "../core/wire/address.ts";
+import type { ClientSizes } from "../datapath/client_state.ts";
+import type { InterfaceAddress, InterfaceConfig } from "../io/ports.ts";
+import { OUTBOUNDS } from "../control/client_engine.ts";
+import { RELAY_LIMITS, type RelayPlace, tunSizes } from "./tun2socks_setup.ts";
+
+/** The interface that captures. */
+export interface ClientTun {
+  readonly name: string;
+  /** The host's own addresses on it, where programs' packets come from. */
+  readonly address4: Prefix;
+  readonly address6: Prefix | undefined;
+  readonly mtu: number;
+}
+
+const FLOWS = 65_536;
+const RING_BYTES = 4 << 20;
+const TUNNEL_RING_BYTES = 1 << 20;
+const PEERS = 64;
+const PREFIX_NODES = 16_384;
+
+/** How large the tables must be. */
+export function clientSizes(flows: number = FLOWS): ClientSizes {
+  const { nat, redirects } = tunSizes();
+  return {
+    flows: {
+      capacity: flows,
+      seed: crypto.getRandomValues(new Int32Array(1))[0],
+    },
+    nat,
+    redirects,
+    ringBytes: RING_BYTES,
+    // A tunnel that is replaced keeps its slot until the worker has let go of it.
+    slots: OUTBOUNDS + 8,
+    tunnel: {
+      peers: PEERS,
+      sessions: PEERS * 4,
+      allowedIps: { nodes: PREFIX_NODES },
+      ringBytes: TUNNEL_RING_BYTES,
+    },
+  };
+}
+
+/** The engine, the relay listening at `ends`. */
+export function splitTunnelConfig(
+  tun: ClientTun,
+  place: RelayPlace,
+  ends: RelayEnds,
+): SplitTunnelConfig {
+  const { connections, dialing } = RELAY_LIMITS;
+  return {
+    ...SPLIT_TUNNEL_DEFAULTS,
+    gateway: gatewayConfig({
+      ...place.errors,
+      subnets: addressesOf(tun),
+      mtu: tun.mtu,
+      host: "absent",
+      tcp: "proxy",
+      relay: {
+        ...TCP_RELAY_DEFAULTS,
+        ...ends,
+        maxConnectionsPerPeer: connections,
+        maxDialingPerPeer: dialing,
+      },
+      maxMappingsPerPeer: tunSizes().nat.capacity,
+    }),
+  };
+}
+
+/** The interface; whoever wants to capture leads routes to it. */
+export function clientInterface(
+  tun: ClientTun,
+  place: RelayPlace,
+): InterfaceConfig {
+  return {
+    name: tun.name,
+    mtu: tun.mtu,
+    up: true,
+    // The first of a family is the one that programs get.
+    addresses: [
+      ...addressesOf(tun).map(addressOf),
+      { ...addressOf(place.ipv4), use: "listen-only" },
+      { ...addressOf(place.ipv6), use: "listen-only" },
+    ],
+    routes: [],
+  };
+}
+
+/** The interface's own addresses. */
+export function addressesOf({ address4, address6 }: ClientTun): Prefix[] {
+  return address6 === undefined ? [address4] : [address4, address6];
+}
+
+function addressOf({ words, length, family }: Prefix): InterfaceAddress {
+  return { words: Int32Array.from(words), prefixLength: length, family };
+}
