@@ -34,6 +34,7 @@ export type LogTag =
   | "Peers"
   | "UAPI"
   | "Client"
+  | "Rule"
   | "Proxy";
 
 /** How the log is written. */

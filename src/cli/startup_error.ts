@@ -1,12 +1,13 @@
 /** Why a tunnel could not start, in words that say what to do. */
-import { PortInUseError } from "../io/ports.ts";
+import { KillSwitchError, PortInUseError } from "../io/ports.ts";
 import { type Privileges, TunError } from "../io/ports.ts";
 import { UnsupportedSystemError } from "../io/platform.ts";
+import { SocketInUseError } from "../control/unix_server.ts";
 import { UapiSocketInUseError } from "../control/uapi_server.ts";
 import { UserError } from "./errors.ts";
 
 /** The commands that need an interface. */
-export type TunCommand = "server" | "connect" | "tun2socks";
+export type TunCommand = "server" | "connect" | "tun2socks" | "client";
 
 const WITHOUT_TUN =
   "or set interface.tun: none to run without a TUN adapter (no host services)";
@@ -32,6 +33,17 @@ export function startupError(
     return new UserError(
       error.message,
       "stop the other program that serves this interface, or take another name",
+    );
+  }
+  if (error instanceof SocketInUseError) {
+    return new UserError(error.message, "a client runs already: end it first");
+  }
+  if (error instanceof KillSwitchError) {
+    return new UserError(
+      `the kill switch: ${error.message}`,
+      error.problem === "unsupported"
+        ? "load the packet filter (modprobe nf_tables), or set killSwitch.enabled: false"
+        : undefined,
     );
   }
   if (error instanceof UnsupportedSystemError) {
@@ -77,6 +89,8 @@ function tunError(error: TunError, command: TunCommand): UserError {
         `there is an interface ${interfaceName} already`,
         command === "server"
           ? "another program has it: set another interface.name, or stop that program"
+          : command === "client"
+          ? "another program has it: set another capture.interface, or stop that program"
           : "another program has it: take another name with --name, or stop that program",
       );
     case "name-invalid":

@@ -1,0 +1,179 @@
+/** `sluice client`: the split tunnel, from its config file to its end. */
+import { Command, Option } from "@commander-js/extra-typings";
+import template from "../../config/client.yaml" with { type: "text" };
+import { writePrivateFile } from "../config/atomic_write.ts";
+import { configExists } from "../config/config_text.ts";
+import {
+  loadClientConfig,
+  type LoadedClientConfig,
+} from "../config/load_client_config.ts";
+import { formatProblem } from "../config/problems.ts";
+import { askControl } from "../control/control_client.ts";
+import { openPlatform } from "../io/platform.ts";
+import { controlSocketPaths } from "./ask_client.ts";
+import { attend } from "./attend.ts";
+import { DEFAULT_CLIENT_CONFIG } from "./client_config_path.ts";
+import { resetClient } from "./client_reset.ts";
+import { attendedClient, formatClientLine } from "./client_statistics.ts";
+import { EndingWatch } from "./ending.ts";
+import { ExitCode, systemReason, UserError } from "./errors.ts";
+import { logger, type LogLevel, setupLog } from "./log.ts";
+import { writeError } from "./output.ts";
+import { RunningClient } from "./running_client.ts";
+import { requireTun, startupError } from "./startup_error.ts";
+import { openStatusLine } from "./status.ts";
+
+type ClientOptions = {
+  readonly config: string;
+  readonly init?: true;
+  readonly reset?: true;
+};
+
+const SCHEMA_COMMENT = /^# yaml-language-server:.*\n#\n/;
+
+/** `sluice client`. */
+export function clientCommand(): Command<[], ClientOptions> {
+  return new Command("client")
+    .description("send each program's traffic where a rule says")
+    .addOption(
+      new Option("-c, --config <file>", "tunnels and rules")
+        .default(DEFAULT_CLIENT_CONFIG),
+    )
+    .addOption(new Option("--init", "write an example config and end"))
+    .addOption(
+      new Option(
+        "--reset",
+        "remove what a client that was killed has left, a kill switch too, and end",
+      ),
+    )
+    .addHelpText(
+      "after",
+      `
+All traffic of this machine goes by an interface of sluice's: for each flow the
+program that it belongs to is looked up, the first rule that matches decides, and
+it leaves through a tunnel, directly, or not at all. The routing table of the
+system is not touched. Ctrl+C ends it and undoes everything.
+
+With the kill switch, which is on unless the config says otherwise, nothing
+leaves past the rules while it runs; with killSwitch.persist neither after it was
+killed, until it is started again or --reset lifts it.
+
+While it runs, from another terminal: sluice status, flows, explain, tunnel,
+rule, reload, pause, resume. Changes of the config are taken at once.
+
+Signals: SIGUSR1 prints all counters; SIGINT and SIGTERM end it.
+
+Examples:
+  sluice import work.conf             make a config from a .conf file
+  sluice client --init                or begin with an example
+  sudo sluice client
+  sudo sluice client -c /etc/sluice/client.yaml --log-level debug
+  sudo sluice client --reset`,
+    )
+    .action(async ({ config, init, reset }, command) => {
+      const { logLevel } = command.optsWithGlobals() as { logLevel?: LogLevel };
+      if (init) await writeExample(config);
+      else if (reset) await resetClient();
+      else await run(config, logLevel);
+    });
+}
+
+async function writeExample(path: string): Promise<void> {
+  try {
+    const text = template.replace(SCHEMA_COMMENT, "");
+    await writePrivateFile(path, text, { existing: "never" });
+  } catch (cause) {
+    throw new UserError(
+      `can't write ${path}: ${systemReason(cause)}`,
+      "name another file with -c FILE; nothing was changed",
+      ExitCode.Failure,
+      { cause },
+    );
+  }
+  writeError(
+    `made ${path}, an example: name your tunnels and rules there, then\n` +
+      `  sudo sluice client -c ${path}\n`,
+  );
+}
+
+async function run(path: string, logLevel?: LogLevel): Promise<void> {
+  const loaded = await load(path);
+  const level = logLevel ?? loaded.config.log.level;
+  using status = openStatusLine(formatClientLine);
+  await setupLog({ level, write: (lines) => status.print(lines) });
+  for (const warning of loaded.warnings) {
+    logger("Config").warn("{warning}", { warning: formatProblem(warning) });
+  }
+  using ending = new EndingWatch();
+  using platform = openPlatform();
+  requireTun(platform.readPrivileges(), "client");
+  await refuseSecond(loaded);
+  platform.raiseOpenFileLimit();
+  const journal = platform.openJournal();
+  using network = platform.openHostNetwork(journal);
+  for (const line of network.recover()) {
+    logger("Core").info("left by an earlier run: {line}", { line });
+  }
+  await using client = await RunningClient.start({
+    loaded,
+    platform,
+    network,
+    journal,
+    trace: level === "trace",
+    onFailure: (message) => ending.fail(message),
+  }).catch((error) => {
+    throw startupError(error, "client");
+  });
+  // Whoever reads that it is up may ask for the counters at once.
+  const attending = attend(attendedClient(client), ending, status);
+  logStart(loaded, client);
+  await attending;
+  client.expectEnd();
+}
+
+async function load(path: string): Promise<LoadedClientConfig> {
+  if (await configExists(path)) return await loadClientConfig(path);
+  throw new UserError(
+    `there is no config ${path}`,
+    "make one: sluice import FILE.conf, or sluice client --init for an example; " +
+      "-c FILE names another",
+    ExitCode.Usage,
+  );
+}
+
+async function refuseSecond({ config }: LoadedClientConfig): Promise<void> {
+  const path = config.controlSocket ?? controlSocketPaths()[0];
+  const reply = await askControl(path, { verb: "status" });
+  if (reply.kind === "absent") return;
+  throw new UserError(
+    "a client runs already",
+    "sluice status shows it; end it first",
+  );
+}
+
+function logStart(
+  { config, path }: LoadedClientConfig,
+  client: RunningClient,
+): void {
+  const log = logger("Core");
+  const { egress4, egress6, killSwitch } = client.status();
+  log.info(
+    "client up: {tunnels} tunnels, {rules} rules of {path}; capture {interface}; direct by {egress}",
+    {
+      tunnels: config.tunnels.length,
+      rules: config.rules.rules.length,
+      path,
+      interface: client.engine.interfaceName,
+      egress:
+        [...new Set([egress4, egress6])].filter((name) => name !== undefined)
+          .join(" and ") || "nothing",
+    },
+  );
+  log.info("kill switch: {state}", {
+    state: killSwitch === "off"
+      ? "off"
+      : config.killSwitch.persist
+      ? "on, and stays when the client is killed"
+      : "on",
+  });
+}

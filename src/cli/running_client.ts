@@ -1,0 +1,386 @@
+/**
+ * A running split tunnel, put together. The kill switch comes first and goes
+ * last; traffic is led in only when the rules stand. Disposing of it undoes
+ * everything.
+ */
+import metadata from "../../deno.json" with { type: "json" };
+import { resolve } from "node:path";
+import { dropReasonText } from "../core/columns/drop_reason.ts";
+import type { ClientConfig } from "../config/client_config.ts";
+import {
+  loadClientConfig,
+  type LoadedClientConfig,
+} from "../config/load_client_config.ts";
+import type { ClientEngine, ClientEvents } from "../control/client_engine.ts";
+import type {
+  ClientPort,
+  ClientStatus,
+  ExplainAnswer,
+  ExplainQuestion,
+  FlowView,
+  ReloadAnswer,
+} from "../control/client_port.ts";
+import { ClientRuntime } from "../control/client/client_runtime.ts";
+import type { Clock } from "../control/client/clock.ts";
+import { planFromConfig } from "../control/client/plan_from_config.ts";
+import { type ConfigChange, ConfigWatch } from "../control/config_watch.ts";
+import { serveControl } from "../control/control_server.ts";
+import { resolveAll } from "../io/resolve_host.ts";
+import type { Platform } from "../io/platform.ts";
+import type {
+  HostNetwork,
+  Journal,
+  KillSwitch,
+  NetworkChange,
+} from "../io/ports.ts";
+import { controlSocketPaths } from "./ask_client.ts";
+import {
+  attachedNetworks,
+  capturePolicy,
+  chooseCapturePlace,
+  chooseEgress,
+  killSwitchPolicy,
+} from "./client_capture.ts";
+import { logClientEvent, logConfigError } from "./client_log.ts";
+import { CLIENT_MARK } from "./client_mark.ts";
+import { ClientProcess } from "./client_process.ts";
+import { clientProber } from "./client_prober.ts";
+import { clientResolvConf } from "./client_resolv_conf.ts";
+import { logger } from "./log.ts";
+
+/** What a client runs on. */
+export interface RunningClientOptions {
+  readonly loaded: LoadedClientConfig;
+  readonly platform: Platform;
+  readonly network: HostNetwork;
+  readonly journal: Journal;
+  /** Whether dropped packets are logged. */
+  readonly trace: boolean;
+  /** Nothing works any more. */
+  readonly onFailure: (message: string) => void;
+}
+
+/** Events of programs are taken in so often, where nobody asks for an owner. */
+const DRAIN_INTERVAL_MS = 250;
+const CONTROL_SCOPE = "control";
+
+/** See the module header. */
+export class RunningClient implements ClientPort, AsyncDisposable {
+  readonly #options: RunningClientOptions;
+  readonly #resources = new AsyncDisposableStack();
+  readonly #startedAt = performance.now();
+  #config: ClientConfig;
+  #killSwitch: KillSwitch | undefined;
+  #engine: ClientEngine | undefined;
+  #runtime: ClientRuntime | undefined;
+  /** Whether an end is the user's wish, so that a persistent kill switch goes too. */
+  #isWanted = false;
+
+  /**
+   * Starts everything; where a part fails, what was started is undone.
+   * @throws what opening a part throws.
+   */
+  static async start(options: RunningClientOptions): Promise<RunningClient> {
+    const client = new RunningClient(options);
+    try {
+      await client.#start();
+      return client;
+    } catch (error) {
+      await client[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  private constructor(options: RunningClientOptions) {
+    this.#options = options;
+    this.#config = options.loaded.config;
+  }
+
+  /** The packet side, for its figures. */
+  get engine(): ClientEngine {
+    return this.#started(this.#engine);
+  }
+
+  /** The end is wanted: a kill switch that persists is lifted as well. */
+  expectEnd(): void {
+    this.#isWanted = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#resources.disposeAsync();
+  }
+
+  status(): ClientStatus {
+    const { loaded } = this.#options;
+    return {
+      version: metadata.version,
+      processId: Deno.pid,
+      config: resolve(loaded.path),
+      uptimeMs: performance.now() - this.#startedAt,
+      killSwitch: this.#killSwitch === undefined ? "off" : "on",
+      interface: this.engine.interfaceName,
+      ...this.#started(this.#runtime).status(),
+    };
+  }
+
+  flows(): readonly FlowView[] {
+    return this.#started(this.#runtime).flows();
+  }
+
+  explain(question: ExplainQuestion): ExplainAnswer {
+    return this.#started(this.#runtime).explain(question);
+  }
+
+  setTunnel(name: string, wanted: "up" | "down"): void {
+    this.#started(this.#runtime).setTunnel(name, wanted);
+  }
+
+  setMode(wanted: "running" | "paused"): void {
+    this.#started(this.#runtime).setMode(wanted);
+  }
+
+  async reload(): Promise<ReloadAnswer> {
+    const lines = this.#apply(
+      await loadClientConfig(this.#options.loaded.path),
+    );
+    return { result: lines.length > 0 ? "taken" : "unchanged", lines };
+  }
+
+  async #start(): Promise<void> {
+    const { platform, network, journal } = this.#options;
+    this.#closeDoors(this.#config);
+    const place = chooseCapturePlace(network);
+    const { interfaceName, mtu, maxFlows } = this.#config.capture;
+    const egress = chooseEgress(network);
+    this.#loosen(egress);
+    const engine = await ClientProcess.start({
+      platform,
+      network,
+      tun: {
+        name: interfaceName,
+        address4: place.address4,
+        address6: place.address6,
+        mtu,
+      },
+      mark: CLIENT_MARK,
+      egress: {
+        interfaceIndex: (egress.ipv4 ?? egress.ipv6)?.interfaceIndex,
+      },
+      events: this.#events(),
+      trace: this.#options.trace,
+      flows: maxFlows,
+    });
+    this.#engine = this.#resources.use(engine);
+    const runtime = this.#openRuntime(engine, place.nameservers);
+    const routing = this.#resources.use(platform.openPolicyRouting(journal));
+    this.#resources.defer(() => routing.reset());
+    const index = network.interfaceIndex(engine.interfaceName);
+    if (index === undefined) throw new Error("the capture has gone");
+    for (
+      const { reason } of routing.apply(capturePolicy(index, this.#config))
+    ) {
+      logger("Router").info("{reason}", { reason });
+    }
+    runtime.start();
+    this.#resources.use(platform.openNetworkMonitor({
+      onChange: (changes) => this.#networkChanged(changes),
+      onFailure: ({ message }) =>
+        logger("Router").error(
+          "changes of the network are not seen: {message}",
+          {
+            message,
+          },
+        ),
+      ignored: (name) => name === engine.interfaceName,
+    }));
+    await this.#offerControl();
+    this.#watchConfig();
+  }
+
+  #openRuntime(
+    engine: ClientEngine,
+    nameservers: readonly Int32Array[],
+  ): ClientRuntime {
+    const { platform, network } = this.#options;
+    const processes = this.#resources.use(platform.openProcessTable());
+    const clock: Clock = { now: engine.now, after };
+    const resolvConf = this.#config.dns.policy === "leave"
+      ? undefined
+      : clientResolvConf({
+        processes,
+        nameservers,
+        clock,
+        onChange: () => this.#runtime?.onResolversChange(),
+        onWarning: (text) => logger("DNS").warn("{text}", { text }),
+      });
+    const sockets = platform.openStreamSockets();
+    const runtime: ClientRuntime = new ClientRuntime({
+      plan: planFromConfig(this.#config),
+      engine,
+      processes,
+      ownProcessId: Deno.pid,
+      pathStyle: "posix",
+      clock,
+      random: Math.random,
+      resolve: resolveAll,
+      prober: (request) =>
+        clientProber({ sockets, ownFlows: runtime.ownFlows })(request),
+      chooseEgress: () => {
+        const egress = chooseEgress(network);
+        this.#loosen(egress);
+        return egress;
+      },
+      nameservers,
+      resolvConf,
+    });
+    this.#runtime = runtime;
+    this.#resources.defer(() => runtime.stop());
+    this.#resources.use(runtime.subscribe(logClientEvent));
+    const timer = setInterval(() => processes.drain(), DRAIN_INTERVAL_MS);
+    this.#resources.defer(() => clearInterval(timer));
+    const { lineage } = processes;
+    if (lineage.kind === "asking") {
+      logger("Rule").info(
+        "programs started by others are told by asking alone: {reason}",
+        { reason: lineage.reason },
+      );
+    }
+    return runtime;
+  }
+
+  #events(): ClientEvents {
+    const failed = this.#options.onFailure;
+    return {
+      onAsk: (ask) => this.#runtime?.onAsk(ask),
+      onFlowEnded: (row, generation) =>
+        this.#runtime?.onFlowEnded(row, generation),
+      onDnsAnswer: (answer) => this.#runtime?.onDnsAnswer(answer),
+      onHandshake: (outbound, result) =>
+        this.#runtime?.onHandshake(outbound, result),
+      onFailure: failed,
+      onLine: (text) => logger("Proxy").warn("{text}", { text }),
+      onDrop: (reason, flow) =>
+        logger("Router").trace("drop: {reason}: {flow}", {
+          reason: dropReasonText(reason),
+          flow,
+        }),
+    };
+  }
+
+  /** The kill switch as a configuration wants it. */
+  #closeDoors(config: ClientConfig): void {
+    const { platform, journal } = this.#options;
+    if (!config.killSwitch.enabled) {
+      this.#killSwitch?.lift();
+      this.#killSwitch = undefined;
+      return;
+    }
+    this.#killSwitch ??= this.#openKillSwitch(
+      platform.openKillSwitch({ journal, mark: CLIENT_MARK }),
+    );
+    const { interfaceName } = config.capture;
+    this.#killSwitch.engage(
+      killSwitchPolicy(config, attachedNetworks(interfaceName)),
+    );
+  }
+
+  #openKillSwitch(opened: KillSwitch): KillSwitch {
+    this.#resources.use(opened);
+    this.#resources.defer(() => {
+      if (this.#killSwitch === undefined) return;
+      if (this.#config.killSwitch.persist && !this.#isWanted) {
+        logger("Core").warn(
+          "the kill switch stays: sluice client --reset lifts it",
+        );
+      } else opened.lift();
+    });
+    return opened;
+  }
+
+  /** Answers to our own marked packets look unmarked to a strict filter. */
+  #loosen({ ipv4, ipv6 }: ReturnType<typeof chooseEgress>): void {
+    for (const egress of [ipv4, ipv6]) {
+      if (egress !== undefined) {
+        this.#options.network.loosen(egress.interfaceIndex);
+      }
+    }
+  }
+
+  #networkChanged(changes: readonly NetworkChange[]): void {
+    this.#runtime?.onNetworkChange(changes);
+    if (this.#config.killSwitch.enabled && this.#config.killSwitch.allowLan) {
+      this.#closeDoors(this.#config);
+    }
+  }
+
+  async #offerControl(): Promise<void> {
+    const { journal } = this.#options;
+    const path = this.#config.controlSocket ?? controlSocketPaths()[0];
+    journal.record(CONTROL_SCOPE, [{ kind: "file", path }]);
+    this.#resources.defer(() => journal.record(CONTROL_SCOPE, []));
+    this.#resources.use(await serveControl(path, this));
+  }
+
+  #watchConfig(): void {
+    const { loaded } = this.#options;
+    this.#resources.use(
+      new ConfigWatch(loaded.path, {
+        loaded,
+        load: loadClientConfig,
+        onChange: (change) => this.#changed(change),
+      }),
+    );
+  }
+
+  #changed(change: ConfigChange<LoadedClientConfig>): void {
+    if (change.kind === "loaded") {
+      for (const line of this.#apply(change.loaded)) {
+        logger("Config").info("{line}", { line });
+      }
+      return;
+    }
+    logConfigError(change.error);
+  }
+
+  /** Takes another configuration. @returns what changed, a line each. */
+  #apply(loaded: LoadedClientConfig): string[] {
+    const before = this.#config;
+    const { config } = loaded;
+    // What is made at the start stays as it is until the next one.
+    this.#config = {
+      ...config,
+      capture: before.capture,
+      controlSocket: before.controlSocket,
+    };
+    const lines = [
+      ...this.#started(this.#runtime).reload(planFromConfig(config)),
+    ];
+    if (!isSame(before.killSwitch, config.killSwitch)) {
+      this.#closeDoors(this.#config);
+      lines.push("kill switch: changed");
+      if (before.killSwitch.allowLan !== config.killSwitch.allowLan) {
+        lines.push("killSwitch.allowLan: its routes need a restart");
+      }
+    }
+    const sections = ["capture", "controlSocket", "datapath", "log"] as const;
+    for (const section of sections) {
+      if (isSame(before[section], config[section])) continue;
+      lines.push(`a change of ${section} needs a restart`);
+    }
+    return lines;
+  }
+
+  #started<Part>(part: Part | undefined): Part {
+    if (part === undefined) throw new Error("the client has not started yet");
+    return part;
+  }
+}
+
+function after(delayMs: number, run: () => void): Disposable {
+  const timer = setTimeout(run, delayMs);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
+}
+
+function isSame(left: unknown, right: unknown): boolean {
+  return JSON.stringify(left) === JSON.stringify(right);
+}
