@@ -21,6 +21,7 @@ const PACKAGES: Record<string, string> = {
   danted: "dante-server",
   dig: "dnsutils",
   nc: "netcat-openbsd",
+  nft: "nftables",
   wg: "wireguard-tools",
   unshare: "util-linux",
   nsenter: "util-linux",
