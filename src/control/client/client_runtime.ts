@@ -87,6 +87,8 @@ export class ClientRuntime implements ClientControl {
   #state: "new" | "running" | "stopped" = "new";
   /** While a reload goes on flows are judged at its end, once. */
   #isReloading = false;
+  /** Tunnels whose lack of resolvers was told. */
+  readonly #unresolved = new Set<string>();
   #sweep: Disposable | undefined;
   #watchTimer: Disposable | undefined;
 
@@ -142,6 +144,7 @@ export class ClientRuntime implements ClientControl {
     if (this.#state !== "new") return;
     this.#state = "running";
     this.#takeResolvConf();
+    this.#warnOfResolvers();
     this.#network.start();
     this.#registry.set(this.#plan.tunnels);
     this.#armSweep();
@@ -153,11 +156,7 @@ export class ClientRuntime implements ClientControl {
     this.#sweep?.[Symbol.dispose]();
     this.#watchTimer?.[Symbol.dispose]();
     this.#decider.stop();
-    try {
-      this.#options.resolvConf?.restore();
-    } catch (error) {
-      this.warn(`resolv.conf could not be put back: ${messageOf(error)}`);
-    }
+    this.#restoreResolvConf();
     await this.#registry.stop();
   }
 
@@ -278,6 +277,7 @@ export class ClientRuntime implements ClientControl {
     );
     this.#dns.plan = plan.dns;
     this.#watch.timeoutMs = plan.dns.timeoutMs;
+    if (before.dns.policy !== plan.dns.policy) this.#changePolicy();
     if (!samePlan(before.dns.learned, plan.dns.learned)) {
       this.#names = new LearnedNames(plan.dns.learned);
     }
@@ -285,6 +285,7 @@ export class ClientRuntime implements ClientControl {
       ? this.#registry.set(plan.tunnels)
       : { added: [], removed: [], changed: [] };
     this.#isReloading = false;
+    if (this.#state === "running") this.#warnOfResolvers();
     this.#judge.refreshTunnels();
     const settled = this.#settleAnew("reload");
     const lines = [
@@ -329,6 +330,36 @@ export class ClientRuntime implements ClientControl {
     this.warn(
       "the system's resolver does not tell whom it asks: name resolvers under dns.direct, or programs that go direct find no names",
     );
+  }
+
+  #restoreResolvConf(): void {
+    try {
+      this.#options.resolvConf?.restore();
+    } catch (error) {
+      this.warn(`resolv.conf could not be put back: ${messageOf(error)}`);
+    }
+  }
+
+  #changePolicy(): void {
+    if (this.#state !== "running") return;
+    if (this.#plan.dns.policy === "follow") this.#takeResolvConf();
+    else this.#restoreResolvConf();
+  }
+
+  /** Tells of tunnels whose programs would find no names, once each. */
+  #warnOfResolvers(): void {
+    const { resolvConf } = this.#options;
+    if (resolvConf === undefined || this.#plan.dns.policy === "leave") return;
+    for (const tunnel of this.#plan.tunnels) {
+      const { name } = tunnel;
+      if (this.#dns.behind(tunnel).length > 0) this.#unresolved.delete(name);
+      else if (!this.#unresolved.has(name)) {
+        this.#unresolved.add(name);
+        this.warn(
+          `tunnel ${name} has no resolver, so that its programs find no names: name some under its dns`,
+        );
+      }
+    }
   }
 
   #onTunnelChange(change: TunnelChange): void {

@@ -101,6 +101,15 @@ export class DnsRouter {
     return this.#plan.direct.length > 0 ? this.#plan.direct : this.#system;
   }
 
+  /** Resolvers for what goes by a tunnel: its own, or those of direct that can be reached from behind it. */
+  behind(
+    { resolvers }: { readonly resolvers: readonly Resolver[] },
+  ): readonly Resolver[] {
+    return resolvers.length > 0
+      ? resolvers
+      : this.direct().filter(({ words }) => !isPrivate(formatAddress(words)));
+  }
+
   /**
    * Where a question is sent.
    * @param tunnel that it goes by, with its resolvers; undefined for direct.
@@ -121,7 +130,7 @@ export class DnsRouter {
     }
     const resolvers = tunnel === undefined
       ? this.direct()
-      : this.#resolversBehind(tunnel);
+      : this.behind(tunnel);
     if (resolvers.length === 0 && !isCaptured) return AS_IS;
     const isIpv4 = isMappedIpv4(flow.remote.words);
     const family = resolvers.filter(({ words }) =>
@@ -131,13 +140,5 @@ export class DnsRouter {
     return resolver === undefined
       ? { kind: "none" }
       : { kind: "to", reached: { resolver, tunnel: tunnel?.name } };
-  }
-
-  #resolversBehind(
-    { resolvers }: { readonly resolvers: readonly Resolver[] },
-  ): readonly Resolver[] {
-    return resolvers.length > 0
-      ? resolvers
-      : this.direct().filter(({ words }) => !isPrivate(formatAddress(words)));
   }
 }

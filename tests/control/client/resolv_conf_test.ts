@@ -13,7 +13,7 @@ import {
 } from "../../../src/control/client/resolv_conf_text.ts";
 import { formatAddress } from "../../../src/core/wire/address.ts";
 import { ClientWorld } from "./client_world.ts";
-import { plan, ruleSet, words } from "./plans.ts";
+import { plan, resolver, ruleSet, wireguard, words } from "./plans.ts";
 import { VirtualClock } from "./virtual_clock.ts";
 
 const ORIGINAL =
@@ -422,4 +422,29 @@ Deno.test("client: without a resolver that is told the user is", async () => {
   assert.match(warning.text, /name resolvers under dns\.direct/);
   await client.runtime.stop();
   assert.equal(folder.read(), STUB);
+});
+
+Deno.test("client: resolv.conf follows a change of the policy, and a tunnel without resolvers is told once", async () => {
+  using folder = new Folder();
+  folder.write(ORIGINAL);
+  const tunnels = [wireguard("work"), wireguard("home", { dns: ["10.1.1.1"] })];
+  const rules = ruleSet([]);
+  const client = new ClientWorld(
+    plan(tunnels, rules, { direct: [], policy: "leave" }),
+    { resolvConf: folder.open() },
+  );
+  await client.start();
+  assert.equal(folder.read(), ORIGINAL);
+  assert.deepEqual(client.events.filter(({ kind }) => kind === "warning"), []);
+  const follow = plan(tunnels, rules, { direct: [resolver("192.168.1.1")] });
+  client.runtime.reload(follow);
+  assert.match(folder.read(), /nameserver 10\.98\.0\.1/);
+  client.runtime.reload({ ...follow, rules: ruleSet([], { kind: "drop" }) });
+  const warnings = client.events.filter(({ kind }) => kind === "warning");
+  assert.equal(warnings.length, 1);
+  assert.match(JSON.stringify(warnings), /tunnel work has no resolver/);
+  client.runtime.reload(plan(tunnels, rules, { policy: "leave" }));
+  assert.equal(folder.read(), ORIGINAL);
+  await client.runtime.stop();
+  folder.assertClean("resolv.conf");
 });
