@@ -30,6 +30,11 @@ Deno.test({
       })
     );
     assert.ok(platform.raiseOpenFileLimit() > 0);
+    using table = platform.openProcessTable();
+    assert.equal(table.process(Deno.pid)?.processId, Deno.pid);
+    const journal = openJournal({ directories: [] });
+    using routing = platform.openPolicyRouting(journal);
+    routing.reset();
   },
 });
 

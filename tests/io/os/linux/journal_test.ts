@@ -27,6 +27,9 @@ const ENTRIES: readonly JournalEntry[] = [
     metric: 5,
   },
   { kind: "reverse-path", interface: "eth0", index: 2, value: 1 },
+  { kind: "routing-table", table: 5183 },
+  { kind: "routing-rule", family: 6, priority: 5200, table: 5183 },
+  { kind: "filter-table", name: "sluice", mark: "sluice 7 x" },
 ];
 
 /** No process has this id: it is beyond the kernel's greatest limit. */
