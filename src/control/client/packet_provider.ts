@@ -13,6 +13,7 @@ import type { PacketTunnelSetup } from "../client_engine.ts";
 import type { DesiredPeer } from "../peer_sync.ts";
 import type { Resolver } from "./client_plan.ts";
 import type { ProbeFailure, ProbeOutcome } from "./probe_outcome.ts";
+import type { Trust } from "./tunnel_machine.ts";
 import type {
   DefinitionOf,
   ProviderOptions,
@@ -106,8 +107,8 @@ export class PacketProvider implements TunnelProvider {
     };
   }
 
-  async probe(first: boolean): Promise<ProbeOutcome> {
-    if (first || !this.#isAlive()) {
+  async probe(trust: Trust): Promise<ProbeOutcome> {
+    if (trust === "anew" || !this.#isAlive()) {
       const outcome = await this.#handshake();
       if (outcome.kind === "failed") return outcome;
     }

@@ -12,6 +12,7 @@ import type { DialerSetup } from "../../io/ports/dialer.ts";
 import type { HealthProbe, Resolver } from "./client_plan.ts";
 import type { ProbeOutcome } from "./probe_outcome.ts";
 import type { ProbeRequest } from "./probes.ts";
+import type { Trust } from "./tunnel_machine.ts";
 import type {
   DefinitionOf,
   ProviderOptions,
@@ -76,7 +77,7 @@ export class ProxyProvider implements TunnelProvider {
     return { endpoint, lastHandshakeAt: undefined, traffic: undefined };
   }
 
-  probe(_first: boolean): Promise<ProbeOutcome> {
+  probe(_trust: Trust): Promise<ProbeOutcome> {
     const setup = this.#setup;
     if (setup === undefined) return Promise.resolve(NOT_CONNECTED);
     const { prober, definition: { name, health } } = this.#options;

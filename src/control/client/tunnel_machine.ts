@@ -44,12 +44,11 @@ export type TunnelOutput =
   | { readonly kind: "connect"; readonly addresses: readonly Int32Array[] }
   /** Take the way out away. */
   | { readonly kind: "disconnect" }
-  /** Send something through, then `handleProbe`. first: nothing is known of it yet. */
-  | {
-    readonly kind: "probe";
-    readonly ticket: number;
-    readonly first: boolean;
-  };
+  /** Send something through, then `handleProbe`. */
+  | { readonly kind: "probe"; readonly ticket: number; readonly trust: Trust };
+
+/** anew: old signs of life count for nothing, since something has changed. */
+export type Trust = "recent" | "anew";
 
 /** How a tunnel stands. */
 export interface TunnelStanding {
@@ -182,7 +181,7 @@ export class TunnelMachine {
         return;
       case "standing":
         this.#lookAgain(phase);
-        this.#check(phase, now);
+        this.#check(phase, "anew", now);
         return;
       default:
         this.#resolve(now);
@@ -255,7 +254,7 @@ export class TunnelMachine {
         this.handleProbe(phase.ticket, PROBE_SILENT, now);
         break;
       case "standing":
-        if (phase.ticket === 0) this.#check(phase, now);
+        if (phase.ticket === 0) this.#check(phase, "recent", now);
         else this.handleProbe(phase.ticket, PROBE_SILENT, now);
         break;
     }
@@ -275,7 +274,7 @@ export class TunnelMachine {
     const ticket = ++this.#tickets;
     const deadline = this.#probeDeadline(now);
     this.#phase = { kind: "proving", ticket, deadline };
-    this.#outputs.push({ kind: "probe", ticket, first: true });
+    this.#outputs.push({ kind: "probe", ticket, trust: "anew" });
   }
 
   /** Lets the way out lead somewhere; says nothing where it does already. */
@@ -300,10 +299,14 @@ export class TunnelMachine {
     this.#set("up", "", now);
   }
 
-  #check(phase: Phase & { kind: "standing" }, now: number): void {
+  #check(
+    phase: Phase & { kind: "standing" },
+    trust: Trust,
+    now: number,
+  ): void {
     phase.ticket = ++this.#tickets;
     phase.deadline = this.#probeDeadline(now);
-    this.#outputs.push({ kind: "probe", ticket: phase.ticket, first: false });
+    this.#outputs.push({ kind: "probe", ticket: phase.ticket, trust });
   }
 
   #review(
@@ -351,7 +354,7 @@ export class TunnelMachine {
     );
     if (stays === true) return;
     this.#lead(known.map(([first]) => first));
-    this.#check(phase, now);
+    this.#check(phase, "anew", now);
   }
 
   #fail({ cause, text }: ProbeFailure, now: number): void {

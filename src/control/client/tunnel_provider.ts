@@ -10,6 +10,7 @@ import type { Resolver, TunnelDefinition } from "./client_plan.ts";
 import type { Clock } from "./clock.ts";
 import type { ProbeOutcome } from "./probe_outcome.ts";
 import type { Prober } from "./probes.ts";
+import type { Trust } from "./tunnel_machine.ts";
 
 /** How a connected tunnel fares. */
 export interface ProviderStatus {
@@ -43,11 +44,8 @@ export interface TunnelProvider {
   /** Takes the way out away, where there is one. */
   disconnect(): Promise<void>;
   status(): ProviderStatus;
-  /**
-   * Sends something through and waits for what comes back.
-   * @param first whether nothing is known of the tunnel yet: an old sign of life does not count.
-   */
-  probe(first: boolean): Promise<ProbeOutcome>;
+  /** Sends something through and waits for what comes back. */
+  probe(trust: Trust): Promise<ProbeOutcome>;
 }
 
 /** What a provider works with. */

@@ -295,7 +295,7 @@ export class TunnelRegistry {
         break;
       case "probe":
         // Behind what connects it; the machine gives up on its own if that takes too long.
-        entry.work.then(() => provider.probe(output.first)).catch(failure)
+        entry.work.then(() => provider.probe(output.trust)).catch(failure)
           .then((outcome) => {
             machine.handleProbe(output.ticket, outcome, clock.now());
             this.#drain(entry);

@@ -231,7 +231,6 @@ Deno.test("tunnels: another network: probed at once, flows stay where they are",
   await client.start(1);
   const row = client.flow(CURL, WEB);
   client.engine.take();
-  client.engine.setStatus(1, { lastHandshakeAt: 1 });
   client.egress = {
     ...client.egress,
     ipv4: {

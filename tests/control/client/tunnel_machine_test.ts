@@ -87,7 +87,7 @@ class Played {
         return `connect ${output.addresses.map((a) => formatAddress(a))}`;
       case "probe":
         this.probeTicket = output.ticket;
-        return output.first ? "first probe" : "probe";
+        return output.trust === "anew" ? "first probe" : "probe";
       case "disconnect":
         return "disconnect";
     }
@@ -171,7 +171,7 @@ Deno.test("tunnel machine: a name that leads elsewhere is followed at once", () 
   tunnel.probed(failed());
   assert.deepEqual(tunnel.resolved("192.0.2.2"), [
     "connect 192.0.2.2",
-    "probe",
+    "first probe",
   ]);
   assert.deepEqual(tunnel.probed(OK), ["degraded -> up: "]);
 });
@@ -259,7 +259,7 @@ Deno.test("tunnel machine: answers that come too late change nothing", () => {
 Deno.test("tunnel machine: another network is tried at once, whatever it waited for", () => {
   const tunnel = new Played().up();
   tunnel.machine.handleNetworkChange(tunnel.now);
-  assert.deepEqual(tunnel.wishes(), ["resolve", "probe"]);
+  assert.deepEqual(tunnel.wishes(), ["resolve", "first probe"]);
   tunnel.probed(failed());
   tunnel.next();
   tunnel.probed(failed());
