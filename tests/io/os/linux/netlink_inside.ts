@@ -55,6 +55,7 @@ Deno.test("a link's state, MTU and queue are set, as ip(8) sees them", () => {
     ...link,
     mtu: 1380,
     up: true,
+    running: true,
     queueLength: 77,
   });
   const [seen] = JSON.parse(ip("-json", "link", "show", "t0"));
