@@ -37,8 +37,11 @@ import { NamedCounters } from "./named_counters.ts";
 import { type EgressChoice, NetworkReaction } from "./network_reaction.ts";
 import { OwnFlows } from "./own_flows.ts";
 import type { HostResolver, Prober } from "./probes.ts";
-import type { ResolvConf } from "./resolv_conf.ts";
 import { type ReachedResolver, ResolverWatch } from "./resolver_watch.ts";
+import {
+  SystemResolvers,
+  type SystemResolversOptions,
+} from "./system_resolvers.ts";
 import { type TunnelChange, TunnelRegistry } from "./tunnel_registry.ts";
 
 /** What the control plane works with. */
@@ -61,9 +64,7 @@ export interface ClientRuntimeOptions {
   /** The addresses inside the capture that stand in for resolvers. */
   readonly nameservers: readonly Int32Array[];
   /** The system's list of resolvers, where it is to be taken over; made with {@linkcode ClientRuntime.onResolversChange}. */
-  readonly resolvConf:
-    | Pick<ResolvConf, "take" | "restore" | "resolvers">
-    | undefined;
+  readonly resolvConf: SystemResolversOptions["resolvConf"];
 }
 
 /** Expired names are thrown away this often. */
@@ -79,6 +80,7 @@ export class ClientRuntime implements ClientControl {
   readonly #registry: TunnelRegistry;
   readonly #watch: ResolverWatch;
   readonly #dns: DnsRouter;
+  readonly #resolvers: SystemResolvers;
   readonly #judge: FlowJudge;
   readonly #decider: Decider;
   readonly #network: NetworkReaction;
@@ -87,8 +89,6 @@ export class ClientRuntime implements ClientControl {
   #state: "new" | "running" | "stopped" = "new";
   /** While a reload goes on flows are judged at its end, once. */
   #isReloading = false;
-  /** Tunnels whose lack of resolvers was told. */
-  readonly #unresolved = new Set<string>();
   #sweep: Disposable | undefined;
   #watchTimer: Disposable | undefined;
 
@@ -113,6 +113,11 @@ export class ClientRuntime implements ClientControl {
       plan: plan.dns,
       captured: options.nameservers,
       watch: this.#watch,
+    });
+    this.#resolvers = new SystemResolvers({
+      resolvConf: options.resolvConf,
+      dns: this.#dns,
+      warn: (text) => this.warn(text),
     });
     this.#judge = new FlowJudge(
       new RuleEngine(plan.rules, { style: pathStyle }),
@@ -143,8 +148,7 @@ export class ClientRuntime implements ClientControl {
   start(): void {
     if (this.#state !== "new") return;
     this.#state = "running";
-    this.#takeResolvConf();
-    this.#warnOfResolvers();
+    this.#resolvers.apply(this.#plan);
     this.#network.start();
     this.#registry.set(this.#plan.tunnels);
     this.#armSweep();
@@ -156,7 +160,7 @@ export class ClientRuntime implements ClientControl {
     this.#sweep?.[Symbol.dispose]();
     this.#watchTimer?.[Symbol.dispose]();
     this.#decider.stop();
-    this.#restoreResolvConf();
+    this.#resolvers.restore();
     await this.#registry.stop();
   }
 
@@ -187,9 +191,8 @@ export class ClientRuntime implements ClientControl {
   }
 
   onResolversChange(): void {
-    const { resolvConf } = this.#options;
-    if (resolvConf === undefined || this.#state !== "running") return;
-    this.#dns.system = resolvConf.resolvers();
+    if (this.#state !== "running") return;
+    this.#resolvers.refresh();
     this.#settleAnew("reload", ({ flow }) => this.#dns.isQuestion(flow));
   }
 
@@ -277,7 +280,7 @@ export class ClientRuntime implements ClientControl {
     );
     this.#dns.plan = plan.dns;
     this.#watch.timeoutMs = plan.dns.timeoutMs;
-    if (before.dns.policy !== plan.dns.policy) this.#changePolicy();
+    if (this.#state === "running") this.#resolvers.apply(plan);
     if (!samePlan(before.dns.learned, plan.dns.learned)) {
       this.#names = new LearnedNames(plan.dns.learned);
     }
@@ -285,7 +288,6 @@ export class ClientRuntime implements ClientControl {
       ? this.#registry.set(plan.tunnels)
       : { added: [], removed: [], changed: [] };
     this.#isReloading = false;
-    if (this.#state === "running") this.#warnOfResolvers();
     this.#judge.refreshTunnels();
     const settled = this.#settleAnew("reload");
     const lines = [
@@ -311,55 +313,6 @@ export class ClientRuntime implements ClientControl {
   /** Tells whoever listens of something that the user should know. */
   warn(text: string): void {
     this.#tell({ kind: "warning", text });
-  }
-
-  #takeResolvConf(): void {
-    const { resolvConf } = this.#options;
-    if (resolvConf === undefined) return;
-    try {
-      if (this.#plan.dns.policy === "follow") resolvConf.take();
-    } catch (error) {
-      this.warn(
-        `resolv.conf can't be taken over, so that questions of programs are told apart only where they don't ask a resolver on this host: ${
-          messageOf(error)
-        }`,
-      );
-    }
-    this.#dns.system = resolvConf.resolvers();
-    if (this.#dns.direct().length > 0) return;
-    this.warn(
-      "the system's resolver does not tell whom it asks: name resolvers under dns.direct, or programs that go direct find no names",
-    );
-  }
-
-  #restoreResolvConf(): void {
-    try {
-      this.#options.resolvConf?.restore();
-    } catch (error) {
-      this.warn(`resolv.conf could not be put back: ${messageOf(error)}`);
-    }
-  }
-
-  #changePolicy(): void {
-    if (this.#state !== "running") return;
-    if (this.#plan.dns.policy === "follow") this.#takeResolvConf();
-    else this.#restoreResolvConf();
-  }
-
-  /** Tells of tunnels whose programs would find no names, once each. */
-  #warnOfResolvers(): void {
-    const { resolvConf } = this.#options;
-    if (resolvConf === undefined || this.#plan.dns.policy === "leave") return;
-    for (const tunnel of this.#plan.tunnels) {
-      const { name } = tunnel;
-      if (this.#dns.behind(tunnel).length > 0) this.#unresolved.delete(name);
-      else if (!this.#unresolved.has(name)) {
-        this.#unresolved.add(name);
-        this.warn(
-          `tunnel ${name} has no resolver, so that its programs find no names: name some under its dns`,
-        );
-      }
-    }
   }
 
   #onTunnelChange(change: TunnelChange): void {
@@ -453,8 +406,4 @@ function sumByOutbound(
 /** Plans are plain data. */
 function samePlan(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,11 +1,12 @@
 /**
  * WireGuard and AmneziaWG behind the contract of all tunnels. That one works is
- * told by a handshake: a recent one while what is sent is answered, else a new
- * one, and what the configuration wants asked through the tunnel besides.
+ * told by what comes from its other end: a session that is not used up, while
+ * what is sent is answered; else a new handshake, and what the configuration
+ * wants asked through the tunnel besides.
  *
- * A handshake is renewed by traffic only, every two minutes (WireGuard paper,
- * section 6.2): a tunnel that idles has an old one, which says nothing, so that
- * a probe makes a new one then.
+ * A session is renewed by traffic only, every two minutes, and ends after three
+ * (WireGuard paper, section 6.2): a tunnel that idles has none then, which says
+ * nothing, so that a probe makes a new one.
  */
 import { Way } from "../../core/flow/flow_table.ts";
 import type { TunnelCarries } from "../../core/route/rules/facts.ts";
@@ -23,10 +24,12 @@ import type {
 
 /** Where the file names none. */
 const DEFAULT_MTU = 1420;
-/** A handshake older than this is no sign of life: with traffic it is renewed after 120 s. */
-const HANDSHAKE_AGE_MS = 135_000;
+/** A session lives for so long (WireGuard paper, section 6.1: Reject-After-Time). */
+const SESSION_MS = 180_000;
 /** What was sent should be answered within this; WireGuard itself allows for 15 s. */
 const SILENCE_MS = 15_000;
+/** A handshake that has just been made is as good as one that we ask for. */
+const FRESH_MS = 2_000;
 /** How often a handshake that was asked for is looked for. */
 const POLL_MS = 100;
 
@@ -118,7 +121,7 @@ export class PacketProvider implements TunnelProvider {
     return await prober({ tunnel: name, timeoutMs, ...probe });
   }
 
-  /** Whether the last handshake is recent, and what was sent since is answered. */
+  /** Whether there is a session, and what was sent by it is answered. */
   #isAlive(): boolean {
     const { engine, outbound, clock } = this.#options;
     const status = engine.packetStatus(outbound);
@@ -127,20 +130,28 @@ export class PacketProvider implements TunnelProvider {
     const { lastHandshakeAt, lastSentAt, lastReceivedAt } = status;
     const heardAt = Math.max(lastReceivedAt, lastHandshakeAt);
     const isSilent = lastSentAt > heardAt && now - heardAt > SILENCE_MS;
-    return now - lastHandshakeAt < HANDSHAKE_AGE_MS && !isSilent;
+    return now - lastHandshakeAt < SESSION_MS && !isSilent;
   }
 
+  /**
+   * Asks for a handshake, and waits for it or for any other sign of life. Where
+   * a session goes on the packet side may have no need of a new one: that it has
+   * not come says nothing then, as long as nothing else does.
+   */
   async #handshake(): Promise<ProbeOutcome> {
     const { engine, outbound, clock, definition } = this.#options;
-    const before = engine.packetStatus(outbound)?.lastHandshakeAt ?? 0;
-    const deadline = clock.now() + definition.health.timeoutMs;
+    const startedAt = clock.now();
+    const deadline = startedAt + definition.health.timeoutMs;
     engine.handshakeNow(outbound);
     for (;;) {
       const status = engine.packetStatus(outbound);
       if (status === undefined) return NO_ANSWER; // it was taken away meanwhile
-      if (status.lastHandshakeAt > before) return { kind: "ok" };
+      const { lastHandshakeAt, lastReceivedAt } = status;
+      const isHeard = lastReceivedAt > startedAt ||
+        lastHandshakeAt !== 0 && lastHandshakeAt > startedAt - FRESH_MS;
+      if (isHeard) return { kind: "ok" };
       const left = deadline - clock.now();
-      if (left <= 0) return NO_ANSWER;
+      if (left <= 0) return this.#isAlive() ? { kind: "ok" } : NO_ANSWER;
       await new Promise<void>((resolve) =>
         void clock.after(Math.min(POLL_MS, left), resolve)
       );

@@ -384,7 +384,8 @@ export class TunnelMachine {
   }
 
   #probeDeadline(now: number): number {
-    return now + this.#health.timeoutMs + PROBE_GRACE;
+    // A handshake and what is asked behind it, each in its time.
+    return now + 2 * this.#health.timeoutMs + PROBE_GRACE;
   }
 }
 

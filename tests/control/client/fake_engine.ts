@@ -21,6 +21,7 @@ import {
 import { words } from "./plans.ts";
 import type { VirtualClock } from "./virtual_clock.ts";
 
+const SESSION_MS = 180_000;
 const NO_WORDS = new Int32Array(4);
 
 /** What {@linkcode FakeEngine.ask} makes a flow of. */
@@ -176,6 +177,9 @@ export class FakeEngine implements ClientEngine {
     this.calls.push(`handshake ${outbound}`);
     if (!this.answering.has(outbound)) return;
     const now = this.now();
+    // A session that can be used still is not renewed, as in the real one.
+    const { lastHandshakeAt } = this.#statuses.get(outbound) ?? NO_STATUS;
+    if (lastHandshakeAt !== 0 && now - lastHandshakeAt < SESSION_MS) return;
     this.setStatus(outbound, { lastHandshakeAt: now, lastReceivedAt: now });
   }
 
