@@ -1,6 +1,5 @@
 /** Steady state allocates nothing per packet: the heap stands still while packets pass. */
 import assert from "node:assert/strict";
-import { getHeapStatistics } from "node:v8";
 import { RedirectState } from "../../../src/core/flow/redirect_table.ts";
 import { Verdict } from "../../../src/core/columns/verdict.ts";
 import {
@@ -10,31 +9,9 @@ import {
   udpPacket,
 } from "../flow/packets.ts";
 import { ACK, segment, SYN } from "../flow/segments.ts";
+import { BATCH, bytesPerPacket } from "./heap.ts";
 import { StackWorld } from "./stack_world.ts";
 import { World } from "./world.ts";
-
-const ROUNDS = 31;
-const PACKETS_PER_ROUND = 20_000;
-/** Rounds until the code is optimized, on a machine that is busy with other tests too. */
-const WARM_UP_ROUNDS = 12;
-const BATCH = 16;
-
-/**
- * Bytes of heap per packet: the median over rounds, so that a collection in one
- * round (less than nothing) and a compilation in another do not count.
- */
-function bytesPerPacket(pass: () => void): number {
-  for (let n = 0; n < PACKETS_PER_ROUND * WARM_UP_ROUNDS; n += BATCH) pass();
-  const rounds: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const before = getHeapStatistics().used_heap_size;
-    for (let n = 0; n < PACKETS_PER_ROUND; n += BATCH) pass();
-    rounds.push(
-      (getHeapStatistics().used_heap_size - before) / PACKETS_PER_ROUND,
-    );
-  }
-  return rounds.toSorted((a, b) => a - b)[ROUNDS >> 1];
-}
 
 Deno.test("the measure sees an allocation of 16 bytes per packet", () => {
   const kept: unknown[] = [];

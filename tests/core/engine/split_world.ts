@@ -69,6 +69,8 @@ export class SplitWorld {
   readonly ended: string[] = [];
   readonly answers: { flow: number; payload: number[] }[] = [];
   readonly abandoned: number[] = [];
+  /** Called while the flow is still there. */
+  onEnded: (flow: number) => void = () => {};
   /** Whether what is asked finds room. */
   canAsk = true;
   readonly engine: SplitTunnel;
@@ -122,8 +124,10 @@ export class SplitWorld {
           if (this.canAsk) this.asked.push({ flow, generation });
           return this.canAsk;
         },
-        ended: (flow, generation) =>
-          void this.ended.push(`${flow}/${generation}`),
+        ended: (flow, generation) => {
+          this.ended.push(`${flow}/${generation}`);
+          this.onEnded(flow);
+        },
         dnsAnswer: (flow, _generation, bytes, at, length) =>
           void this.answers.push({
             flow,
