@@ -244,6 +244,7 @@ export class ClientRuntime implements ClientControl {
       judge: this.#judge,
       processes: this.#options.processes,
       names: this.#names,
+      remembered: (processId) => this.#decider.ownerOfProcess(processId),
       now: this.#options.clock.now(),
     });
   }
@@ -265,8 +266,8 @@ export class ClientRuntime implements ClientControl {
     this.#counters.add(wanted === "paused" ? "pauses" : "unpauses");
     // Flows leave their tunnels before those end, and come back as they stand again.
     this.#settleAnew("mode");
-    if (wanted === "paused") this.#registry.suspend("paused");
-    else this.#registry.resume("paused");
+    if (wanted === "paused") this.#registry.suspend("the client is paused");
+    else this.#registry.resume();
   }
 
   reload(plan: ClientPlan): readonly string[] {

@@ -15,6 +15,7 @@
  * comes back in time.
  */
 import { type FlowVerdict, Way } from "../../core/flow/flow_table.ts";
+import type { FlowOwner as RuleOwner } from "../../core/route/rules/facts.ts";
 import type { LearnedNames } from "../../core/route/rules/learned_names.ts";
 import { equalWords } from "../../core/wire/address.ts";
 import { parseDns } from "../../core/wire/dns.ts";
@@ -77,11 +78,6 @@ export class Decider {
     this.#options = options;
   }
 
-  /** Flows that are known, and those whose owner is still looked for. */
-  get size(): { readonly decided: number; readonly pending: number } {
-    return { decided: this.#records.size, pending: this.#pending.size };
-  }
-
   /** The first packet of a flow waits. */
   handleAsk(ask: FlowAsk): void {
     this.#options.counters.add("asks");
@@ -115,9 +111,13 @@ export class Decider {
     return record?.generation === generation ? record : undefined;
   }
 
-  /** Every flow that was decided about. */
-  records(): Iterable<FlowRecord> {
-    return this.#records.values();
+  /** The owner of a flow by the id of its process, which may have ended. */
+  ownerOfProcess(processId: number): RuleOwner | undefined {
+    for (const { finding } of this.#records.values()) {
+      if (finding.kind === "unknown") continue;
+      if (finding.program.processId === processId) return finding.owner;
+    }
+    return undefined;
   }
 
   /** Asks that are not decided are not any more: the packet side holds their packets no longer. */

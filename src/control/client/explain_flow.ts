@@ -25,21 +25,24 @@ export interface ExplainOptions {
   readonly judge: FlowJudge;
   readonly processes: Pick<ProcessTable, "process">;
   readonly names: LearnedNames;
+  /** The owner of a flow that is known still, by the id of a process that has ended. */
+  readonly remembered: (processId: number) => FlowOwner | undefined;
   readonly now: number;
 }
 
 /** Why a program's flow would get its verdict. @throws {ClientPortError} */
 export function explainFlow(
   question: ExplainQuestion,
-  { judge, processes, names, now }: ExplainOptions,
+  options: ExplainOptions,
 ): ExplainAnswer {
+  const { judge, names, now } = options;
   const { program, address, port, name } = question;
   const parsed = parseAddress(address);
   if (parsed === undefined) {
     throw new ClientPortError(`"${address}" is not an address`);
   }
   const words = Int32Array.from(parsed);
-  const owner = ownerOf(program, processes);
+  const owner = ownerOf(program, options);
   const protocol = protocolNumber(question.protocol, words);
   const facts: FlowFacts = {
     protocol,
@@ -66,7 +69,7 @@ export function explainFlow(
 /** Undefined where the system does not tell what the process runs. */
 function ownerOf(
   program: ExplainedProgram,
-  processes: Pick<ProcessTable, "process">,
+  { processes, remembered }: ExplainOptions,
 ): FlowOwner | undefined {
   if (program.kind === "program") {
     const { path, user, ancestors } = program;
@@ -76,14 +79,15 @@ function ownerOf(
       ancestors: ancestors.map(programAt),
     };
   }
-  const process = processes.process(program.processId);
-  if (process === undefined) {
-    throw new ClientPortError(
-      `there is no process ${program.processId}`,
-      "name the program by its path",
-    );
-  }
-  return ruleOwner(process);
+  const { processId } = program;
+  const process = processes.process(processId);
+  if (process !== undefined) return ruleOwner(process);
+  const owner = remembered(processId);
+  if (owner !== undefined) return owner;
+  throw new ClientPortError(
+    `there is no process ${processId}`,
+    "name the program by its path",
+  );
 }
 
 function programAt(path: string): { path: string; name: string } {

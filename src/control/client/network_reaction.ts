@@ -5,8 +5,9 @@
  *     the way out is another one, or its address is   setEgress, reset, tunnels at once
  *     the machine has slept                           reset, tunnels at once
  *     this process was stopped for a while            tunnels at once: nothing else is old
- *     there is no way out at all                      tunnels suspended, tried no more
- *     there is one again                              setEgress, reset, tunnels connect
+ *     there is no way out at all, or one again        the same as for another one
+ *
+ * Without a way out tunnels are tried all the same: their other ends may be near.
  *
  * Reset: proxy connections are closed, translations and held packets forgotten,
  * look-ups that wait dropped, names learned in the other network forgotten.
@@ -41,11 +42,7 @@ export interface NetworkReactionOptions {
   readonly chooseEgress: () => EgressChoice;
   readonly setEgress: (egress: EgressChoice) => void;
   readonly reset: () => void;
-  readonly tunnels: {
-    handleNetworkChange(): void;
-    suspend(why: "offline"): void;
-    resume(why: "offline"): void;
-  };
+  readonly tunnels: { handleNetworkChange(): void };
   readonly counters: NamedCounters;
   readonly onReaction: (cause: NetworkCause, text: string) => void;
 }
@@ -67,11 +64,9 @@ export class NetworkReaction {
 
   /** The first choice: before anything is sent. */
   start(): void {
-    const { setEgress, tunnels, onReaction } = this.#options;
+    const { setEgress, onReaction } = this.#options;
     setEgress(this.#egress);
-    if (!isOffline(this.#egress)) return;
-    tunnels.suspend("offline");
-    onReaction("offline", "there is no network: no default route");
+    if (isOffline(this.#egress)) onReaction("offline", TEXTS.offline);
   }
 
   /** A burst of changes. */
@@ -83,32 +78,21 @@ export class NetworkReaction {
     const isOther = !sameEgress(before, this.#egress) ||
       changes.some((change) => isLost(change, before));
     const resumes = changes.filter((change) => change.kind === "resume");
-    if (isOffline(this.#egress)) this.#goOffline(before);
-    else if (isOffline(before)) this.#goOn("online");
-    else if (isOther) this.#goOn("egress");
+    if (isOther) this.#goOn(causeOf(before, this.#egress));
     else if (resumes.some(({ cause }) => cause === "sleep")) {
       this.#goOn("sleep");
     } else if (resumes.length > 0) this.#wake();
   }
 
-  #goOffline(before: EgressChoice): void {
-    if (isOffline(before)) return;
-    const { tunnels, reset, counters, onReaction } = this.#options;
-    counters.add("networkLost");
-    onReaction("offline", "the network is gone: tunnels wait for it");
-    tunnels.suspend("offline");
-    reset();
-  }
-
-  #goOn(cause: "online" | "egress" | "sleep"): void {
+  #goOn(cause: "offline" | "online" | "egress" | "sleep"): void {
     const { setEgress, reset, tunnels, counters, onReaction } = this.#options;
     counters.add(cause === "sleep" ? "resumes" : "egressChanges");
-    onReaction(cause, `${TEXTS[cause]}: ${egressText(this.#egress)}`);
+    const ways = egressText(this.#egress);
+    onReaction(cause, ways === "" ? TEXTS[cause] : `${TEXTS[cause]}: ${ways}`);
     setEgress(this.#egress);
     reset();
     counters.add("resets");
-    if (cause === "online") tunnels.resume("offline");
-    else tunnels.handleNetworkChange();
+    tunnels.handleNetworkChange();
   }
 
   #wake(): void {
@@ -123,10 +107,19 @@ export class NetworkReaction {
 }
 
 const TEXTS = {
+  offline: "there is no network: no default route",
   online: "the network is back",
   egress: "the network is another one",
   sleep: "the machine has slept",
 } as const;
+
+function causeOf(
+  before: EgressChoice,
+  now: EgressChoice,
+): "offline" | "online" | "egress" {
+  if (isOffline(now)) return "offline";
+  return isOffline(before) ? "online" : "egress";
+}
 
 function isOffline({ ipv4, ipv6 }: EgressChoice): boolean {
   return ipv4 === undefined && ipv6 === undefined;

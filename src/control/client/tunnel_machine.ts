@@ -61,9 +61,6 @@ export interface TunnelStanding {
   readonly retryAt: number | undefined;
 }
 
-/** Why a tunnel is not to run although it is wanted. */
-export type Suspension = "paused" | "offline";
-
 /** What a machine is made of. */
 export interface TunnelMachineOptions {
   readonly health: HealthPlan;
@@ -77,11 +74,6 @@ const PROBE_GRACE = 1_000;
 const PROVEN_AFTER = 30_000;
 /** Between probes while they fail, at most. */
 const RECHECK = 1_000;
-
-const SUSPENDED: Readonly<Record<Suspension, string>> = {
-  paused: "the client is paused",
-  offline: "there is no network",
-};
 
 type Phase =
   | { kind: "off" }
@@ -107,7 +99,8 @@ export class TunnelMachine {
   readonly #outputs: TunnelOutput[] = [];
   #phase: Phase = { kind: "off" };
   #wanted = false;
-  #suspended: Suspension | undefined;
+  /** Why it is not to run although it is wanted. */
+  #suspended: string | undefined;
   #state: TunnelState = "down";
   #since: number;
   #reason = "not started";
@@ -147,7 +140,7 @@ export class TunnelMachine {
     this.#wanted = true;
     const { kind } = this.#phase;
     if (this.#suspended !== undefined) {
-      this.#set("down", SUSPENDED[this.#suspended], now);
+      this.#set("down", this.#suspended, now);
     } else if (kind === "off" || kind === "waiting") {
       this.#backoff.reset();
       this.#resolve(now);
@@ -160,10 +153,10 @@ export class TunnelMachine {
     this.#end(reason, now);
   }
 
-  /** Ends it for as long as something else is the case; whether it is wanted stays. */
-  suspend(why: Suspension, now: number): void {
-    this.#suspended = why;
-    if (this.#wanted) this.#end(SUSPENDED[why], now);
+  /** Ends it until {@linkcode resume}; whether it is wanted stays. */
+  suspend(reason: string, now: number): void {
+    this.#suspended = reason;
+    if (this.#wanted) this.#end(reason, now);
   }
 
   /** The end of {@linkcode suspend}: connects where it is wanted. */

@@ -19,7 +19,6 @@ import type { HostResolver, Prober } from "./probes.ts";
 import { ProxyProvider } from "./proxy_provider.ts";
 import { resolveFailure } from "./resolve_failure.ts";
 import {
-  type Suspension,
   TunnelMachine,
   type TunnelOutput,
   type TunnelStanding,
@@ -81,7 +80,7 @@ export class TunnelRegistry {
   /** What of numbers that were given back is still being taken away. */
   readonly #leaving = new Map<number, Promise<void>>();
   /** Why none is to run now. */
-  readonly #suspensions = new Set<Suspension>();
+  #suspension: string | undefined;
 
   constructor(options: TunnelRegistryOptions) {
     this.#options = options;
@@ -156,19 +155,16 @@ export class TunnelRegistry {
     return true;
   }
 
-  /** Ends all of them until {@linkcode resume} for that reason. */
-  suspend(why: Suspension): void {
-    this.#suspensions.add(why);
-    this.#each((machine, now) => machine.suspend(why, now));
+  /** Ends all of them until {@linkcode resume}. @param reason for people. */
+  suspend(reason: string): void {
+    this.#suspension = reason;
+    this.#each((machine, now) => machine.suspend(reason, now));
   }
 
-  /** Connects those that are wanted again, unless another reason is left. */
-  resume(why: Suspension): void {
-    if (!this.#suspensions.delete(why)) return;
-    const [other] = this.#suspensions;
-    this.#each((machine, now) =>
-      other === undefined ? machine.resume(now) : machine.suspend(other, now)
-    );
+  /** Connects those that are wanted again. */
+  resume(): void {
+    this.#suspension = undefined;
+    this.#each((machine, now) => machine.resume(now));
   }
 
   /** The network is another one: everything is tried at once. */
@@ -233,7 +229,9 @@ export class TunnelRegistry {
       removed: false,
     };
     this.#entries.set(definition.name, entry);
-    for (const why of this.#suspensions) machine.suspend(why, clock.now());
+    if (this.#suspension !== undefined) {
+      machine.suspend(this.#suspension, clock.now());
+    }
     if (begin === "on") machine.connect(clock.now());
     this.#drain(entry);
   }

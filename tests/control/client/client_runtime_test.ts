@@ -441,6 +441,13 @@ Deno.test("client runtime: explain tells what a flow would get, now and with the
   });
   assert.equal(other.explanation.verdict.way, "drop");
   assert.deepEqual(other.ancestors, ["/usr/bin/curl"]);
+  const ended = { kind: "process", processId: 77 } as const;
+  world.owners.clear();
+  assert.equal(
+    world.runtime.explain({ ...question, program: ended }).program,
+    "/usr/bin/curl (ann)",
+    "its flow is there still",
+  );
   assert.throws(
     () =>
       world.runtime.explain({

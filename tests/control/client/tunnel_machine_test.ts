@@ -275,7 +275,7 @@ Deno.test("tunnel machine: another network is tried at once, whatever it waited 
 
 Deno.test("tunnel machine: suspended ends it, resumed connects what is wanted", () => {
   const tunnel = new Played().up();
-  tunnel.machine.suspend("paused", tunnel.now);
+  tunnel.machine.suspend("the client is paused", tunnel.now);
   assert.deepEqual(tunnel.wishes(), [
     "up -> down: the client is paused",
     "disconnect",
@@ -290,7 +290,7 @@ Deno.test("tunnel machine: suspended ends it, resumed connects what is wanted", 
   ]);
 
   const off = new Played();
-  off.machine.suspend("offline", off.now);
+  off.machine.suspend("paused", off.now);
   off.machine.resume(off.now);
   assert.deepEqual(off.wishes(), [], "nobody wanted it");
 });
@@ -365,7 +365,7 @@ Deno.test("tunnel machine: whatever happens, states follow each other without a 
             machine.handleNetworkChange(tunnel.now);
             break;
           case "suspend":
-            machine.suspend("offline", tunnel.now);
+            machine.suspend("paused", tunnel.now);
             break;
           case "resume":
             machine.resume(tunnel.now);
