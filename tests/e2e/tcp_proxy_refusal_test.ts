@@ -3,6 +3,7 @@
  * proxy, and never sees an accepted connection.
  */
 import assert from "node:assert/strict";
+import { Agent } from "../support/agent.ts";
 import { e2eTest } from "../support/e2e.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import { WIREGUARD_NEEDS } from "../support/scenario.ts";
@@ -121,6 +122,29 @@ await e2eTest({
     assert.equal((await open()).outcome, "ConnectionRefused");
     await outside.call("streamListen", place);
     assert.equal((await open()).outcome, "connected");
+  },
+});
+
+await e2eTest({
+  name: "tcp proxy: a denied host is denied by an address that it gets later",
+  needs: WIREGUARD_NEEDS,
+  run: async (lab) => {
+    const { net, agents: [agent], server } = await startTcpProxy(lab, {
+      forward: { host: "deny" },
+    });
+    const late = { address: "10.2.0.77", port: 9200 };
+    const { stdout } = await net.gateway.run(["ip", "-oneline", "address"]);
+    const link = /^\d+: (\S+) +inet 10\.2\.0\./m.exec(stdout)?.[1];
+    await net.gateway.ip(`address add ${late.address}/24 dev ${link}`);
+    const host = await Agent.start(net.gateway, "host");
+    await host.call("tcpServe", { ...late, greeting: "host" });
+    const neighbour = await Agent.start(net.router, "neighbour");
+    const from = (who: Agent) =>
+      who.call("streamOpen", { ...late, timeoutMs: 5000 });
+    assert.equal((await from(neighbour)).outcome, "connected");
+    assert.notEqual((await from(agent)).outcome, "connected");
+    await server.process.stop();
+    assert.equal(failedDials(server.process, "not-permitted"), 1);
   },
 });
 

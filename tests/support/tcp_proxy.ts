@@ -13,15 +13,17 @@ export function startTcpProxy(
     readonly clientCount?: number;
     /** Keys of `forward.tcpProxy`. */
     readonly tcpProxy?: ConfigPart;
+    /** Other keys of `forward`. */
+    readonly forward?: ConfigPart;
     /** Keys of `interface`. */
     readonly interface?: ConfigPart;
   } = {},
 ): Promise<ConnectedScenario> {
-  const { tcpProxy = {} } = options;
+  const { tcpProxy = {}, forward = {} } = options;
   return startConnectedScenario(lab, {
     ...options,
     config: {
-      forward: { tcp: "proxy", tcpProxy },
+      forward: { ...forward, tcp: "proxy", tcpProxy },
       interface: options.interface ?? {},
     },
   });

@@ -26,6 +26,7 @@ import type {
   ListenOptions,
   StreamSockets,
 } from "../../ports/stream_sockets.ts";
+import { Netlink } from "./netlink.ts";
 import {
   readSocketAddress,
   readSocketPort,
@@ -36,6 +37,8 @@ import { familyOf, SocketOpener } from "./socket_opener.ts";
 import { SocketOptions } from "./socket_option.ts";
 
 const FLAGS = SOCK.NONBLOCK | SOCK.CLOEXEC;
+/** LOOPBACK_IFINDEX, in every network namespace: where local routes lead. */
+const LOOPBACK = 1;
 
 /** Opens the sockets for the calling thread. */
 export function openStreamSockets(libc: Libc): StreamSockets {
@@ -55,6 +58,8 @@ class LinuxStreamSockets implements StreamSockets {
   readonly #own = new Int32Array(4);
   readonly #other = new Int32Array(4);
   readonly #resetOnClose = lingerForNoTime();
+  /** For the system's routes; opened when they are first asked. */
+  #netlink: Netlink | undefined;
 
   constructor(libc: Libc) {
     this.#libc = libc;
@@ -173,7 +178,9 @@ class LinuxStreamSockets implements StreamSockets {
     this.#room[0] = SOCKET_ADDRESS_ROOM;
     if (this.#call.getpeername(descriptor, address, room) !== 0) return false;
     readSocketAddress(address, 0, this.#other, 0);
-    return equalWords(this.#own, 0, this.#other, 0);
+    if (equalWords(this.#own, 0, this.#other, 0)) return true;
+    // The host speaks to a secondary address of its own from the primary one.
+    return this.#leadsToHost(this.#other);
   }
 
   peerFinished(descriptor: number): boolean {
@@ -323,6 +330,16 @@ class LinuxStreamSockets implements StreamSockets {
   #readPeer(): void {
     readSocketAddress(this.#address, 0, this.peer, 0);
     this.peerPort = readSocketPort(this.#address, 0);
+  }
+
+  /** Whether the system would keep a packet; in doubt it would. */
+  #leadsToHost(words: Int32Array): boolean {
+    try {
+      const netlink = this.#netlink ??= new Netlink(this.#libc);
+      return netlink.lookup(words)?.index === LOOPBACK;
+    } catch {
+      return true;
+    }
   }
 
   #result(result: number): number {
