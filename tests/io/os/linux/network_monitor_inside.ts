@@ -5,6 +5,7 @@ import type {
   NetworkChange,
   NetworkMonitorOptions,
 } from "../../../../src/io/ports.ts";
+import { Netlink } from "../../../../src/io/os/linux/netlink.ts";
 import { openNetworkMonitor } from "../../../../src/io/os/linux/network_monitor.ts";
 import { waitFor } from "../../../support/wait.ts";
 
@@ -85,6 +86,12 @@ async function make(...names: string[]): Promise<void> {
       `link set ${name}x up`,
     ]),
   );
+  // The carrier comes a little later.
+  using netlink = new Netlink(libc);
+  await waitFor("the carriers", () =>
+    Promise.resolve(
+      netlink.links().every((link) => link.running || !link.up),
+    ));
 }
 
 async function unmake(...names: string[]): Promise<void> {

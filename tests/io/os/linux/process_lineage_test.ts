@@ -73,10 +73,10 @@ test("what ended before its start was drained is in the line, without a path", a
   await using program = chain(directory, ":");
   await program.goOn();
   const id = Number(await program.print());
-  await waitFor(
-    "the launcher to end",
-    () => Promise.resolve(!isRunning(program.id)),
-  );
+  await waitFor("both to end", () =>
+    Promise.resolve(
+      !isRunning(program.id) && parentOf(id) !== `${directory}/middle`,
+    ));
   const [middle, launcher, own] = table.process(id)!.ancestors;
   for (const unknown of [middle, launcher]) {
     assert.deepEqual([unknown.path, unknown.name], [undefined, ""]);
@@ -86,6 +86,17 @@ test("what ended before its start was drained is in the line, without a path", a
   Deno.kill(id, "SIGKILL");
   Deno.removeSync(directory, { recursive: true });
 });
+
+/** What the parent of a process runs. */
+function parentOf(id: number): string | undefined {
+  const stat = Deno.readTextFileSync(`/proc/${id}/stat`);
+  const [, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  try {
+    return Deno.readLinkSync(`/proc/${parent}/exe`);
+  } catch {
+    return undefined;
+  }
+}
 
 /** Neither gone nor a zombie. */
 function isRunning(id: number): boolean {

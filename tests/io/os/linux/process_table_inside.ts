@@ -333,7 +333,11 @@ Deno.test("programs that end during look-ups: an owner or a reason, nothing else
     await gone;
     assert.equal(reasonOf(table.ownerOf(flow)), "no-socket");
   }
-  const expected = ["brief", "no-socket", "no-holder", "ended", "closed"];
+  const expected = [
+    ...["brief", "no-socket", "no-holder", "ended", "closed"],
+    // On a machine with much else to do.
+    "unfinished",
+  ];
   for (const reason of reasons) assert.ok(expected.includes(reason), reason);
 });
 
