@@ -9,10 +9,11 @@ export function logClientEvent(event: ClientEvent): void {
     case "tunnel": {
       const { tunnel, to, reason } = event;
       const log = logger("Tunnel");
-      const values = { tunnel, to, reason };
+      const why = reason === "" || reason === to ? "" : `: ${reason}`;
+      const values = { tunnel, to, why };
       if (to === "down" || to === "degraded") {
-        log.warn("{tunnel} is {to}: {reason}", values);
-      } else log.info("{tunnel} is {to}: {reason}", values);
+        log.warn("{tunnel} is {to}{why}", values);
+      } else log.info("{tunnel} is {to}{why}", values);
       break;
     }
     case "resettled":

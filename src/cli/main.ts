@@ -12,43 +12,123 @@ import { styled, wantsColor, writeError, writeOut } from "./output.ts";
 /** A subcommand: its line in the help, and how to get it. */
 interface Subcommand {
   readonly name: string;
+  /** The heading that it stands under. */
+  readonly group: string;
   readonly summary: string;
   readonly load: () => Promise<unknown>;
 }
 
+const GATEWAY = "Gateway:";
+const CLIENT = "Split tunnel:";
+const OTHERS = "Whole machine:";
+const KEYS = "Keys:";
+
 const SUBCOMMANDS: readonly Subcommand[] = [
   {
     name: "server",
+    group: GATEWAY,
     summary: "run a gateway for WireGuard and AmneziaWG clients",
     load: async () => (await import("./server.ts")).serverCommand(),
   },
   {
+    name: "peer",
+    group: GATEWAY,
+    summary: "add, list, show and remove clients of a gateway",
+    load: async () => (await import("./peer.ts")).peerCommand(),
+  },
+  {
+    name: "client",
+    group: CLIENT,
+    summary: "send each program's traffic where a rule says",
+    load: async () => (await import("./client.ts")).clientCommand(),
+  },
+  {
+    name: "import",
+    group: CLIENT,
+    summary: "make a tunnel of the client from a .conf file",
+    load: async () => (await import("./client_import.ts")).importCommand(),
+  },
+  {
+    name: "rule",
+    group: CLIENT,
+    summary: "add, remove and list the rules of the client",
+    load: async () => (await import("./client_rule.ts")).ruleCommand(),
+  },
+  {
+    name: "status",
+    group: CLIENT,
+    summary: "show tunnels, kill switch and counters of the running client",
+    load: async () => (await import("./client_status.ts")).statusCommand(),
+  },
+  {
+    name: "flows",
+    group: CLIENT,
+    summary: "list living flows: program, way, rule, remote, bytes",
+    load: async () => (await import("./client_status.ts")).flowsCommand(),
+  },
+  {
+    name: "explain",
+    group: CLIENT,
+    summary: "say which rule decides about a program, and why",
+    load: async () => (await import("./client_explain.ts")).explainCommand(),
+  },
+  {
+    name: "tunnel",
+    group: CLIENT,
+    summary: "connect and disconnect tunnels of the running client",
+    load: async () => (await import("./client_control.ts")).tunnelCommand(),
+  },
+  {
+    name: "reload",
+    group: CLIENT,
+    summary: "have the running client read its config again",
+    load: async () => (await import("./client_control.ts")).reloadCommand(),
+  },
+  {
+    name: "pause",
+    group: CLIENT,
+    summary: "let everything go direct until sluice resume",
+    load: async () => (await import("./client_control.ts")).pauseCommand(),
+  },
+  {
+    name: "resume",
+    group: CLIENT,
+    summary: "end a pause: the rules hold again",
+    load: async () => (await import("./client_control.ts")).resumeCommand(),
+  },
+  {
+    name: "leaktest",
+    group: CLIENT,
+    summary: "find out whether anything leaves outside its tunnel",
+    load: async () => (await import("./leaktest.ts")).leaktestCommand(),
+  },
+  {
     name: "connect",
+    group: OTHERS,
     summary: "connect this machine to a gateway by a .conf file",
     load: async () => (await import("./connect.ts")).connectCommand(),
   },
   {
     name: "tun2socks",
+    group: OTHERS,
     summary: "send what enters a TUN interface out by a proxy",
     load: async () => (await import("./tun2socks.ts")).tun2socksCommand(),
   },
   {
-    name: "peer",
-    summary: "add, list, show and remove clients of a gateway",
-    load: async () => (await import("./peer.ts")).peerCommand(),
-  },
-  {
     name: "genkey",
+    group: KEYS,
     summary: "make a private key",
     load: async () => (await import("./keys.ts")).genkeyCommand(),
   },
   {
     name: "pubkey",
+    group: KEYS,
     summary: "make the public key of a private key",
     load: async () => (await import("./keys.ts")).pubkeyCommand(),
   },
   {
     name: "genpsk",
+    group: KEYS,
     summary: "make a preshared key",
     load: async () => (await import("./keys.ts")).genpskCommand(),
   },
@@ -61,6 +141,9 @@ Examples:
   sluice peer add phone --qr                    add a client and scan it
   sluice peer add laptop --conf laptop.conf     add a client as a file
   sluice connect laptop.conf                    be that client
+  sluice import work.conf                       a tunnel for the split tunnel
+  sluice rule add --process firefox --tunnel work
+  sluice client                                 each program by its rule
   sluice tun2socks -x 192.0.2.7:1080 --default-route
                                                 everything by a SOCKS5 proxy
 
@@ -103,12 +186,11 @@ async function buildProgram(args: readonly string[]): Promise<AnyCommand> {
   });
   const names = SUBCOMMANDS.map(({ name }) => name);
   const requested = args.find((arg) => names.includes(arg));
-  for (const { name, summary, load } of SUBCOMMANDS) {
-    if (name === requested) {
-      program.addCommand((await load() as AnyCommand).summary(summary));
-    } else {
-      program.command(name).summary(summary);
-    }
+  for (const { name, group, summary, load } of SUBCOMMANDS) {
+    const command = name === requested
+      ? await load() as AnyCommand
+      : new Command(name) as unknown as AnyCommand;
+    program.addCommand(command.summary(summary).helpGroup(group));
   }
   settle(program);
   return program;

@@ -1,0 +1,206 @@
+/** `sluice client` with real programs, tunnels and proxies; the network is that of client_lab.ts. */
+import assert from "node:assert/strict";
+import { e2eTest } from "../support/e2e.ts";
+import {
+  ask,
+  clientStatus,
+  makeClientLab,
+  makeProgram,
+  PLACES,
+  SEEN,
+  seenByDns,
+  seenByTcp,
+  seenByUdp,
+  startClient,
+  tunnelIs,
+  wireguardTunnel,
+} from "../support/client_lab.ts";
+import { OUTSIDE } from "../support/gateway_net.ts";
+import { hostState } from "../support/host_state.ts";
+import type { Lab, Namespace } from "../support/lab.ts";
+import { startDanteIn } from "../support/tun2socks.ts";
+
+const NEEDS = [
+  "tun",
+  "wireguard-go",
+  { program: "wg" },
+  { program: "nc" },
+  { program: "dig" },
+  { program: "danted" },
+] as const;
+
+/** Copies of nc and dig under the names of rules. */
+async function makePrograms(lab: Lab, name: string) {
+  const [nc, dig] = await Promise.all([
+    makeProgram(lab, "/usr/bin/nc", name),
+    makeProgram(lab, "/usr/bin/dig", `${name}-dig`),
+  ]);
+  return { nc, dig };
+}
+
+/** How the internet sees a program, by both protocols. */
+async function seen(host: Namespace, program: string, address: string) {
+  const [tcp, udp] = await Promise.all([
+    seenByTcp(host, program, address),
+    seenByUdp(host, program, address),
+  ]);
+  return { tcp, udp };
+}
+
+await e2eTest({
+  name:
+    "client: three programs at once by WireGuard, SOCKS5 and direct, TCP, UDP and DNS, both families",
+  needs: NEEDS,
+  run: async (lab) => {
+    const place = await makeClientLab(lab);
+    const { host } = place;
+    await startDanteIn(place.proxies, {
+      address: PLACES.proxies,
+      port: 1080,
+      external: ["eth0"],
+    });
+    const [alpha, beta, gamma, delta] = await Promise.all(
+      ["alpha", "beta", "gamma", "delta"].map((name) =>
+        makePrograms(lab, name)
+      ),
+    );
+    const before = await hostState(host);
+    const client = await startClient(place, {
+      tunnels: [
+        { ...wireguardTunnel(place), dns: [PLACES.tunnelDns] },
+        {
+          name: "socks",
+          type: "socks5",
+          url: `socks5://${PLACES.proxies}:1080`,
+          dns: [PLACES.tunnelDns],
+        },
+      ],
+      rules: [
+        { process: "alpha*", tunnel: "wg", children: true },
+        { process: "beta*", tunnel: "socks" },
+        { process: "delta*", tunnel: "drop" },
+      ],
+      default: "direct",
+    });
+    await tunnelIs(host, "wg", "up");
+    await tunnelIs(host, "socks", "up");
+
+    const [a4, b4, c4, d4] = await Promise.all(
+      [alpha, beta, gamma, delta].map(({ nc }) =>
+        seen(host, nc, OUTSIDE.first)
+      ),
+    );
+    assert.deepEqual(a4, { tcp: SEEN.wireguard, udp: SEEN.wireguard });
+    assert.deepEqual(b4, { tcp: SEEN.proxy, udp: SEEN.proxy });
+    assert.deepEqual(c4, { tcp: SEEN.direct, udp: SEEN.direct });
+    assert.deepEqual(d4, { tcp: undefined, udp: undefined });
+
+    const [a6, b6, c6, d6] = await Promise.all(
+      [alpha, beta, gamma, delta].map(({ nc }) =>
+        seen(host, nc, OUTSIDE.first6)
+      ),
+    );
+    assert.deepEqual(a6, { tcp: SEEN.wireguard6, udp: SEEN.wireguard6 });
+    assert.equal(b6.tcp, SEEN.proxy6);
+    assert.deepEqual(c6, { tcp: SEEN.direct6, udp: SEEN.direct6 });
+    assert.deepEqual(d6, { tcp: undefined, udp: undefined });
+
+    // By the resolver that the host has, which each way replaces by its own.
+    const [aDns, bDns, cDns, dDns] = await Promise.all(
+      [alpha, beta, gamma, delta].map(({ dig }) => seenByDns(host, dig)),
+    );
+    assert.equal(aDns, SEEN.wireguard);
+    assert.equal(bDns, SEEN.proxy);
+    assert.equal(cDns, SEEN.direct);
+    assert.equal(dDns, undefined);
+    const asked = (address: string) =>
+      place.echoes.get(address)!.lines.filter((line) =>
+        /who\.example/.test(line)
+      )
+        .map((line) => line.split(" ").at(-1));
+    assert.deepEqual(
+      [...new Set(asked(PLACES.tunnelDns))].sort(),
+      [SEEN.wireguard, SEEN.proxy].sort(),
+    );
+    assert.deepEqual([...new Set(asked(PLACES.dns))], [SEEN.direct]);
+
+    const status = await clientStatus(host);
+    assert.equal(status.killSwitch, "on");
+    assert.equal(status.egress4, "out");
+    assert.equal(await client.stop(), 0);
+    assert.deepEqual(await hostState(host), before);
+    const { stdout } = await host.run(["nft", "list", "ruleset"]);
+    assert.equal(stdout, "", "no packet filter is left");
+  },
+});
+
+await e2eTest({
+  name:
+    "client: a child follows its parent, also after that has ended; flows and explain say why",
+  needs: NEEDS,
+  run: async (lab) => {
+    const place = await makeClientLab(lab);
+    const { host } = place;
+    const [shell, nc] = await Promise.all([
+      makeProgram(lab, "/bin/sh", "launcher"),
+      makeProgram(lab, "/usr/bin/nc", "worker"),
+    ]);
+    const client = await startClient(place, {
+      tunnels: [wireguardTunnel(place)],
+      rules: [{ process: "launcher", children: true, tunnel: "wg" }],
+      default: "direct",
+    });
+    await tunnelIs(host, "wg", "up");
+    const request = `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | ${nc} -N -w 3 ` +
+      `${OUTSIDE.first} 7000`;
+    const child = await host.run([shell, "-c", `${request}; true`], {
+      timeoutMs: 10_000,
+    });
+    assert.match(child.stdout, new RegExp(`${SEEN.wireguard}\\n$`));
+    const stranger = await host.run(["sh", "-c", `${request}; true`], {
+      timeoutMs: 10_000,
+    });
+    assert.match(stranger.stdout, new RegExp(`${SEEN.direct}\\n$`));
+
+    const holder = await makeProgram(lab, "/usr/bin/nc", "holder");
+    const held = host.spawn("held", [
+      shell,
+      "-c",
+      `${holder} -N ${OUTSIDE.first} 7000; true`,
+    ], { stdin: "piped" });
+    await waitForFlow(host, "holder");
+    const { stdout } = await ask(
+      host,
+      "flows",
+      "--json",
+      "--process",
+      "holder",
+    );
+    const [flow] = JSON.parse(stdout);
+    assert.equal(flow.tunnel, "wg");
+    assert.equal(flow.by, "rule 1");
+    assert.equal(flow.remote, `${OUTSIDE.first}:7000`);
+    const explained = await ask(
+      host,
+      "explain",
+      String(flow.program.processId),
+      `${OUTSIDE.first}:7000`,
+    );
+    assert.equal(explained.code, 0, explained.stderr);
+    assert.match(explained.stdout, /children: .*launcher/);
+    assert.match(explained.stdout, /^verdict: tunnel wg, by rule 1$/m);
+    assert.match(explained.stdout, /^if tunnel wg were down: drop/m);
+    const other = await ask(host, "explain", "/usr/bin/other", "192.0.2.7");
+    assert.match(other.stdout, /^verdict: direct, by default$/m);
+    await held.closeInput();
+    assert.equal(await client.stop(), 0);
+  },
+});
+
+async function waitForFlow(host: Namespace, program: string): Promise<void> {
+  for (let round = 0; round < 20; round++) {
+    const { stdout } = await ask(host, "flows", "--json", "--process", program);
+    if (JSON.parse(stdout).length > 0) return;
+  }
+  throw new Error(`no flow of ${program}`);
+}
