@@ -15,6 +15,7 @@ import { PeerMemoryFile } from "../config/peer_memory.ts";
 import { PeerSync } from "../control/peer_sync.ts";
 import type { Platform } from "../io/platform.ts";
 import type { HostNetwork, Journal } from "../io/ports.ts";
+import { HostAddresses } from "./host_addresses.ts";
 import { logger } from "./log.ts";
 import {
   cryptoChoice,
@@ -136,13 +137,14 @@ export class RunningServer implements AsyncDisposable {
     const config = this.#config;
     const { interface: tunnel } = config;
     const log = logger("Router");
+    const hostAddresses = this.#resources.use(new HostAddresses(tunnel.name));
     return TunnelProcess.start({
       platform,
       network,
       sizes: serverSizes(config),
       engine: {
         kind: "gateway",
-        config: serverGateway(config, outsideAddresses(tunnel.name)),
+        config: serverGateway(config, hostAddresses.column),
       },
       privateKey: tunnel.privateKey,
       amnezia: tunnel.amnezia ?? PLAIN_WIREGUARD,
@@ -233,15 +235,6 @@ export class RunningServer implements AsyncDisposable {
       });
     }
   }
-}
-
-/** The host's addresses, but for loopback, link-local and the tunnel's own. */
-function outsideAddresses(tunnelName: string): string[] {
-  return Deno.networkInterfaces()
-    .filter(({ name, address }) =>
-      name !== tunnelName && name !== "lo" && !address.startsWith("fe80:")
-    )
-    .map(({ address }) => address);
 }
 
 /** Names in one line, the first ten of them. */

@@ -3,11 +3,7 @@ import type { GatewayConfig } from "../core/engine/gateway.ts";
 import { gatewayConfig } from "../core/engine/gateway_config.ts";
 import { TCP_RELAY_DEFAULTS } from "../core/engine/tcp_relay_config.ts";
 import { MAX_REDIRECTS } from "../core/flow/redirect_table.ts";
-import {
-  formatAddress,
-  parseAddress,
-  type Prefix,
-} from "../core/wire/address.ts";
+import { formatAddress, type Prefix } from "../core/wire/address.ts";
 import type { PeerEndpoint } from "../core/wireguard/peer.ts";
 import {
   type PeerConfig,
@@ -113,11 +109,11 @@ function proxyAddress(prefix: Prefix): Prefix {
 
 /**
  * The gateway's policies.
- * @param hostAddresses the host's own, as text: where hairpins turn round.
+ * @param outsideAddresses the host's own, 4 words each: where hairpins turn round.
  */
 export function serverGateway(
   config: ServerConfig,
-  hostAddresses: readonly string[],
+  outsideAddresses: Int32Array,
 ): GatewayConfig {
   const { interface: tunnel, forward } = config;
   const own = (family: 4 | 6) =>
@@ -126,7 +122,7 @@ export function serverGateway(
     address4: (own(4)?.words[3] ?? 0) >>> 0,
     address6: Int32Array.from(own(6)?.words ?? [0, 0, 0, 0]),
     subnets: tunnel.addresses,
-    outsideAddresses: addressColumn(hostAddresses),
+    outsideAddresses,
     mtu: tunnel.mtu,
     host: tunnel.tun === "none" ? "absent" : forward.host,
     tcp: tcpPolicy(config),
@@ -224,12 +220,6 @@ async function peerEndpoint(
     onWarning(`peer ${peer.name}: ${(error as Error).message}`);
     return undefined;
   }
-}
-
-/** Address words, 4 an address; what is no address is left out. */
-function addressColumn(texts: readonly string[]): Int32Array {
-  const known = texts.flatMap((text) => parseAddress(text) ?? []);
-  return Int32Array.from(known.flatMap((words) => [...words]));
 }
 
 function isDefault(prefix: Prefix): boolean {

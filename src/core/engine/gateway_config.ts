@@ -15,7 +15,8 @@ export interface GatewayConfig {
   /** The VPN's own subnets: what no peer answers for there is unreachable. */
   readonly subnets: readonly Prefix[];
   /**
-   * The host's addresses on the outside, 4 words each, as far as they are known.
+   * The host's addresses on the outside, 4 words each, as far as they are known;
+   * four zeros end them, so that a shared column can have room for more.
    * A packet to one of them goes to the mapping that has its port (hairpinning,
    * RFC 4787 REQ-9), else it counts as one for the gateway itself.
    */

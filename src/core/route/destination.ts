@@ -5,6 +5,7 @@
 import {
   equalWords,
   isMappedIpv4,
+  isUnspecified,
   type Prefix,
   setMappedIpv4,
 } from "../wire/address.ts";
@@ -33,7 +34,7 @@ export interface DestinationsOptions {
   /** The gateway's IPv6 address, or four zeros. */
   readonly address6: Int32Array;
   readonly subnets: readonly Prefix[];
-  /** The host's addresses outside, 4 words each. */
+  /** The host's addresses outside, 4 words each; four zeros end them before the column does. */
   readonly outsideAddresses: Int32Array;
   /** What the TCP relay has for itself. */
   readonly relayPrefixes?: readonly Prefix[];
@@ -72,8 +73,13 @@ export class Destinations {
     ) {
       return DestinationKind.Gateway;
     }
-    for (let at = 0; at < this.#hostOutside.length; at += 4) {
-      if (equalWords(this.#hostOutside, at, words, i)) {
+    const outside = this.#hostOutside;
+    for (
+      let at = 0;
+      at < outside.length && !isUnspecified(outside, at);
+      at += 4
+    ) {
+      if (equalWords(outside, at, words, i)) {
         return DestinationKind.HostOutside;
       }
     }
