@@ -6,14 +6,17 @@
  *     others            proxies
  */
 import { RelayMessage } from "../core/columns/relay_message.ts";
-import type { FlowTable } from "../core/flow/flow_table.ts";
-import { Way } from "../core/flow/flow_table.ts";
+import { type FlowEnd, type FlowTable, Way } from "../core/flow/flow_table.ts";
+import { rewriteEnds } from "../core/flow/rewrite_ends.ts";
+import { ChecksumForm } from "../core/wire/checksum.ts";
 import { PacketView, parsePacket } from "../core/wire/packet.ts";
 import { Protocol } from "../core/wire/protocol.ts";
 import * as udp from "../core/wire/udp.ts";
-import { AnsweredFlows } from "../datapath/relay/answered_flows.ts";
 import type { RelayGuest, RelayHost } from "../datapath/relay/relay_guest.ts";
-import type { UdpCounters } from "../datapath/relay/udp_counters.ts";
+import {
+  UdpCounted,
+  type UdpCounters,
+} from "../datapath/relay/udp_counters.ts";
 import { UDP_RELAY_LIMITS, UdpRelay } from "../datapath/relay/udp_relay.ts";
 import { decodeRingJson } from "../datapath/ring_json.ts";
 import { openDialer } from "../io/outbound/open_dialer.ts";
@@ -44,6 +47,7 @@ export interface ClientOutboundsOptions extends DialerParts {
 const TAG_BITS = 19;
 const TAGS = 1 << TAG_BITS;
 const DIRECT = 0;
+const DNS_PORT = 53;
 
 interface Outbound {
   readonly dialer: Dialer;
@@ -55,7 +59,6 @@ export class ClientOutbounds implements Dialer {
   readonly name = "ways out";
   readonly #options: ClientOutboundsOptions;
   readonly #outbounds = new Map<number, Outbound>();
-  readonly #answered = new AnsweredFlows();
   readonly #view = new PacketView();
   #host: RelayHost | undefined;
 
@@ -169,7 +172,7 @@ export class ClientOutbounds implements Dialer {
     if (
       carrier === undefined || parsePacket(bytes, at, length, view) !== 0
     ) return;
-    if (AnsweredFlows.concerns(flow)) this.#answered.send(flow, bytes, view);
+    readdress(bytes, view, flow.local, flow.to);
     carrier.handlePacket(bytes, at, length, now);
   }
 
@@ -184,26 +187,75 @@ export class ClientOutbounds implements Dialer {
         host.change(descriptor, first + tag, wants),
       forget: (descriptor) => host.forget(descriptor),
       answer: (bytes, at, length) => {
-        this.#readdress(bytes, at, length);
-        return host.answer(bytes, at, length);
+        if (this.#receive(number, bytes, at, length)) {
+          return host.answer(bytes, at, length);
+        }
+        this.#options.counters.add(UdpCounted.droppedNotForwarded);
+        return true;
       },
       tell: (line) => host.tell(line),
     };
   }
 
-  #readdress(bytes: Uint8Array, at: number, length: number): void {
+  /**
+   * Makes an answer one from whom the program asked, and counts it.
+   * @returns false where it is for no flow
+   */
+  #receive(
+    outbound: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+  ): boolean {
+    const { flows, now, dnsAnswer } = this.#options;
     const view = this.#view;
     if (
       parsePacket(bytes, at, length, view) !== 0 ||
       view.protocol !== Protocol.Udp
-    ) return;
-    const flow = this.#answered.answer(bytes, view);
-    if (flow === undefined || flow.remote.port !== 53) return;
+    ) return true;
+    const row = flows.findInbound(
+      outbound,
+      Protocol.Udp,
+      view.destinationWords,
+      0,
+      view.destinationPort,
+      view.sourceWords,
+      0,
+      view.sourcePort,
+    );
+    const flow = row < 0 ? undefined : flows.snapshot(row);
+    if (flow === undefined) return false;
+    flows.noteReceived(row, length, now());
+    readdress(bytes, view, flow.remote, flow.local);
+    if (flow.remote.port !== DNS_PORT) return true;
     const from = view.payloadAt + udp.HEADER_LENGTH;
     const payload = bytes.slice(from, view.payloadAt + view.payloadLength);
-    const { row, generation } = flow;
-    this.#options.dnsAnswer({ row, generation, payload });
+    dnsAnswer({ row, generation: flow.generation, payload });
+    return true;
   }
+}
+
+/** Gives a whole UDP packet other ends. */
+function readdress(
+  bytes: Uint8Array,
+  { at, payloadAt, payloadLength, protocol }: PacketView,
+  from: FlowEnd,
+  to: FlowEnd,
+): void {
+  rewriteEnds(
+    bytes,
+    at,
+    payloadAt,
+    payloadLength,
+    protocol,
+    from.words,
+    0,
+    from.port,
+    to.words,
+    0,
+    to.port,
+    ChecksumForm.Whole,
+  );
 }
 
 /** A dial that came to nothing. */

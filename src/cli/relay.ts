@@ -99,6 +99,8 @@ export interface GuestParts {
 export interface DialerParts {
   readonly sockets: StreamSockets;
   readonly table: RedirectTable;
+  /** The workers' clock, ms. */
+  readonly now: () => number;
   /** Gives a connection to the thread that speaks TLS. */
   readonly bridgeTls: (request: TlsBridgeRequest) => void;
 }
@@ -121,11 +123,12 @@ export function runRelayWorker(
   using events = platform.openSocketEvents();
   using wake = platform.attachWake(setup.wake);
   const { redirects, ring, commands, ends } = setup;
+  const now = platform.openClock();
   const table = new RedirectTable(redirects.buffer, redirects.options);
   const host = platform.attachPacketWriter(setup.tun);
   const bridgeTls = (request: TlsBridgeRequest) =>
     tell({ kind: "tls", request });
-  const dialer = openOwn?.({ sockets, table, bridgeTls }) ??
+  const dialer = openOwn?.({ sockets, table, now, bridgeTls }) ??
     openDialer(setup.dialer, { sockets, bridgeTls });
   runRelay({
     sockets,
@@ -141,7 +144,7 @@ export function runRelayWorker(
     ring: new Ring(ring.buffer, ring.bytes),
     commands: commands && new Ring(commands.buffer, commands.bytes),
     wake,
-    now: platform.openClock(),
+    now,
     stop: setup.stop,
     tell: (text) => tell({ kind: "line", text }),
     guest: openGuest &&

@@ -7,6 +7,8 @@ import { type ClientNet, makeClientNet, SEEN } from "../support/client_net.ts";
 import { Capture } from "../support/capture.ts";
 import { e2eTest } from "../support/e2e.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
+import type { LoggedProcess } from "../support/process.ts";
+import { startHttpBytes } from "../support/tun2socks.ts";
 import { waitFor } from "../support/wait.ts";
 
 const NEEDS = [
@@ -47,7 +49,10 @@ async function seen(
   const target = `${kind}${family}:${host}:${port}`;
   const { stdout } = await app.run([
     ...["timeout", "5", "sh", "-c"],
-    `echo hello | socat -t 1 - ${target}`,
+    // The other end finishes first: microsocks closes all when one has finished.
+    kind === "TCP"
+      ? `echo bye | socat -,ignoreeof ${target}`
+      : `echo hello | socat -t 1 - ${target}`,
   ], { exit: "any" });
   return stdout.split("\n")[0].replace("::ffff:", "");
 }
@@ -161,6 +166,114 @@ await e2eTest({
     );
     assert.deepEqual((await capture.stop()).length, 0);
     await net.client.closeInput();
+  },
+});
+
+/** Downloads and uploads by curl; what arrives is what was sent. */
+async function transfer(
+  { app }: ClientNet,
+  site: string,
+  http: LoggedProcess,
+): Promise<void> {
+  const count = 20_000_000;
+  const down = await app.run([
+    "sh",
+    "-c",
+    `curl -sS --fail -m 40 "${site}/bytes?count=${count}" | sha256sum`,
+  ], { timeoutMs: 50_000 });
+  const [, sent] = await http.waitForLine(/^sent ([0-9a-f]+)/);
+  assert.equal(down.stdout.slice(0, 64), sent);
+  const up = await app.run([
+    "sh",
+    "-c",
+    `head -c ${count} /dev/urandom > /run/up; sha256sum < /run/up; ` +
+    `curl -sS --fail -m 40 -T /run/up "${site}/hash"; rm /run/up`,
+  ], { timeoutMs: 50_000 });
+  const [here, there] = up.stdout.split("\n");
+  assert.equal(there, here.slice(0, 64));
+}
+
+for (const mtu of [1280, 1420]) {
+  await e2eTest({
+    name:
+      `20 MB each way through a tunnel of MTU ${mtu}, both families, hashes right`,
+    needs: [...NEEDS, { program: "microsocks" }, { program: "curl" }],
+    run: async (lab) => {
+      const port = 8080;
+      const net = await makeClientNet(lab, {
+        ports: [PORTS.direct],
+        table: { [port]: TUNNEL },
+        mtu,
+      });
+      for (const address of [OUTSIDE.first, OUTSIDE.first6]) {
+        const http = await startHttpBytes(net.outside, { address, port });
+        const host = address.includes(":") ? `[${address}]` : address;
+        await transfer(net, `http://${host}:${port}`, http);
+      }
+      await net.client.closeInput();
+    },
+  });
+}
+
+await e2eTest({
+  name:
+    "another egress is taken at run time; tunnels come and go; the end leaves nothing",
+  needs: [...NEEDS, { program: "microsocks" }],
+  run: async (lab) => {
+    const net = await makeClientNet(lab, {
+      ports: Object.values(PORTS),
+      table: TABLE,
+    });
+    const { app, client } = net;
+    const { first } = OUTSIDE;
+    await lab.link(
+      { namespace: app, name: "out2", addresses: ["10.3.0.1/24"] },
+      {
+        namespace: net.net.router,
+        name: "in2",
+        addresses: ["10.3.0.2/24"],
+      },
+    );
+    await app.ip("route add default via 10.3.0.2 dev out2 metric 100");
+    for (
+      const [egress, address] of [
+        ["out2", "10.3.0.1"],
+        ["out", SEEN.direct],
+      ]
+    ) {
+      await net.tell(`egress ${egress}`);
+      for (const kind of ["TCP", "UDP"] as const) {
+        const from = await seen(net, kind, first, PORTS.direct);
+        assert.equal(from, `${address} at ${first}`);
+      }
+      assert.ok(await app.reaches(first));
+    }
+    // More often than there are slots for tunnels.
+    for (let n = 0; n < 50; n++) {
+      await net.tell("detach 2");
+      await net.tell("attach 2");
+    }
+    assert.equal(
+      await seen(net, "TCP", first, PORTS.tunnel),
+      `${SEEN.tunnel} at ${first}`,
+    );
+    // What is ended is asked about again.
+    const asks = () =>
+      client.lines.filter((line) => /^ask 1 .*198.51.100.10/.test(line)).length;
+    const ping = app.spawn("ping", ["ping", "-n", "-i", "0.2", first]);
+    await waitFor("the first answers", () => /icmp_seq=3/.test(ping.text));
+    const before = asks();
+    await net.tell("end");
+    await waitFor("another question", () => asks() > before);
+    await net.tell("reset");
+    assert.equal(
+      await seen(net, "UDP", first, PORTS.direct),
+      `${SEEN.direct} at ${first}`,
+    );
+    await ping.stop();
+    assert.equal(await client.closeInput(), 0);
+    assert.ok(!(await app.interfaces()).includes("cap0"));
+    assert.doesNotMatch(client.text, /^failure/m);
   },
 });
 

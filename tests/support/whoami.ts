@@ -1,6 +1,6 @@
 /**
- * Tells everybody the address that it sees them come from: by TCP, then the
- * connection stays and each line is answered; by UDP for each datagram.
+ * Tells everybody the address that it sees them come from: by TCP, where the
+ * connection stays until something is sent; by UDP for each datagram.
  *
  *     whoami.ts '{"ports": [7001, 53], "addresses": ["198.51.100.10"]}'
  */
@@ -26,7 +26,7 @@ function serveTcp(address: string, port: number): Promise<void> {
   const server = createServer((socket) => {
     const from = `${socket.remoteAddress} at ${address}\n`;
     socket.write(from);
-    socket.on("data", () => socket.write(from));
+    socket.on("data", () => socket.end());
     socket.on("error", () => {});
   });
   return new Promise((resolve) => server.listen(port, address, resolve));

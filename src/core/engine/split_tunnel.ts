@@ -571,6 +571,7 @@ export class SplitTunnel {
           return this.#terminate(batch, row, flow, now, form);
         }
         if (view.protocol === Protocol.Udp) {
+          this.#linkLocally(flow);
           return batch.decide(row, Verdict.ToRelayUdp, flow);
         }
         return this.#refuse(batch, row, DropReason.NotCarried, now);
@@ -613,10 +614,7 @@ export class SplitTunnel {
   ): void {
     const view = this.#view;
     const flows = this.#flows;
-    if (!flows.isLinked(flow)) {
-      // Where two flows of one socket have become the same, the first one hears the answers.
-      flows.linkInbound(flow, flows.local, flow * 4, flows.localPort[flow]);
-    }
+    this.#linkLocally(flow);
     this.#sockets.own = view.identifier;
     this.#outbound.decide(batch, row, view, now, isWhole);
     const verdict = batch.verdict[row];
@@ -625,6 +623,14 @@ export class SplitTunnel {
       batch.remote[row * 4 + word] = flows.to[flow * 4 + word];
     }
     batch.remotePort[row] = flows.toPort[flow];
+  }
+
+  /** Lets a flow whose end outside is a socket's be found by its program's own end. */
+  #linkLocally(flow: number): void {
+    const flows = this.#flows;
+    if (flows.isLinked(flow)) return;
+    // Where two flows of one socket have become the same, the first one hears the answers.
+    flows.linkInbound(flow, flows.local, flow * 4, flows.localPort[flow]);
   }
 
   #toTunnel(

@@ -16,8 +16,10 @@
  * that the program asked. ICMP echoes have their identifier for the local port,
  * and 0 for the remote's.
  *
- * Concurrency: the thread that has the packets writes all. Others read: way and
- * generation are one word by Atomics, which is looked at before and after.
+ * Concurrency: the thread that has the packets writes all, but for one thing:
+ * what comes for datagrams by a proxy is counted by the relay worker, through
+ * whose hands alone it goes. Others read: way and generation are one word by
+ * Atomics, which is looked at before and after.
  */
 import { ColumnAllocator, type TableBuffer } from "../columns/columns.ts";
 import { equalWords } from "../wire/address.ts";
@@ -91,6 +93,8 @@ const WAITING = 3;
 const SWEEP_AT = 4;
 const HEADER_CELLS = 6;
 
+/** Links that another thread follows at most. */
+const FIND_STEPS = 64;
 const INT_COLUMNS = 28;
 const FLOAT_COLUMNS = 7;
 const COLUMNS = 28;
@@ -268,6 +272,38 @@ export class FlowTable {
         this.nearPort[row] === nearPort && this.toPort[row] === toPort &&
         this.protocol[row] === protocol && this.outbound[row] === outbound &&
         equalWords(this.to, at, to, j) && equalWords(this.near, at, near, i)
+      ) return row;
+      row = this.#inward.next(row);
+    }
+    return -1;
+  }
+
+  /**
+   * The same for another thread, which may find the chains just being changed: a
+   * flow that is there is missed hardly ever, and one that is found is right.
+   */
+  findInbound(
+    outbound: number,
+    protocol: number,
+    near: Int32Array,
+    i: number,
+    nearPort: number,
+    to: Int32Array,
+    j: number,
+    toPort: number,
+  ): number {
+    const ports = (nearPort << 16) | toPort;
+    const kind = (outbound << 8) | protocol;
+    let row = this.#inward.first(this.#hash(kind, ports, near, i, to, j));
+    for (let left = FIND_STEPS; row >= 0 && left > 0; left--) {
+      const at = row * 4;
+      const word = this.wordOf(row);
+      if (
+        wayIn(word) > Way.Waiting && this.nearPort[row] === nearPort &&
+        this.toPort[row] === toPort && this.protocol[row] === protocol &&
+        this.outbound[row] === outbound &&
+        equalWords(this.to, at, to, j) &&
+        equalWords(this.near, at, near, i) && this.wordOf(row) === word
       ) return row;
       row = this.#inward.next(row);
     }

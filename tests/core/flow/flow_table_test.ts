@@ -224,6 +224,19 @@ function check(flows: FlowTable, twins: readonly Twin[]): void {
               443,
             );
             assert.equal(found, expected);
+            const decided = expected >= 0 &&
+              flows.wayOf(expected) !== Way.Waiting;
+            const seen = flows.findInbound(
+              outbound,
+              protocol,
+              NEAR[near],
+              0,
+              port,
+              REMOTES[to],
+              0,
+              443,
+            );
+            assert.equal(seen, decided ? expected : -1);
           }
         }
       }
