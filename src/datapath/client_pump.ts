@@ -93,6 +93,8 @@ export class ClientPump implements Pump {
   /** How many tunnels the poller reported, and reads that are left of them. */
   #reported = 0;
   #reads = 0;
+  /** Tunnels that have been read empty: a bit for each outbound. */
+  #drained = 0;
   /** How many outside sockets the poller reported, and how many were read. */
   #sockets = 0;
   #socket = 0;
@@ -118,6 +120,7 @@ export class ClientPump implements Pump {
     this.#rounds = (ready & Ready.Tun) !== 0 ? ROUNDS : 0;
     this.#reported = poller.tunnelCount;
     this.#reads = this.#reported * ROUNDS;
+    this.#drained = 0;
     this.#first = (this.#first + 1) & 0xffff;
     this.#socket = 0;
     this.#sockets = (ready & Ready.Outside) !== 0 ? poller.outsideCount : 0;
@@ -284,8 +287,12 @@ export class ClientPump implements Pump {
     while (this.#reads > 0) {
       const outbound = poller.tunnel(--this.#reads % this.#reported);
       const attached = this.#tunnels[outbound];
-      if (attached === undefined) continue;
-      if (attached.tunnel.receive(batch, this.#now) === 0) continue;
+      const bit = 1 << outbound;
+      if (attached === undefined || (this.#drained & bit) !== 0) continue;
+      if (attached.tunnel.receive(batch, this.#now) === 0) {
+        this.#drained |= bit;
+        continue;
+      }
       engine.fromTunnel(batch, outbound, this.#now);
       this.#isFromTunnel = true;
       return true;

@@ -43,7 +43,7 @@ export interface ClientProgramSetup {
   readonly wireguard: Readonly<Record<number, WireguardOutbound>>;
   /** URLs. */
   readonly proxies: Readonly<Record<number, string>>;
-  /** By port, or by address for echoes. */
+  /** By port, or by address for echoes; `*` for all others. */
   readonly table: Readonly<Record<string, TableWay>>;
 }
 
@@ -77,7 +77,7 @@ const client = await ClientProcess.start({
           formatEndpoint(remote.words, 0, remote.port)
         }${asked}`,
       );
-      const verdict = table.get(place) ?? { way: "Drop" };
+      const verdict = table.get(place) ?? table.get("*") ?? { way: "Drop" };
       if (verdict.way === "Waiting") return;
       client.settle(row, generation, verdictOf(verdict));
     },

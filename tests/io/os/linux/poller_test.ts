@@ -118,6 +118,41 @@ Deno.test({
 });
 
 Deno.test({
+  name: "tunnels come and go, each known by its number",
+  ignore,
+  fn() {
+    using libc = openLibc();
+    using wake = openWake(libc);
+    using one = openWake(libc);
+    using other = openWake(libc);
+    using opened = openPoller(libc);
+    using poller = attachPoller(libc, {
+      descriptor: opened.descriptor,
+      wake: wake.descriptor,
+    });
+    const ready = () => {
+      poller.wait(0);
+      return Array.from(
+        { length: poller.tunnelCount },
+        (_, i) => poller.tunnel(i),
+      ).sort();
+    };
+    assert.ok(poller.watchTunnel(one.descriptor, 3));
+    assert.ok(poller.watchTunnel(other.descriptor, 31));
+    assert.equal(poller.watchTunnel(-1, 4), false);
+    assert.deepEqual(ready(), []);
+    other.signal();
+    assert.deepEqual(ready(), [31]);
+    one.signal();
+    assert.deepEqual(ready(), [3, 31]);
+    poller.forgetTunnel(other.descriptor);
+    assert.deepEqual(ready(), [3]);
+    assert.ok(poller.watchTunnel(other.descriptor, 7));
+    assert.deepEqual(ready(), [3, 7]);
+  },
+});
+
+Deno.test({
   name: "a descriptor that cannot be waited for is an error",
   ignore,
   fn() {
