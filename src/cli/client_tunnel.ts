@@ -5,7 +5,7 @@
 import type { DropReason } from "../core/columns/drop_reason.ts";
 import { PLAIN_WIREGUARD } from "../core/wireguard/amnezia.ts";
 import { Device } from "../core/wireguard/device.ts";
-import { PeerEvent, TrafficWriter } from "../core/wireguard/peer_table.ts";
+import { TrafficWriter } from "../core/wireguard/peer_table.ts";
 import type { TimerConstants } from "../core/wireguard/timers.ts";
 import type {
   PacketTunnelSetup,
@@ -144,7 +144,7 @@ export class ClientTunnel implements Disposable {
   handshakeNow(): void {
     const { now } = this.#options;
     for (const row of this.#device.rows()) {
-      this.#device.handlePeerEvents(row, PeerEvent.NeedSession, now());
+      this.#device.handshake(row, now());
     }
     this.#control.drain();
   }

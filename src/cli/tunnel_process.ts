@@ -9,7 +9,6 @@ import { Gateway } from "../core/engine/gateway.ts";
 import { describePacket } from "../core/wire/describe.ts";
 import type { AmneziaParameters } from "../core/wireguard/amnezia.ts";
 import { Device } from "../core/wireguard/device.ts";
-import { PeerEvent } from "../core/wireguard/peer_table.ts";
 import type { TimerConstants } from "../core/wireguard/timers.ts";
 import { TunnelControl } from "../control/tunnel_control.ts";
 import { ArenaPlan, EMPTY_AREA } from "../datapath/arena.ts";
@@ -212,7 +211,7 @@ export class TunnelProcess implements AsyncDisposable {
   handshakeNow(): void {
     const { device, now } = this;
     for (const row of device.rows()) {
-      device.handlePeerEvents(row, PeerEvent.NeedSession, now());
+      device.handshake(row, now());
     }
     this.control.drain();
   }

@@ -31,6 +31,26 @@ Deno.test("the first packet waits for the handshake and arrives", () => {
   assert.equal(pair.end(1).device.counters.initiationsSent, 0);
 });
 
+Deno.test("a handshake that is asked for happens beside a usable session, once", () => {
+  const pair = new Pair(4);
+  pair.send(0);
+  pair.run(200);
+  const { device } = pair.end(0);
+  const asked = () => {
+    device.handshake(0, pair.world.now);
+    pair.end(0).timeout(pair.world.now);
+  };
+  const before = device.info(0).lastHandshakeWallMs;
+  pair.run(10 * SECOND);
+  asked();
+  asked();
+  const number = pair.send(0);
+  pair.run(200);
+  assert.equal(device.counters.initiationsSent, 2);
+  assert.notEqual(device.info(0).lastHandshakeWallMs, before);
+  assert.ok(pair.hasArrived(0, number));
+});
+
 Deno.test("a responder sends nothing under keys that are not confirmed", () => {
   const pair = new Pair(2);
   pair.send(0);

@@ -325,6 +325,16 @@ export class Device {
     if ((events & received) !== 0) noteReceived(context, peer, events, now);
   }
 
+  /**
+   * Starts a handshake with a peer although it may have a usable session: the
+   * way there may be another one. Not before the last one had its time.
+   */
+  handshake(row: number, now: number): void {
+    const context = this.#context;
+    const peer = context.byIndex[row];
+    if (peer !== undefined) startHandshake(context, peer, now);
+  }
+
   /** Takes a whole IP packet for a peer that has no session to seal it with. */
   stagePacket(row: number, packet: Uint8Array, now: number): void {
     const context = this.#context;
