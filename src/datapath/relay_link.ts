@@ -66,6 +66,15 @@ export class RelayLink implements RelayCommands {
     return this.#write(RelayMessage.Abandon, row, generation, NO_BYTES, 0, 0);
   }
 
+  /**
+   * Says that a connection is over at once: what its client has sent goes
+   * nowhere any more.
+   * @returns false where there is no room.
+   */
+  end(row: number, generation: number): boolean {
+    return this.#write(RelayMessage.End, row, generation, NO_BYTES, 0, 0);
+  }
+
   /** Wakes the relay worker, where something was written since the last time. */
   flush(): void {
     if (!this.#isWritten) return;

@@ -94,6 +94,16 @@ export interface FlowListener {
   ): void;
 }
 
+/** The way to the relay worker, besides Verdict.ToRelay and ToRelayUdp. */
+export interface SplitRelayCommands extends RelayCommands {
+  /**
+   * Says that a connection is over at once: what its program has sent goes
+   * nowhere any more (RelayMessage.End).
+   * @returns false where there is no room
+   */
+  end(row: number, generation: number): boolean;
+}
+
 /** What a split tunnel works on. */
 export interface SplitTunnelOptions {
   readonly config: SplitTunnelConfig;
@@ -103,7 +113,7 @@ export interface SplitTunnelOptions {
   readonly listener: FlowListener;
   readonly redirects: RedirectTable;
   /** The way to the relay worker. */
-  readonly commands: RelayCommands;
+  readonly commands: SplitRelayCommands;
   readonly nat: NatTable;
   readonly sockets: OutsideSockets;
   /** Counts what was read. */
@@ -813,6 +823,11 @@ export class SplitTunnel {
         batch.length[reset] = emitFlowReset(batch.bytes, at, flows, row);
         batch.decide(reset, Verdict.ToHost, 0);
       }
+    }
+    const redirect = flows.redirect[row] - 1;
+    if (redirect >= 0 && this.#flowOf[redirect] === row) {
+      const generation = this.#redirects.generationOf(redirect);
+      this.#options.commands.end(redirect, generation);
     }
     this.#drop(row, now);
   }

@@ -155,6 +155,15 @@ export class RelayConnections implements Disposable {
     }
   }
 
+  /** Ends a connection at once, whatever its client has sent before. */
+  end(row: number, generation: number): void {
+    if (row < 0 || row >= this.#slotOfRow.length) return;
+    const slot = this.#slotOfRow[row];
+    if (slot >= 0 && this.#table.generation[slot] === generation) {
+      this.#end(slot, RelayCount.Abandoned);
+    }
+  }
+
   /**
    * Makes room for a client where the system has no descriptor left.
    * @returns whether there is one now

@@ -143,6 +143,9 @@ export class RelayLoop implements Disposable {
       case RelayMessage.Abandon:
         this.#connections.abandon(a, b);
         break;
+      case RelayMessage.End:
+        this.#connections.end(a, b);
+        break;
       default:
         this.#guest?.message(kind, a, b, bytes, at, length, this.#now);
     }

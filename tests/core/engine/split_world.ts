@@ -69,6 +69,8 @@ export class SplitWorld {
   readonly ended: string[] = [];
   readonly answers: { flow: number; payload: number[] }[] = [];
   readonly abandoned: number[] = [];
+  /** Connections of the relay's that were ended at once. */
+  readonly cut: number[] = [];
   /** Called while the flow is still there. */
   onEnded: (flow: number) => void = () => {};
   /** Whether what is asked finds room. */
@@ -138,6 +140,10 @@ export class SplitWorld {
       commands: {
         abandon: (row) => {
           this.abandoned.push(row);
+          return true;
+        },
+        end: (row) => {
+          this.cut.push(row);
           return true;
         },
         flush: () => {},

@@ -186,6 +186,13 @@ export class RelayLab implements Disposable {
     this.#ring.tryWrite(RelayMessage.Abandon, row, generation, none, 0, 0);
   }
 
+  /** Says that a connection is over at once. */
+  cut(row: number, generation: number): void {
+    const none = new Uint8Array(0);
+    this.rows.abandoned.add(`${row}/${generation}`);
+    this.#ring.tryWrite(RelayMessage.End, row, generation, none, 0, 0);
+  }
+
   /** Lets the relay do what it has to, some rounds. */
   rounds(count = 3): void {
     for (let i = 0; i < count; i++) {

@@ -357,6 +357,35 @@ test("what a client sent before it finished arrives, although its row is another
   assert.equal(lab.readOnce(next.outside), 1);
 });
 
+test("what is ended at once passes nothing on, although its client has finished", () => {
+  using lab = new RelayLab();
+  const { client, outside } = lab.connect(2, 1);
+  const filler = patternBytes(1 << 16);
+  let idle = 0;
+  lab.until(() => {
+    idle = lab.sendSome(client, filler) === 0 ? idle + 1 : 0;
+    return idle > 20;
+  }, "all buffers are full");
+  lab.sockets.shutdownWrite(client);
+  lab.rounds();
+  lab.cut(2, 7);
+  lab.rounds();
+  assert.equal(lab.counters.get(RelayCount.Abandoned), 0, "another generation");
+  lab.cut(2, 1);
+  lab.rounds();
+  assert.equal(lab.counters.get(RelayCount.Abandoned), 1);
+  // The rest was thrown away with the connection.
+  lab.until(
+    () =>
+      lab.sockets.receive(outside, filler, filler.length) ===
+        -SocketError.ConnectionReset,
+    "the reset",
+  );
+  for (const row of [-5, 1 << 20, 3]) lab.cut(row, 0);
+  lab.rounds();
+  assert.equal(lab.loopOpen, 0);
+});
+
 test("a new dial for a row ends what the row had before", () => {
   using lab = new RelayLab();
   const first = lab.connect(2, 1);
