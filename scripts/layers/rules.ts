@@ -73,7 +73,7 @@ const ZONES: readonly Zone[] = [
   },
   {
     prefix: "src/cli/",
-    imports: ["src/", "ffi/", "deno.json"],
+    imports: ["src/", "ffi/", "config/", "deno.json"],
     packages: ["commander", "@commander-js/", "@logtape/", "node:"],
   },
 ];
