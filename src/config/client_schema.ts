@@ -170,9 +170,11 @@ const uncarried = z.enum(["drop", "direct", "nextRule", "fallback"])
 
 /** The whole of `client.yaml`. */
 export const clientSchema = z.strictObject({
-  tunnels: z.array(tunnelSchema).max(256).default([]).meta({
-    description: "Ways out, by name.",
-  }),
+  tunnels: z.array(tunnelSchema).max(31, "at most 31 tunnels").default([]).meta(
+    {
+      description: "Ways out, by name.",
+    },
+  ),
   rules: z.array(ruleSchema).max(MOST_RULES).default([]).meta({
     description: "Which program goes where; the first that matches decides.",
   }),
