@@ -2,7 +2,7 @@
  * Programs that send leak probes: this program, and `ping`, as files of the
  * names that rules are about.
  */
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Arrival } from "./leaktest_message.ts";
 import { type ProbeJob, readLines } from "./leaktest_prober.ts";
 import { UserError } from "./errors.ts";
@@ -20,6 +20,7 @@ export interface Prober extends AsyncDisposable {
 /** A folder with programs of other names. */
 export class ProbePrograms implements AsyncDisposable {
   readonly #folder: string;
+  readonly #made = new Map<string, Promise<string>>();
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -87,19 +88,24 @@ export class ProbePrograms implements AsyncDisposable {
     await Deno.remove(this.#folder, { recursive: true });
   }
 
-  /** A file of that name with the program in it; a link where that is possible. */
-  async #copy(program: string, name: string): Promise<string> {
-    const folder = join(this.#folder, basename(program));
-    await Deno.mkdir(folder, { recursive: true });
-    const path = join(folder, name);
-    if (await Deno.stat(path).then(() => true, () => false)) return path;
-    try {
-      await Deno.link(program, path);
-    } catch {
-      await copyProgram(program, path);
-    }
-    return path;
+  /** A file of that name with the program in it, made once. */
+  #copy(program: string, name: string): Promise<string> {
+    const path = join(this.#folder, basename(program), name);
+    const made = this.#made.get(path) ?? linkProgram(program, path);
+    this.#made.set(path, made);
+    return made;
   }
+}
+
+/** A link where that is possible, else a copy. */
+async function linkProgram(program: string, path: string): Promise<string> {
+  await Deno.mkdir(dirname(path), { recursive: true });
+  try {
+    await Deno.link(program, path);
+  } catch {
+    await copyProgram(program, path);
+  }
+  return path;
 }
 
 async function copyProgram(program: string, path: string): Promise<void> {
