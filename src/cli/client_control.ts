@@ -69,9 +69,9 @@ export function pauseCommand(): Command<[], SocketOptions> {
     .addHelpText(
       "after",
       `
-For a captive portal or to find out whether sluice is at fault. No rule holds
-meanwhile and the kill switch is lifted: all traffic leaves as if the client did
-not run.`,
+For a captive portal, or to find out whether sluice is at fault. No rule holds
+meanwhile and the tunnels are down. The kill switch stays: what leaves is still
+sent by sluice, from this machine's own address.`,
     )
     .action(async (options) => {
       await askClient({ verb: "mode", wanted: "paused" }, options);

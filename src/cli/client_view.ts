@@ -82,9 +82,9 @@ export function formatClientStatus(
   const counters = Object.entries(status.counters).map(([name, count]) =>
     `${name} ${formatCount(count)}`
   );
-  if (counters.length > 0) lines.push(counters.join(", "));
   return lines.map((line) => line + "\n").join("") + "\n" +
-    tunnelTable(tunnels, color) + reasons(tunnels);
+    tunnelTable(tunnels, color) + reasons(tunnels) +
+    (counters.length > 0 ? `\ncounted: ${counters.join(", ")}\n` : "");
 }
 
 /** Flows as a table, those that moved last first. */

@@ -181,7 +181,10 @@ async function askVerdict(
     const answer = await askClient({
       verb: "explain",
       question: {
-        program: { kind: "process", processId: prober.processId },
+        // Nobody is known to own a ping.
+        program: kind === "ping"
+          ? { kind: "unknown" }
+          : { kind: "process", processId: prober.processId },
         protocol,
         address: hostname,
         port,
@@ -239,5 +242,8 @@ export function formatResults(
 
 function wayText({ verdict }: SentProbe): string {
   if (verdict === undefined) return "unknown: no client";
-  return verdict.way === "tunnel" ? `tunnel ${verdict.tunnel}` : verdict.way;
+  const way = verdict.way === "tunnel"
+    ? `tunnel ${verdict.tunnel}`
+    : verdict.way;
+  return verdict.by === "unknown-owner" ? `${way} (unknownOwner)` : way;
 }

@@ -75,6 +75,9 @@ export class RunningClient implements ClientPort, AsyncDisposable {
   #runtime: ClientRuntime | undefined;
   /** Whether an end is the user's wish, so that a persistent kill switch goes too. */
   #isWanted = false;
+  /** Whether a kill switch was in force before we came. */
+  #wasClosed = false;
+  #isUp = false;
 
   /**
    * Starts everything; where a part fails, what was started is undone.
@@ -148,6 +151,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
 
   async #start(): Promise<void> {
     const { platform, network, journal } = this.#options;
+    this.#resources.defer(() => this.#openDoors());
     this.#closeDoors(this.#config);
     const place = chooseCapturePlace(network);
     const { interfaceName, mtu, maxFlows } = this.#config.capture;
@@ -195,6 +199,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     }));
     await this.#offerControl();
     this.#watchConfig();
+    this.#isUp = true;
   }
 
   #openRuntime(
@@ -272,29 +277,36 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     const { platform, journal } = this.#options;
     if (!config.killSwitch.enabled) {
       this.#killSwitch?.lift();
+      this.#killSwitch?.[Symbol.dispose]();
       this.#killSwitch = undefined;
       return;
     }
-    this.#killSwitch ??= this.#openKillSwitch(
-      platform.openKillSwitch({ journal, mark: CLIENT_MARK }),
-    );
+    if (this.#killSwitch === undefined) {
+      this.#killSwitch = platform.openKillSwitch({
+        journal,
+        mark: CLIENT_MARK,
+      });
+      this.#wasClosed = this.#killSwitch.state().kind === "on";
+    }
     const { interfaceName } = config.capture;
     this.#killSwitch.engage(
       killSwitchPolicy(config, attachedNetworks(interfaceName)),
     );
   }
 
-  #openKillSwitch(opened: KillSwitch): KillSwitch {
-    this.#resources.use(opened);
-    this.#resources.defer(() => {
-      if (this.#killSwitch === undefined) return;
-      if (this.#config.killSwitch.persist && !this.#isWanted) {
-        logger("Core").warn(
-          "the kill switch stays: sluice client --reset lifts it",
-        );
-      } else opened.lift();
-    });
-    return opened;
+  /** The last that is done: nothing of ours leaves any more. */
+  #openDoors(): void {
+    if (this.#killSwitch === undefined) return;
+    using killSwitch = this.#killSwitch;
+    this.#killSwitch = undefined;
+    const stays = this.#config.killSwitch.persist && !this.#isWanted &&
+      (this.#isUp || this.#wasClosed);
+    if (!stays) killSwitch.lift();
+    else {
+      logger("Core").warn(
+        "the kill switch stays: start again, or lift it by sluice client --reset",
+      );
+    }
   }
 
   /** Answers to our own marked packets look unmarked to a strict filter. */

@@ -95,6 +95,8 @@ export interface FlowView {
 
 /** Of which program a verdict is asked. */
 export type ExplainedProgram =
+  /** One that can't be found out, as of every ping. */
+  | { readonly kind: "unknown" }
   | { readonly kind: "process"; readonly processId: number }
   /** One that need not run. */
   | {

@@ -210,6 +210,7 @@ function readProgram(value: unknown): ExplainedProgram | undefined {
     string,
     unknown
   >;
+  if (kind === "unknown") return { kind };
   if (kind === "process") {
     return isWhole(processId, PROCESS_LIMIT) ? { kind, processId } : undefined;
   }

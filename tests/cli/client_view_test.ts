@@ -17,12 +17,13 @@ Deno.test("the status of a client", () => {
 capture sluice-tun; direct traffic leaves by eth0 (IPv4), nothing (IPv6); kill switch on
 3 rules; 4 flows: 2 in tunnels, 1 direct, 1 dropped, 0 waiting
 ! the resolver 192.0.2.53 does not answer
-network changes 1
 
 TUNNEL  TYPE       STATE  FOR   ENDPOINT         HANDSHAKE  FLOWS  SENT      RECEIVED
 work    wireguard  up     1m1s  192.0.2.7:51820  12 s ago   2      2.00 KiB  1.43 MiB
 home    socks5     down   5s    192.0.2.8:1080   -          0      0 B       0 B
 home: the proxy refused the connection
+
+counted: network changes 1
 `,
   );
 });

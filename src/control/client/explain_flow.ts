@@ -71,6 +71,7 @@ function ownerOf(
   program: ExplainedProgram,
   { processes, remembered }: ExplainOptions,
 ): FlowOwner | undefined {
+  if (program.kind === "unknown") return undefined;
   if (program.kind === "program") {
     const { path, user, ancestors } = program;
     return {
