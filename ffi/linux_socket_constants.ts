@@ -80,6 +80,7 @@ export const TCP = {
   KEEPINTVL: 5,
   KEEPCNT: 6,
   INFO: 11,
+  REPAIR: 19,
   NOTSENT_LOWAT: 25,
 } as const;
 

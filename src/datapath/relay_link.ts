@@ -69,10 +69,12 @@ export class RelayLink implements RelayCommands {
   /**
    * Says that a connection is over at once: what its client has sent goes
    * nowhere any more.
+   * @param outside whether the other end hears of it by a RST
    * @returns false where there is no room.
    */
-  end(row: number, generation: number): boolean {
-    return this.#write(RelayMessage.End, row, generation, NO_BYTES, 0, 0);
+  end(row: number, generation: number, outside: "reset" | "silent"): boolean {
+    const kind = outside === "reset" ? RelayMessage.End : RelayMessage.Vanish;
+    return this.#write(kind, row, generation, NO_BYTES, 0, 0);
   }
 
   /** Wakes the relay worker, where something was written since the last time. */

@@ -157,6 +157,11 @@ await e2eTest({
       `TCP4:${first}:${PORTS.direct}`,
     ], { stdin: "piped" });
     await moved.waitForLine(new RegExp(`^${SEEN.direct} at`));
+    const farewell = await Capture.start(
+      net.app,
+      "out",
+      `src ${SEEN.direct} and dst ${first} and tcp`,
+    );
     await net.tell(`table ${PORTS.direct} Proxy 1`);
     await net.tell("again");
     await moved.waitForExit({ timeoutMs: 3000 });
@@ -165,6 +170,8 @@ await e2eTest({
       `${SEEN.proxy} at ${first}`,
     );
     assert.deepEqual((await capture.stop()).length, 0);
+    // Not even the end of the old one was told by the old way.
+    assert.deepEqual((await farewell.stop()).length, 0);
     await net.client.closeInput();
   },
 });

@@ -98,10 +98,11 @@ export interface FlowListener {
 export interface SplitRelayCommands extends RelayCommands {
   /**
    * Says that a connection is over at once: what its program has sent goes
-   * nowhere any more (RelayMessage.End).
+   * nowhere any more (RelayMessage.End, RelayMessage.Vanish).
+   * @param outside whether the other end hears of it by a RST
    * @returns false where there is no room
    */
-  end(row: number, generation: number): boolean;
+  end(row: number, generation: number, outside: "reset" | "silent"): boolean;
 }
 
 /** What a split tunnel works on. */
@@ -827,7 +828,9 @@ export class SplitTunnel {
     const redirect = flows.redirect[row] - 1;
     if (redirect >= 0 && this.#flowOf[redirect] === row) {
       const generation = this.#redirects.generationOf(redirect);
-      this.#options.commands.end(redirect, generation);
+      // By the direct way even a RST would leave that may be forbidden now.
+      const outside = flows.wayOf(row) === Way.Direct ? "silent" : "reset";
+      this.#options.commands.end(redirect, generation, outside);
     }
     this.#drop(row, now);
   }

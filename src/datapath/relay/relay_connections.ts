@@ -155,13 +155,21 @@ export class RelayConnections implements Disposable {
     }
   }
 
-  /** Ends a connection at once, whatever its client has sent before. */
-  end(row: number, generation: number): void {
+  /**
+   * Ends a connection at once, whatever its client has sent before.
+   * @param outside whether the other end hears of it by a RST
+   */
+  end(row: number, generation: number, outside: "reset" | "silent"): void {
     if (row < 0 || row >= this.#slotOfRow.length) return;
     const slot = this.#slotOfRow[row];
-    if (slot >= 0 && this.#table.generation[slot] === generation) {
-      this.#end(slot, RelayCount.Abandoned);
+    if (slot < 0 || this.#table.generation[slot] !== generation) return;
+    const { descriptor } = this.#table;
+    const side = slot * 2 + 1;
+    if (outside === "silent" && descriptor[side] >= 0) {
+      this.#options.sockets.vanish(descriptor[side]);
+      descriptor[side] = -1;
     }
+    this.#end(slot, RelayCount.Abandoned);
   }
 
   /**

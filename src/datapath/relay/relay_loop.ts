@@ -144,7 +144,10 @@ export class RelayLoop implements Disposable {
         this.#connections.abandon(a, b);
         break;
       case RelayMessage.End:
-        this.#connections.end(a, b);
+        this.#connections.end(a, b, "reset");
+        break;
+      case RelayMessage.Vanish:
+        this.#connections.end(a, b, "silent");
         break;
       default:
         this.#guest?.message(kind, a, b, bytes, at, length, this.#now);

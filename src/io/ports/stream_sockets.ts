@@ -120,6 +120,11 @@ export interface StreamSockets {
   close(descriptor: number): void;
   /** Closes with a RST, where it is TCP; what was not yet sent is lost. */
   reset(descriptor: number): void;
+  /**
+   * Closes a TCP connection without a word to its other end, where that is
+   * permitted (CAP_NET_ADMIN); else with a RST.
+   */
+  vanish(descriptor: number): void;
   /** Sends small segments at once. @returns 0 or a negative error. */
   noDelay(descriptor: number): number;
   /**

@@ -70,7 +70,7 @@ export class SplitWorld {
   readonly answers: { flow: number; payload: number[] }[] = [];
   readonly abandoned: number[] = [];
   /** Connections of the relay's that were ended at once. */
-  readonly cut: number[] = [];
+  readonly cut: string[] = [];
   /** Called while the flow is still there. */
   onEnded: (flow: number) => void = () => {};
   /** Whether what is asked finds room. */
@@ -142,8 +142,8 @@ export class SplitWorld {
           this.abandoned.push(row);
           return true;
         },
-        end: (row) => {
-          this.cut.push(row);
+        end: (row, _generation, outside) => {
+          this.cut.push(`${outside} ${row}`);
           return true;
         },
         flush: () => {},

@@ -187,10 +187,14 @@ export class RelayLab implements Disposable {
   }
 
   /** Says that a connection is over at once. */
-  cut(row: number, generation: number): void {
+  cut(
+    row: number,
+    generation: number,
+    kind: number = RelayMessage.End,
+  ): void {
     const none = new Uint8Array(0);
     this.rows.abandoned.add(`${row}/${generation}`);
-    this.#ring.tryWrite(RelayMessage.End, row, generation, none, 0, 0);
+    this.#ring.tryWrite(kind, row, generation, none, 0, 0);
   }
 
   /** Lets the relay do what it has to, some rounds. */

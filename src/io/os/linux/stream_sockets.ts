@@ -207,6 +207,12 @@ class LinuxStreamSockets implements StreamSockets {
     this.#call.close(descriptor);
   }
 
+  vanish(descriptor: number): void {
+    // A connection in repair is closed without a segment: tcp_close in Linux.
+    this.#set(descriptor, IPPROTO.TCP, TCP.REPAIR, 1);
+    this.reset(descriptor);
+  }
+
   noDelay(descriptor: number): number {
     return this.#set(descriptor, IPPROTO.TCP, TCP.NODELAY, 1);
   }
