@@ -150,14 +150,20 @@ export function attachedNetworks(
   }));
 }
 
-/** How packets of our own leave now. */
+/**
+ * How packets of our own leave now; never by the capture, whatever somebody has
+ * routed there.
+ */
 export function chooseEgress(
   network: Pick<HostNetwork, "egressFor" | "interfaceIndex">,
+  captureInterface: string,
 ): EgressChoice {
-  return {
-    ipv4: familyEgress(network, 4),
-    ipv6: familyEgress(network, 6),
+  const captureIndex = network.interfaceIndex(captureInterface);
+  const choose = (family: 4 | 6) => {
+    const egress = familyEgress(network, family);
+    return egress?.interfaceIndex === captureIndex ? undefined : egress;
   };
+  return { ipv4: choose(4), ipv6: choose(6) };
 }
 
 function familyEgress(

@@ -155,7 +155,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     this.#closeDoors(this.#config);
     const place = chooseCapturePlace(network);
     const { interfaceName, mtu, maxFlows } = this.#config.capture;
-    const egress = chooseEgress(network);
+    const egress = chooseEgress(network, interfaceName);
     this.#loosen(egress);
     const engine = await ClientProcess.start({
       platform,
@@ -231,7 +231,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       prober: (request) =>
         clientProber({ sockets, ownFlows: runtime.ownFlows })(request),
       chooseEgress: () => {
-        const egress = chooseEgress(network);
+        const egress = chooseEgress(network, engine.interfaceName);
         this.#loosen(egress);
         return egress;
       },
