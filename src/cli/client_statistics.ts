@@ -18,6 +18,16 @@ export interface ClientSnapshot extends Moment {
   readonly drops: number;
 }
 
+/** Ways of packets by the names of their counters. */
+const TRAFFIC_TEXT: Readonly<Record<string, string>> = {
+  FromHost: "from programs",
+  ToHost: "to programs",
+  FromTunnel: "from packet tunnels",
+  ToTunnel: "to packet tunnels",
+  FromOutside: "from outside sockets",
+  ToOutside: "to outside sockets",
+};
+
 /** A client as {@linkcode attend} asks it. */
 export function attendedClient(
   client: RunningClient,
@@ -66,7 +76,9 @@ export function formatClientStatistics(
   return [
     ...Object.entries(traffic).filter(([, { packets }]) => packets > 0).map(
       ([name, { packets, bytes }]) =>
-        `${name}: ${formatCount(packets)} packets ${formatBytes(bytes)}`,
+        `${TRAFFIC_TEXT[name] ?? name}: ${formatCount(packets)} packets ${
+          formatBytes(bytes)
+        }`,
     ),
     ...verdicts.filter(({ packets }) => packets > 0).map((
       { protocol, verdict, packets, bytes },

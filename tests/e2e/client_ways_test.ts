@@ -197,6 +197,33 @@ await e2eTest({
   },
 });
 
+await e2eTest({
+  name:
+    "client: a rule about a name holds for the address that a program has resolved, and for that program only",
+  needs: NEEDS,
+  run: async (lab) => {
+    const place = await makeClientLab(lab);
+    const { host } = place;
+    const [alpha, beta] = await Promise.all(
+      ["alpha", "beta"].map((name) => makeProgram(lab, "/usr/bin/nc", name)),
+    );
+    const client = await startClient(place, {
+      tunnels: [wireguardTunnel(place)],
+      rules: [{ destination: "*.example", tunnel: "wg" }],
+      default: "direct",
+    });
+    await tunnelIs(host, "wg", "up");
+    // The resolver leads any name to itself.
+    assert.equal(await seenByTcp(host, alpha, "a.example"), SEEN.wireguard);
+    assert.equal(await seenByTcp(host, beta, PLACES.dns), SEEN.direct);
+    assert.equal(await seenByTcp(host, alpha, PLACES.dns), SEEN.wireguard);
+    assert.equal(await seenByTcp(host, beta, "b.test"), SEEN.direct);
+    const explained = await ask(host, "explain", beta, "b.example");
+    assert.match(explained.stdout, /^verdict: tunnel wg, by rule 1$/m);
+    assert.equal(await client.stop(), 0);
+  },
+});
+
 async function waitForFlow(host: Namespace, program: string): Promise<void> {
   for (let round = 0; round < 20; round++) {
     const { stdout } = await ask(host, "flows", "--json", "--process", program);
