@@ -96,8 +96,36 @@ async function probeTunnel(
     case "connect":
       return await connectThrough(request, deadline, options);
     case "ping":
-      return failed("system", "this system's client can't ping as a probe");
+      return await pingThrough(request, deadline, options);
   }
+}
+
+/** By the system's program: it has the right to, and takes an identifier. */
+async function pingThrough(
+  { tunnel, words, timeoutMs }: Extract<DirectRequest, { kind: "ping" }>,
+  deadline: AbortSignal,
+  { ownFlows }: ClientProberOptions,
+): Promise<ProbeOutcome> {
+  const [identifier] = crypto.getRandomValues(new Uint16Array(1));
+  const protocol = isMappedIpv4(words) ? Protocol.Icmp : Protocol.Icmpv6;
+  using _pin = ownFlows.pin({ protocol, port: identifier }, tunnel);
+  const address = formatAddress(words);
+  const seconds = Math.ceil(timeoutMs / 1000);
+  const { code, stderr } = await new Deno.Command("ping", {
+    args: [
+      ...["-n", "-q", "-c", "1", "-W", String(seconds)],
+      ...["-e", String(identifier), address],
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+    signal: deadline,
+  }).output();
+  if (code === 0) return OK;
+  const [reason] = new TextDecoder().decode(stderr).trim().split("\n");
+  return reason === ""
+    ? failed("beyond", `${address} does not answer pings through it`)
+    : failed("system", reason);
 }
 
 async function askResolver(

@@ -18,6 +18,7 @@ import { waitFor } from "../support/wait.ts";
 
 const NEEDS = [
   "tun",
+  { program: "ping" },
   "wireguard-go",
   { program: "wg" },
   { program: "nc" },
@@ -48,7 +49,16 @@ await e2eTest({
       names.map((name) => makeProgram(lab, "/usr/bin/nc", name)),
     );
     const client = await startClient(place, {
-      tunnels: [wireguardTunnel(place)],
+      tunnels: [{
+        ...wireguardTunnel(place),
+        health: {
+          probe: "ping",
+          target: "10.66.0.1",
+          interval: "500ms",
+          timeout: "1s",
+          downAfter: 2,
+        },
+      }],
       rules: [
         { process: "blocked", tunnel: "wg" },
         { process: "allowed", tunnel: "wg", fallback: "allowDirect" },
@@ -77,6 +87,15 @@ await e2eTest({
     await ask(host, "tunnel", "up", "wg");
     await tunnelIs(host, "wg", "up");
     assert.deepEqual(await seen(), up);
+
+    // Nobody said anything: probes find it out, and that it is back.
+    await place.vpn.ip("link set wg0 down");
+    await tunnelIs(host, "wg", "down");
+    assert.deepEqual(await seen(), down);
+    await place.vpn.ip("link set wg0 up");
+    await place.vpn.ip("route replace 10.66.0.0/24 dev wg0");
+    await tunnelIs(host, "wg", "up");
+    await isSeen(host, blocked, wireguard);
 
     assert.equal((await ask(host, "pause")).code, 0);
     assert.equal((await clientStatus(host)).mode, "paused");
