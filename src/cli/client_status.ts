@@ -107,7 +107,7 @@ function show(list: readonly FlowView[], { json, watch }: FlowOptions): void {
   const live = watch && isTerminal("out");
   const table = flowTable(list, {
     color: wantsColor("out"),
-    ...(live ? { rows: terminalRows() - OTHER_ROWS } : {}),
+    ...(live ? { rows: Math.max(1, terminalRows() - OTHER_ROWS) } : {}),
   });
   writeOut(live ? CLEAR_SCREEN + table : watch ? `${table}\n` : table);
 }

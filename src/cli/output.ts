@@ -39,12 +39,14 @@ export function terminalColumns(): number {
   }
 }
 
+const DEFAULT_ROWS = 24;
+
 /** The height of the terminal in lines; 24 where there is none. */
 export function terminalRows(): number {
   try {
-    return Deno.consoleSize().rows;
+    return Deno.consoleSize().rows || DEFAULT_ROWS;
   } catch {
-    return 24;
+    return DEFAULT_ROWS;
   }
 }
 

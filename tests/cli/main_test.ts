@@ -77,6 +77,16 @@ Deno.test("help, version, and what is not there", async () => {
       "server",
       "connect",
       "peer",
+      "Split tunnel:",
+      "client",
+      "import",
+      "rule",
+      "status",
+      "flows",
+      "explain",
+      "tunnel",
+      "reload",
+      "leaktest",
       "genkey",
       "pubkey",
       "genpsk",
@@ -381,5 +391,31 @@ Deno.test("a config that others may read is a warning", async () => {
       err,
       /^warning: server\.yaml: every user of this machine may read this config .*chmod 600 server\.yaml\n$/,
     );
+  });
+});
+
+Deno.test("the split tunnel begins with a message, an example or a .conf", async () => {
+  await withFolder(async (folder) => {
+    const cwd = { cwd: folder };
+    const first = await sluice(["client"], cwd);
+    assert.equal(first.code, 2);
+    assert.match(first.err, /no config client\.yaml[^]*import[^]*--init/);
+    const made = await sluice(["client", "--init"], cwd);
+    assert.equal(made.code, 0, made.err);
+    assert.match(made.err, /made client\.yaml, an example/);
+    assert.equal(
+      (await Deno.stat(join(folder, "client.yaml"))).mode! & 0o777,
+      0o600,
+    );
+    const listed = await sluice(["rule", "list"], cwd);
+    assert.equal(listed.code, 0, listed.err);
+    assert.match(listed.out, /^RULE +GOES +WHAT\n1 +/);
+    const again = await sluice(["client", "--init"], cwd);
+    assert.equal(again.code, 1);
+    assert.match(again.err, /it exists already/);
+    const socket = join(folder, "none.sock");
+    const nobody = await sluice(["status", "--socket", socket], cwd);
+    assert.equal(nobody.code, 1);
+    assert.match(nobody.err, /no client runs here[^]*none\.sock/);
   });
 });
