@@ -3,6 +3,13 @@ import { crowdServe, crowdServed } from "./crowd_server.ts";
 import { crowdShort } from "./crowd_short.ts";
 import { crowdClose, crowdEcho, crowdOpen } from "./crowd_stay.ts";
 import { dnsQuery, dnsServe, dnsServed } from "./dns.ts";
+import {
+  tcpConnectTimes,
+  tcpEchoTimes,
+  udpFlows,
+  udpHold,
+  udpRelease,
+} from "./latency.ts";
 import { icmpEcho, udpError } from "./raw.ts";
 import { udpFlood, udpSink } from "./stream.ts";
 import { synFlood } from "./syn_flood.ts";
@@ -49,14 +56,19 @@ export const operations = {
   streamSend,
   synFlood,
   tcpConnect,
+  tcpConnectTimes,
+  tcpEchoTimes,
   tcpServe,
   udpClose,
   udpEcho,
   udpEchoTimes,
   udpError,
   udpFlood,
+  udpFlows,
+  udpHold,
   udpOpen,
   udpReceive,
+  udpRelease,
   udpSend,
   udpSink,
 };

@@ -1,0 +1,126 @@
+/**
+ * Ways of a program's direct traffic to a server, each in a network of its own:
+ *
+ *   no client   program ------------------------- router --- server
+ *   client      program --- TUN, sluice client -- router --- server
+ */
+import { Agent } from "../support/agent.ts";
+import { makeGatewayNet, OUTSIDE } from "../support/gateway_net.ts";
+import type { Lab, Namespace } from "../support/lab.ts";
+import type { LoggedProcess } from "../support/process.ts";
+import { runSluice, spawnSluice } from "../support/sluice.ts";
+import type { FlowView } from "../../src/control/client_port.ts";
+
+/** Ports of the server: connections that are answered, that are echoed, datagrams. */
+export const PORTS = { answer: 8080, echo: 8081, udp: 7 } as const;
+/** Answers of the short connections' server. */
+export const ANSWER_BYTES = 100;
+const ENV = { STATE_DIRECTORY: "/run/state", DENO_NO_UPDATE_CHECK: "1" };
+
+/** A way that stands. */
+export interface ClientWay {
+  readonly name: string;
+  /** The client; undefined where there is none. */
+  readonly process: LoggedProcess | undefined;
+  readonly host: Namespace;
+  /** Where programs run, and what serves them. */
+  readonly load: Agent;
+  readonly server: Agent;
+  readonly address: string;
+}
+
+/** A network; with `rules` a client runs in it that sends everything direct. */
+export async function startClientWay(
+  lab: Lab,
+  { name, rules }: {
+    readonly name: string;
+    readonly rules: readonly Record<string, unknown>[] | undefined;
+  },
+): Promise<ClientWay> {
+  const { gateway: host, internet } = await makeGatewayNet(lab, 0);
+  for (const namespace of [host, internet]) {
+    await namespace.sysctl("net.ipv4.ip_local_port_range", "1024 65535");
+    await namespace.sysctl("net.ipv4.tcp_tw_reuse", 1);
+  }
+  const server = await Agent.start(internet);
+  const address = OUTSIDE.first;
+  await server.call("crowdServe", {
+    address,
+    port: PORTS.answer,
+    kind: "answer",
+    answerBytes: ANSWER_BYTES,
+  });
+  await server.call("crowdServe", { address, port: PORTS.echo, kind: "echo" });
+  // Apart from the crowd's server, whose loop leaves little time to others.
+  const echo = await Agent.start(internet, "udp");
+  await echo.call("udpEcho", { address, port: PORTS.udp });
+  const process = rules && await startClient(lab, host, { name, rules });
+  const load = await Agent.start(host);
+  return { name, process, host, load, server, address };
+}
+
+async function startClient(
+  lab: Lab,
+  host: Namespace,
+  { name, rules }: {
+    readonly name: string;
+    readonly rules: readonly Record<string, unknown>[];
+  },
+): Promise<LoggedProcess> {
+  await host.run(["mkdir", "-p", "/run/state"]);
+  const path = await lab.write(
+    `${name.replaceAll(/[^a-z0-9]+/g, "-")}.yaml`,
+    JSON.stringify({ rules, default: "direct", dns: { policy: "leave" } }),
+  );
+  const process = spawnSluice(host, name, {
+    args: ["client", "-c", path, "--log-level", "info"],
+    env: ENV,
+  });
+  await process.waitForLine(/client up:/);
+  return process;
+}
+
+/** Rules that a program's flow has to pass by until the default takes it. */
+export function manyRules(count: number): Record<string, unknown>[] {
+  return Array.from({ length: count }, (_, i) => {
+    switch (i % 4) {
+      case 0:
+        return { process: `program${i}`, tunnel: "drop" };
+      case 1:
+        return {
+          destination: `203.0.${i >> 8}.${i & 255}`,
+          ports: 443,
+          tunnel: "drop",
+        };
+      case 2:
+        return { destination: `*.place${i}.example`, tunnel: "drop" };
+      default:
+        return {
+          directory: `/opt/program${i}`,
+          protocol: "udp",
+          tunnel: "drop",
+        };
+    }
+  });
+}
+
+/** The client's flows to the server's ports that echo. */
+export async function heldFlows(way: ClientWay): Promise<FlowView[]> {
+  const flows: FlowView[] = JSON.parse(
+    await askClient(way, "flows", "--json"),
+  );
+  const ends = [PORTS.echo, PORTS.udp].map((port) => `${way.address}:${port}`);
+  return flows.filter(({ remote }) => ends.includes(remote));
+}
+
+async function askClient(
+  { host }: ClientWay,
+  ...args: readonly string[]
+): Promise<string> {
+  const { stdout, stderr, code } = await runSluice(host, args, {
+    env: ENV,
+    timeoutMs: 60_000,
+  });
+  if (code !== 0) throw new Error(stderr);
+  return stdout;
+}
