@@ -24,9 +24,17 @@ export async function measureLookups(): Promise<Value[]> {
   const open = () => new TestSocket(libc, { protocol: "udp", remote });
   const time = (flow: FlowEnds) => {
     const start = performance.now();
-    const { kind } = table.ownerOf(flow);
+    let owner = table.ownerOf(flow);
+    // A busy machine: a look-up ends in bounded time, and goes on when asked again.
+    for (
+      let i = 0;
+      i < 20 && owner.kind === "unknown" && owner.reason === "unfinished";
+      i++
+    ) owner = table.ownerOf(flow);
     const took = (performance.now() - start) * 1000;
-    if (kind !== "process") throw new Error("a flow without a program");
+    if (owner.kind === "unknown") {
+      throw new Error(`no program: ${owner.reason}`);
+    }
     return took;
   };
 
