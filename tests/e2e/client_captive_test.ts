@@ -22,11 +22,12 @@ import {
 } from "../support/client_lab.ts";
 import { e2eTest } from "../support/e2e.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
-import { startMicrosocks } from "../support/tun2socks.ts";
+import { startMicrosocks, startTinyproxy } from "../support/tun2socks.ts";
 import { waitFor } from "../support/wait.ts";
 
 const PATIENCE = { timeoutMs: 60_000, intervalMs: 100 };
 const SOCKS_PORT = 1080;
+const HTTP_PORT = 3128;
 const USER = { user: "guest", password: "secret" };
 /** The endpoint's name, who tells its address, and where it moves. */
 const ENDPOINT = "vpn.example";
@@ -37,6 +38,15 @@ const MOVED = "10.3.0.3";
 async function tunnelView({ host }: ClientLab, name: string) {
   const { tunnels } = await clientStatus(host);
   return tunnels.find((tunnel) => tunnel.name === name)!;
+}
+
+/** As `seenByTcp`, for proxies that end both ways where one has ended: without -N. */
+async function seenByProxy({ host }: ClientLab, program: string) {
+  const { stdout } = await host.run(
+    [program, "-w", "3", OUTSIDE.first, String(ECHO_PORT)],
+    { input: "GET / HTTP/1.0\r\n\r\n", exit: "any", timeoutMs: 10_000 },
+  );
+  return stdout.trim().split("\n").at(-1)?.trim() || undefined;
 }
 
 await e2eTest({
@@ -115,14 +125,7 @@ await e2eTest({
       default: "direct",
     });
     const client = await startClient(place, config(""));
-    // microsocks ends both ways where one ends: no -N.
-    const seen = async (program: string) => {
-      const { stdout } = await host.run(
-        [program, "-w", "3", OUTSIDE.first, String(ECHO_PORT)],
-        { input: "GET / HTTP/1.0\r\n\r\n", exit: "any", timeoutMs: 10_000 },
-      );
-      return stdout.trim().split("\n").at(-1)?.trim() || undefined;
-    };
+    const seen = (program: string) => seenByProxy(place, program);
     await tunnelIs(host, "socks", "up");
     assert.equal(await seen(blocked), SEEN.proxy);
 
@@ -156,6 +159,52 @@ await e2eTest({
     await tunnelIs(host, "socks", "up");
     assert.equal(await seen(blocked), SEEN.proxy);
     assert.equal(await seen(allowed), SEEN.proxy);
+    assert.equal(await client.stop(), 0);
+  },
+});
+
+await e2eTest({
+  name:
+    "client: an HTTP proxy that asks for credentials is told by a probe with a target, and its rules fall back",
+  needs: ["tun", { program: "tinyproxy" }, { program: "nc" }],
+  run: async (lab) => {
+    const place = await makeClientLab(lab);
+    const { host, proxies } = place;
+    const at = { address: PLACES.proxies, port: HTTP_PORT };
+    await startTinyproxy(proxies, { ...at, credentials: USER });
+    const [blocked, allowed, guest] = await Promise.all(
+      ["blocked", "allowed", "guest"].map((name) =>
+        makeProgram(lab, "/usr/bin/nc", name)
+      ),
+    );
+    const tunnel = (name: string, credentials: string) => ({
+      name,
+      type: "http",
+      url: `http://${credentials}${at.address}:${at.port}`,
+      health: { probe: "connect", target: `${OUTSIDE.second}:${ECHO_PORT}` },
+    });
+    const client = await startClient(place, {
+      tunnels: [
+        tunnel("stranger", ""),
+        tunnel("guest", `${USER.user}:${USER.password}@`),
+      ],
+      rules: [
+        { process: "blocked", tunnel: "stranger" },
+        { process: "allowed", tunnel: "stranger", fallback: "allowDirect" },
+        { process: "guest", tunnel: "guest" },
+      ],
+      default: "drop",
+    });
+    await client.waitForLine(
+      /stranger is down: .*(credentials|user|password|407)/,
+      PATIENCE,
+    );
+    await tunnelIs(host, "guest", "up");
+    assert.equal((await tunnelView(place, "stranger")).state, "down");
+    const seen = await Promise.all(
+      [blocked, allowed, guest].map((program) => seenByProxy(place, program)),
+    );
+    assert.deepEqual(seen, [undefined, SEEN.direct, SEEN.proxy]);
     assert.equal(await client.stop(), 0);
   },
 });

@@ -55,12 +55,19 @@ export async function startDanteIn(
 /** Starts tinyproxy, an HTTP proxy. */
 export async function startTinyproxy(
   namespace: Namespace,
-  options: { readonly address: string; readonly port: number },
+  options: {
+    readonly address: string;
+    readonly port: number;
+    readonly credentials?: { readonly user: string; readonly password: string };
+  },
 ): Promise<LoggedProcess> {
-  const { address, port } = options;
+  const { address, port, credentials } = options;
+  const auth = credentials === undefined
+    ? ""
+    : `BasicAuth ${credentials.user} ${credentials.password}\n`;
   const path = await namespace.lab.write(
     "tinyproxy.conf",
-    `Listen ${address}\nPort ${port}\nMaxClients 100\nTimeout 60\n`,
+    `Listen ${address}\nPort ${port}\nMaxClients 100\nTimeout 60\n${auth}`,
   );
   const process = namespace.spawn("tinyproxy", ["tinyproxy", "-d", "-c", path]);
   await listens(namespace, port);
