@@ -14,7 +14,6 @@ import {
   type ClientTables,
 } from "../datapath/client_state.ts";
 import { type AeadName, selectAead } from "../datapath/crypto/select_aead.ts";
-import type { OutsideSender } from "../datapath/dispatcher.ts";
 import { DropTrace } from "../datapath/drop_trace.ts";
 import { kernelSum } from "../datapath/kernel_sum.ts";
 import { instantiateKernels } from "../datapath/kernels/kernels.ts";
@@ -27,12 +26,8 @@ import { RandomPool } from "../datapath/random_pool.ts";
 import { RelayLink } from "../datapath/relay_link.ts";
 import { decodeRingJson } from "../datapath/ring_json.ts";
 import { openPlatform, type Platform } from "../io/platform.ts";
-import type {
-  Area,
-  OutsidePort,
-  OutsideShared,
-  TunnelsPoller,
-} from "../io/ports.ts";
+import type { Area, OutsideShared, TunnelsPoller } from "../io/ports.ts";
+import { outsideSender } from "./outside_sender.ts";
 import type { TunSetup } from "./pump.ts";
 import { serveWorker } from "./worker_thread.ts";
 
@@ -224,21 +219,6 @@ function tunnelOpener(
         allowedIps: own.allowedIps,
       },
     };
-  };
-}
-
-function outsideSender(
-  platform: Platform,
-  engine: SplitTunnel,
-  { port, nat }: { port: OutsidePort; nat: OutsideSender["nat"] },
-): OutsideSender {
-  return {
-    port,
-    nat,
-    failed(batch, row, errno) {
-      const failure = platform.sendFailure(errno);
-      engine.sendFailed(batch, row, failure, port.pathMtu(batch, row));
-    },
   };
 }
 

@@ -10,7 +10,7 @@ import { REPLAY_WINDOW } from "../core/wireguard/replay.ts";
 import { ArenaPlan, EMPTY_AREA } from "../datapath/arena.ts";
 import { ControlLink } from "../datapath/control_link.ts";
 import { type AeadName, selectAead } from "../datapath/crypto/select_aead.ts";
-import { Dispatcher, type OutsideSender } from "../datapath/dispatcher.ts";
+import { Dispatcher } from "../datapath/dispatcher.ts";
 import { kernelSum } from "../datapath/kernel_sum.ts";
 import {
   instantiateKernels,
@@ -40,6 +40,7 @@ import type {
   TunnelSocketAttachment,
   TunOffload,
 } from "../io/ports.ts";
+import { outsideSender } from "./outside_sender.ts";
 import type { PumpRole } from "./worker_plan.ts";
 
 /** What decides about packets. */
@@ -241,7 +242,7 @@ function openPump(parts: PumpParts): OpenPump {
   const { setup, tables, gateway, outside, batch, counters, link } = parts;
   const { socket, sealer, tun, relay } = parts;
   const sender = gateway && outside && tables.nat &&
-    outsideSender(parts.platform, gateway, outside, tables.nat);
+    outsideSender(parts.platform, gateway, { port: outside, nat: tables.nat });
   return new OpenPump({
     socket,
     opener: new Opener({
@@ -296,20 +297,4 @@ function sealPump(parts: PumpParts): SealPump {
     outside: gateway && outside && tables.nat &&
       { port: outside, nat: tables.nat, engine: gateway },
   });
-}
-
-function outsideSender(
-  platform: Platform,
-  gateway: Gateway,
-  port: OutsidePort,
-  nat: NonNullable<SharedTables["nat"]>,
-): OutsideSender {
-  return {
-    port,
-    nat,
-    failed(batch, row, errno) {
-      const failure = platform.sendFailure(errno);
-      gateway.sendFailed(batch, row, failure, port.pathMtu(batch, row));
-    },
-  };
 }

@@ -2,7 +2,6 @@
 import { Batch } from "../core/columns/batch.ts";
 import { TunStack, type TunStackConfig } from "../core/engine/tun_stack.ts";
 import { ArenaPlan } from "../datapath/arena.ts";
-import type { OutsideSender } from "../datapath/dispatcher.ts";
 import { DropTrace } from "../datapath/drop_trace.ts";
 import { kernelSum } from "../datapath/kernel_sum.ts";
 import { instantiateKernels } from "../datapath/kernels/kernels.ts";
@@ -11,7 +10,8 @@ import { RelayLink } from "../datapath/relay_link.ts";
 import { TunPump } from "../datapath/tun_pump.ts";
 import { attachTunTables, type TunState } from "../datapath/tun_state.ts";
 import { openPlatform, type Platform } from "../io/platform.ts";
-import type { OutsidePort, OutsideShared } from "../io/ports.ts";
+import type { OutsideShared } from "../io/ports.ts";
+import { outsideSender } from "./outside_sender.ts";
 import type { TunSetup } from "./pump.ts";
 import { serveWorker } from "./worker_thread.ts";
 
@@ -113,19 +113,4 @@ function openPump(
       tailroom: 0,
     }),
   });
-}
-
-function outsideSender(
-  platform: Platform,
-  stack: TunStack,
-  { port, nat }: { port: OutsidePort; nat: OutsideSender["nat"] },
-): OutsideSender {
-  return {
-    port,
-    nat,
-    failed(batch, row, errno) {
-      const failure = platform.sendFailure(errno);
-      stack.sendFailed(batch, row, failure, port.pathMtu(batch, row));
-    },
-  };
 }

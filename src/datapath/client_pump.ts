@@ -28,6 +28,7 @@ import {
 import type { OutsideSender } from "./dispatcher.ts";
 import type { DropTrace } from "./drop_trace.ts";
 import type { PacketTunnel } from "./packet_tunnel.ts";
+import { OutsideIntake } from "./outside_intake.ts";
 import type { Pump } from "./pump_loop.ts";
 import type { RelayLink } from "./relay_link.ts";
 
@@ -72,13 +73,12 @@ export interface ClientPumpOptions {
 const TICK_MS = 1000;
 /** Batches read from the interface, and from each tunnel, before the poller is asked again. */
 const ROUNDS = 4;
-/** Rows after which a batch gathers from no further outside socket. */
-const GATHERED_ROWS = 32;
 
 /** See the module header. */
 export class ClientPump implements Pump {
   readonly alone = true;
   readonly #options: ClientPumpOptions;
+  readonly #intake: OutsideIntake;
   readonly #tunnels: (AttachedTunnel | undefined)[];
   readonly #verdict = new PostedVerdict();
   readonly #handleCommand = this.#command.bind(this);
@@ -95,16 +95,16 @@ export class ClientPump implements Pump {
   #reads = 0;
   /** Tunnels that have been read empty: a bit for each outbound. */
   #drained = 0;
-  /** How many outside sockets the poller reported, and how many were read. */
-  #sockets = 0;
-  #socket = 0;
-  /** Which of them is read first: another one each time, so that all get their turn. */
-  #first = 0;
   #turn = 0;
   #isFromTunnel = false;
 
   constructor(options: ClientPumpOptions) {
+    const { poller, batch, counters, outside, nat, engine } = options;
     this.#options = options;
+    this.#intake = new OutsideIntake({
+      ...{ poller, batch, counters, nat, engine },
+      port: outside.port,
+    });
     this.#tunnels = new Array(options.outbounds).fill(undefined);
   }
 
@@ -113,7 +113,7 @@ export class ClientPump implements Pump {
   }
 
   notice(ready: number, now: number): void {
-    const { poller, outside, nat } = this.#options;
+    const { poller } = this.#options;
     this.#now = now;
     this.#isTick = now >= this.#nextTick;
     if (this.#isTick) this.#nextTick = now + TICK_MS;
@@ -121,15 +121,8 @@ export class ClientPump implements Pump {
     this.#reported = poller.tunnelCount;
     this.#reads = this.#reported * ROUNDS;
     this.#drained = 0;
-    this.#first = (this.#first + 1) & 0xffff;
-    this.#socket = 0;
-    this.#sockets = (ready & Ready.Outside) !== 0 ? poller.outsideCount : 0;
-    if ((ready & Ready.Wake) !== 0) {
-      this.#hasCommands = true;
-      outside.port.closeRetired(nat);
-      // Some of what was reported may be closed now; the rest comes again.
-      this.#sockets = 0;
-    }
+    this.#intake.notice(ready);
+    if ((ready & Ready.Wake) !== 0) this.#hasCommands = true;
   }
 
   take(): boolean {
@@ -259,7 +252,7 @@ export class ClientPump implements Pump {
       case 0:
         return this.#takeHost();
       case 1:
-        return this.#takeOutside();
+        return this.#intake.take(this.#now);
       default:
         return this.#takeTunnel();
     }
@@ -298,34 +291,6 @@ export class ClientPump implements Pump {
       return true;
     }
     return false;
-  }
-
-  /** A batch of what waits at the next sockets, as many as fit well. */
-  #takeOutside(): boolean {
-    const { poller, outside, batch, engine, counters } = this.#options;
-    if (this.#sockets === 0) return false;
-    const { port } = outside;
-    while (this.#socket < this.#sockets && batch.count < GATHERED_ROWS) {
-      const i = (this.#first + this.#socket++) % this.#sockets;
-      const natRow = poller.outsideRow(i);
-      const handle = poller.outsideHandle(i);
-      if (poller.outsideError(i)) this.#takeErrors(natRow, handle);
-      const before = batch.count;
-      port.receive(natRow, handle, batch);
-      for (let row = before; row < batch.count; row++) {
-        counters.add(Direction.FromOutside, 1, batch.length[row]);
-      }
-    }
-    engine.fromOutside(batch, this.#now);
-    return batch.count > 0;
-  }
-
-  #takeErrors(natRow: number, handle: number): void {
-    const { batch, outside: { port }, engine } = this.#options;
-    const { report } = port;
-    while (port.receiveError(handle, batch, report)) {
-      engine.fromOutsideError(batch, natRow, report, this.#now);
-    }
   }
 
   #dispatch(): void {

@@ -11,15 +11,9 @@
  */
 import type { Batch } from "../core/columns/batch.ts";
 import { type Counters, Direction } from "../core/columns/counters.ts";
-import type { NatTable } from "../core/flow/nat.ts";
-import {
-  type OutsideErrorReport,
-  type OutsidePort,
-  type Poller,
-  Ready,
-  type TunDevice,
-} from "../io/ports.ts";
+import { type Poller, Ready, type TunDevice } from "../io/ports.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import { OutsideIntake, type OutsideReceiver } from "./outside_intake.ts";
 import { PARALLEL_ROWS, type Pump } from "./pump_loop.ts";
 import type { Sealer } from "./sealer.ts";
 
@@ -27,26 +21,6 @@ import type { Sealer } from "./sealer.ts";
 export interface HostEngine {
   /** Decides every row: whole packets that the host sent into the device. */
   fromHost(batch: Batch, now: number): void;
-}
-
-/** Decides what becomes of what arrives at the translator's sockets. */
-export interface OutsideEngine {
-  /** Decides every undecided row: payloads that arrived for the NAT row in `target`. */
-  fromOutside(batch: Batch, now: number): void;
-  /** Appends what a client must know of an error about its datagram. */
-  fromOutsideError(
-    batch: Batch,
-    natRow: number,
-    report: OutsideErrorReport,
-    now: number,
-  ): void;
-}
-
-/** The translator's side of a seal pump. */
-export interface OutsideReceiver {
-  readonly port: OutsidePort;
-  readonly nat: NatTable;
-  readonly engine: OutsideEngine;
 }
 
 /** What a seal pump is made of. */
@@ -65,26 +39,23 @@ export interface SealPumpOptions {
 
 /** Batches read from the device before the poller is asked again. */
 const DEVICE_ROUNDS = 4;
-/** Rows after which a batch gathers from no further outside socket. */
-const GATHERED_ROWS = 32;
 
 /** See the module header. */
 export class SealPump implements Pump {
   readonly #options: SealPumpOptions;
+  readonly #intake: OutsideIntake | undefined;
   // No number at first, so that V8 keeps a time in the box that it came in and
   // hands that on: of a field that is always a number it boxes every use.
   #now = undefined as unknown as number;
   /** Batches that may still be read from the device. */
   #rounds = 0;
-  /** How many outside sockets the poller reported, and how many were read. */
-  #sockets = 0;
-  #socket = 0;
-  /** Which of them is read first: another one each time, so that all get their turn. */
-  #first = 0;
   #turn: "host" | "outside" = "host";
 
   constructor(options: SealPumpOptions) {
+    const { poller, batch, counters, outside } = options;
     this.#options = options;
+    this.#intake = outside &&
+      new OutsideIntake({ ...outside, poller, batch, counters });
   }
 
   /** At once where the device holds a packet that no poller knows of. */
@@ -98,19 +69,12 @@ export class SealPump implements Pump {
   }
 
   notice(ready: number, now: number): void {
-    const { poller, tun, outside } = this.#options;
+    const { tun } = this.#options;
     this.#now = now;
     this.#rounds = (ready & Ready.Tun) !== 0 || tun?.pending
       ? DEVICE_ROUNDS
       : 0;
-    this.#first = (this.#first + 1) & 0xffff;
-    this.#socket = 0;
-    this.#sockets = (ready & Ready.Outside) !== 0 ? poller.outsideCount : 0;
-    if (outside !== undefined && (ready & Ready.Wake) !== 0) {
-      outside.port.closeRetired(outside.nat);
-      // Some of what was reported may be closed now; the rest comes again.
-      this.#sockets = 0;
-    }
+    this.#intake?.notice(ready);
   }
 
   take(): boolean {
@@ -148,35 +112,7 @@ export class SealPump implements Pump {
     return true;
   }
 
-  /** A batch of what waits at the next sockets, as many as fit well. */
   #takeOutside(): boolean {
-    const { poller, outside, batch, counters } = this.#options;
-    if (outside === undefined || this.#sockets === 0) return false;
-    const { port, engine } = outside;
-    while (this.#socket < this.#sockets && batch.count < GATHERED_ROWS) {
-      const i = (this.#first + this.#socket++) % this.#sockets;
-      const natRow = poller.outsideRow(i);
-      const handle = poller.outsideHandle(i);
-      if (poller.outsideError(i)) this.#takeErrors(outside, natRow, handle);
-      const before = batch.count;
-      port.receive(natRow, handle, batch);
-      for (let row = before; row < batch.count; row++) {
-        counters.add(Direction.FromOutside, 1, batch.length[row]);
-      }
-    }
-    engine.fromOutside(batch, this.#now);
-    return batch.count > 0;
-  }
-
-  #takeErrors(
-    { port, engine }: OutsideReceiver,
-    natRow: number,
-    handle: number,
-  ): void {
-    const { batch } = this.#options;
-    const { report } = port;
-    while (port.receiveError(handle, batch, report)) {
-      engine.fromOutsideError(batch, natRow, report, this.#now);
-    }
+    return this.#intake !== undefined && this.#intake.take(this.#now);
   }
 }

@@ -21,6 +21,7 @@ import {
 } from "../io/ports.ts";
 import type { OutsideSender } from "./dispatcher.ts";
 import type { DropTrace } from "./drop_trace.ts";
+import { OutsideIntake } from "./outside_intake.ts";
 import type { Pump } from "./pump_loop.ts";
 import type { RelayLink } from "./relay_link.ts";
 
@@ -41,13 +42,12 @@ export interface TunPumpOptions {
 const TICK_MS = 1000;
 /** Batches read from the interface before the poller is asked again. */
 const DEVICE_ROUNDS = 4;
-/** Rows after which a batch gathers from no further outside socket. */
-const GATHERED_ROWS = 32;
 
 /** See the module header. */
 export class TunPump implements Pump {
   readonly alone = true;
   readonly #options: TunPumpOptions;
+  readonly #intake: OutsideIntake;
   // No number at first, so that V8 keeps a time in the box that it came in and
   // hands that on: of a field that is always a number it boxes every use.
   #now = undefined as unknown as number;
@@ -55,15 +55,16 @@ export class TunPump implements Pump {
   #isTick = false;
   /** Batches that may still be read from the interface. */
   #rounds = 0;
-  /** How many outside sockets the poller reported, and how many were read. */
-  #sockets = 0;
-  #socket = 0;
-  /** Which of them is read first: another one each time, so that all get their turn. */
-  #first = 0;
   #turn: "host" | "outside" = "host";
 
   constructor(options: TunPumpOptions) {
+    const { poller, batch, counters, outside, nat, stack } = options;
     this.#options = options;
+    this.#intake = new OutsideIntake({
+      ...{ poller, batch, counters, nat },
+      port: outside.port,
+      engine: stack,
+    });
   }
 
   get deadline(): number {
@@ -71,27 +72,19 @@ export class TunPump implements Pump {
   }
 
   notice(ready: number, now: number): void {
-    const { poller, outside, nat } = this.#options;
     this.#now = now;
     this.#isTick = now >= this.#nextTick;
     if (this.#isTick) this.#nextTick = now + TICK_MS;
     this.#rounds = (ready & Ready.Tun) !== 0 ? DEVICE_ROUNDS : 0;
-    this.#first = (this.#first + 1) & 0xffff;
-    this.#socket = 0;
-    this.#sockets = (ready & Ready.Outside) !== 0 ? poller.outsideCount : 0;
-    if ((ready & Ready.Wake) !== 0) {
-      outside.port.closeRetired(nat);
-      // Some of what was reported may be closed now; the rest comes again.
-      this.#sockets = 0;
-    }
+    this.#intake.notice(ready);
   }
 
   take(): boolean {
     this.#options.batch.clear();
     this.#turn = this.#turn === "host" ? "outside" : "host";
     const taken = this.#turn === "host"
-      ? this.#takeHost() || this.#takeOutside()
-      : this.#takeOutside() || this.#takeHost();
+      ? this.#takeHost() || this.#intake.take(this.#now)
+      : this.#intake.take(this.#now) || this.#takeHost();
     return taken || this.#isTick;
   }
 
@@ -121,34 +114,6 @@ export class TunPump implements Pump {
     }
     stack.fromHost(batch, this.#now);
     return true;
-  }
-
-  /** A batch of what waits at the next sockets, as many as fit well. */
-  #takeOutside(): boolean {
-    const { poller, outside, batch, stack, counters } = this.#options;
-    if (this.#sockets === 0) return false;
-    const { port } = outside;
-    while (this.#socket < this.#sockets && batch.count < GATHERED_ROWS) {
-      const i = (this.#first + this.#socket++) % this.#sockets;
-      const natRow = poller.outsideRow(i);
-      const handle = poller.outsideHandle(i);
-      if (poller.outsideError(i)) this.#takeErrors(natRow, handle);
-      const before = batch.count;
-      port.receive(natRow, handle, batch);
-      for (let row = before; row < batch.count; row++) {
-        counters.add(Direction.FromOutside, 1, batch.length[row]);
-      }
-    }
-    stack.fromOutside(batch, this.#now);
-    return batch.count > 0;
-  }
-
-  #takeErrors(natRow: number, handle: number): void {
-    const { batch, outside: { port }, stack } = this.#options;
-    const { report } = port;
-    while (port.receiveError(handle, batch, report)) {
-      stack.fromOutsideError(batch, natRow, report, this.#now);
-    }
   }
 
   #dispatch(): void {
