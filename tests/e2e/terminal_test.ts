@@ -24,8 +24,9 @@ await e2eTest({
     ]);
     const config = serverConfig(keys, { clients: [client] });
     const path = await lab.write("server.yaml", JSON.stringify(config));
+    // By `exec`: a shell that stays would answer Ctrl+C too, each in its way.
     const command = [
-      "stty columns 120 rows 40;",
+      "stty columns 120 rows 40; exec",
       ...denoRun(MAIN, "server", "-c", path),
     ].join(" ");
     const terminal = gateway.spawn("terminal", [
