@@ -3,9 +3,8 @@
  * against figures of the ABI where no compiler is there.
  */
 import assert from "node:assert/strict";
+import type { FieldType, Layout } from "../../ffi/layout.ts";
 import * as layouts from "../../ffi/linux_layouts.ts";
-
-type Layout = layouts.Layout;
 
 /** sizeof as the x86-64 psABI and the kernel's headers give them. */
 const PUBLISHED_SIZES: Record<string, number> = {
@@ -45,7 +44,7 @@ const PUBLISHED_SIZES: Record<string, number> = {
   rlimit: 16,
 };
 
-const WIDTHS: Record<layouts.FieldType, number | undefined> = {
+const WIDTHS: Record<FieldType, number | undefined> = {
   u8: 1,
   i8: 1,
   u16le: 2,
