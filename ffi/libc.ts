@@ -128,6 +128,10 @@ const symbols = {
   getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   /** int setrlimit(int resource, const struct rlimit *limit); */
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  /** int madvise(void *address, size_t length, int advice); */
+  madvise: { parameters: ["usize", "usize", "i32"], result: "i32" },
+  /** int malloc_trim(size_t pad); musl has none. */
+  malloc_trim: { parameters: ["usize"], result: "i32", optional: true },
   /** uid_t geteuid(void); */
   geteuid: { parameters: [], result: "u32" },
   /** unsigned int if_nametoindex(const char *name); */

@@ -1,4 +1,5 @@
 /** Stays with what runs: status line, counters on request, its end. */
+import type { Platform } from "../io/platform.ts";
 import { closeDebugger } from "./close_debugger.ts";
 import type { EndingWatch } from "./ending.ts";
 import { UserError } from "./errors.ts";
@@ -19,14 +20,20 @@ export interface Attended<S extends Moment> {
   statistics(): readonly string[];
 }
 
+/** What it takes to stay with it. */
+export interface Attendance<S extends Moment> {
+  readonly ending: EndingWatch;
+  readonly status: StatusLine<S>;
+  readonly platform: Platform;
+}
+
 /**
  * Shows how something does until something ends it, then prints all counters.
  * @throws {UserError} where it failed.
  */
 export async function attend<S extends Moment>(
   attended: Attended<S>,
-  ending: EndingWatch,
-  status: StatusLine<S>,
+  { ending, status, platform }: Attendance<S>,
 ): Promise<void> {
   const log = logger("Core");
   const report = () => {
@@ -36,7 +43,10 @@ export async function attend<S extends Moment>(
     () => status.update(attended.snapshot()),
     STATUS_INTERVAL_MS,
   );
-  const started = setTimeout(giveBackMemory, STARTED_MS);
+  const started = setTimeout(() => {
+    giveBackMemory();
+    platform.giveBackPages();
+  }, STARTED_MS);
   const signals = Deno.build.os !== "windows";
   const reportBySignal = () => {
     report();

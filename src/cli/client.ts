@@ -128,7 +128,11 @@ async function run(path: string, logLevel?: LogLevel): Promise<void> {
     throw startupError(error, "client");
   });
   // Whoever reads that it is up may ask for the counters at once.
-  const attending = attend(attendedClient(client), ending, status);
+  const attending = attend(attendedClient(client), {
+    ending,
+    status,
+    platform,
+  });
   logStart(loaded, client);
   await attending;
   client.expectEnd();

@@ -122,7 +122,11 @@ async function run(
   }
   tunnel.handshakeNow();
   // Whoever reads that it is up may ask for the counters at once.
-  const attending = attend(attendedTunnel(tunnel), ending, status);
+  const attending = attend(attendedTunnel(tunnel), {
+    ending,
+    status,
+    platform,
+  });
   logStart(conf, tunnel);
   await attending;
 }

@@ -83,7 +83,11 @@ async function run(path: string, logLevel?: LogLevel): Promise<void> {
   });
   const { tunnel } = server;
   // Whoever reads that it is up may ask for the counters at once.
-  const attending = attend(attendedTunnel(tunnel), ending, status);
+  const attending = attend(attendedTunnel(tunnel), {
+    ending,
+    status,
+    platform,
+  });
   logStart(loaded, server);
   logTcp(loaded.config, openFiles);
   await attending;

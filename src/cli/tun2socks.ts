@@ -160,7 +160,11 @@ async function run(flags: Tun2socksFlags, level: LogLevel): Promise<void> {
     throw startupError(error, "tun2socks");
   });
   // Whoever reads that it is up may ask for the counters at once.
-  const attending = attend(attendedStack(stack), ending, status);
+  const attending = attend(attendedStack(stack), {
+    ending,
+    status,
+    platform,
+  });
   logStart(options, stack);
   await attending;
 }

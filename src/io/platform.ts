@@ -86,6 +86,8 @@ export interface Platform extends Disposable {
   readPrivileges(): Privileges;
   /** @returns how many files may be open from now on. */
   raiseOpenFileLimit(): number;
+  /** Gives pages back to the system that only starting needed. */
+  giveBackPages(): void;
 }
 
 /** A system that sluice does not know yet. */

@@ -14,6 +14,7 @@ import { attachOutside, openOutside } from "./outside.ts";
 import { attachPacketWriter } from "./packet_writer.ts";
 import { attachPoller, openPoller } from "./poller.ts";
 import { readPrivileges } from "./privileges.ts";
+import { giveBackPages } from "./resident_memory.ts";
 import { sendFailure } from "./send_failure.ts";
 import { openSocketEvents } from "./socket_events.ts";
 import { openStreamSockets } from "./stream_sockets.ts";
@@ -50,6 +51,7 @@ export function openLinuxPlatform(): Platform {
     openNetworkMonitor: (options) => openNetworkMonitor(libc, options),
     readPrivileges: () => readPrivileges(libc),
     raiseOpenFileLimit: () => raiseOpenFileLimit(libc),
+    giveBackPages: () => giveBackPages(libc),
     [Symbol.dispose]: () => libc[Symbol.dispose](),
   };
 }
