@@ -15,7 +15,7 @@ import { e2eTest } from "../support/e2e.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import type { LoggedProcess } from "../support/process.ts";
 
-const STEPS = 60;
+const STEPS = 200;
 const SEED = 20;
 const PORT = 9999;
 
