@@ -58,8 +58,9 @@ With the kill switch, which is on unless the config says otherwise, nothing
 leaves past the rules while it runs; with killSwitch.persist neither after it was
 killed, until it is started again or --reset lifts it.
 
-Connections that others open to this machine (SSH!) get no answers while it runs,
-but from the networks that it is attached to with killSwitch.allowLan.
+Connections that others open to this machine get answers while it runs at the
+ports of killSwitch.allowInbound (22, for SSH, unless the config says otherwise),
+and from the networks that it is attached to with killSwitch.allowLan.
 
 While it runs, from another terminal: sluice status, flows, explain, tunnel,
 rule, reload, pause, resume. Changes of the config are taken at once.

@@ -120,6 +120,7 @@ export function killSwitchPolicy(
     networkDns: "drop",
     dhcp: killSwitch.allowDhcp ? "pass" : "drop",
     answers: killSwitch.allowLan ? "pass" : "drop",
+    answeredPorts: killSwitch.allowInbound,
     forwarded: "drop",
     afterCrash: killSwitch.persist ? "stay" : "go",
   };

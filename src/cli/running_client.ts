@@ -27,11 +27,12 @@ import { type ConfigChange, ConfigWatch } from "../control/config_watch.ts";
 import { serveControl } from "../control/control_server.ts";
 import { resolveAll } from "../io/resolve_host.ts";
 import type { Platform } from "../io/platform.ts";
-import type {
-  HostNetwork,
-  Journal,
-  KillSwitch,
-  NetworkChange,
+import {
+  type HostNetwork,
+  type Journal,
+  type KillSwitch,
+  KillSwitchError,
+  type NetworkChange,
 } from "../io/ports.ts";
 import { controlSocketPaths } from "./ask_client.ts";
 import {
@@ -289,9 +290,18 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       this.#wasClosed = this.#killSwitch.state().kind === "on";
     }
     const { interfaceName } = config.capture;
-    this.#killSwitch.engage(
-      killSwitchPolicy(config, attachedNetworks(interfaceName)),
-    );
+    const policy = killSwitchPolicy(config, attachedNetworks(interfaceName));
+    try {
+      this.#killSwitch.engage(policy);
+    } catch (error) {
+      const withoutAnswers = error instanceof KillSwitchError &&
+        error.problem === "unsupported" && policy.answeredPorts.length > 0;
+      if (!withoutAnswers) throw error;
+      this.#killSwitch.engage({ ...policy, answeredPorts: [] });
+      logger("Core").warn(
+        "this kernel knows no connections (conntrack): whoever calls at killSwitch.allowInbound gets no answers",
+      );
+    }
   }
 
   /** The last that is done: nothing of ours leaves any more. */

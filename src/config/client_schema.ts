@@ -207,6 +207,12 @@ export const clientSchema = z.strictObject({
       description: "Networks that this host is attached to stay reachable.",
     }),
     allowDhcp: z.boolean().default(true),
+    allowInbound: z.array(
+      count(1, 65535, "A TCP port of this host."),
+    ).max(64).default([22]).meta({
+      description:
+        "TCP ports at which this host is called from outside, such as SSH: its answers leave past all tunnels.",
+    }),
   }).prefault({}),
   dns: z.strictObject({
     policy: z.enum(["follow", "leave"]).default("follow").meta({

@@ -19,6 +19,7 @@ const KILL_SWITCH = {
   persist: false,
   allowLan: false,
   allowDhcp: true,
+  allowInbound: [22],
 };
 const CAPTURE = {
   interfaceName: "sluice1",
@@ -122,6 +123,7 @@ Deno.test("the kill switch as the config wants it", () => {
     networkDns: "drop",
     dhcp: "pass",
     answers: "drop",
+    answeredPorts: [22],
     forwarded: "drop",
     afterCrash: "go",
   });

@@ -32,6 +32,7 @@ Deno.test("a default is enough; everything else has a safe one", () => {
     persist: false,
     allowLan: false,
     allowDhcp: true,
+    allowInbound: [22],
   });
   assert.deepEqual(config.dns, {
     policy: "follow",

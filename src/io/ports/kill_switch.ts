@@ -28,6 +28,12 @@ export interface KillSwitchPolicy {
   readonly dhcp: "pass" | "drop";
   /** Answers within connections that others have opened to this host. */
   readonly answers: "pass" | "drop";
+  /**
+   * TCP ports of this host: answers within connections that others open to
+   * them leave by the host's own routes, whoever answers. Systems without
+   * connection tracking refuse any.
+   */
+  readonly answeredPorts: readonly number[];
   /** What this host forwards for others (containers, virtual machines). */
   readonly forwarded: "pass" | "drop";
   /**

@@ -26,6 +26,8 @@ import {
   NftVerdict,
   PayloadBase,
   port,
+  setConnectionMark,
+  setMark,
   type Step,
   verdict,
 } from "./nft_messages.ts";
@@ -43,6 +45,11 @@ const DESTINATION6_AT = 24;
 const DNS_PORT = 53;
 /** Ours comes when others have rewritten what they want to. */
 const PRIORITY = 0;
+/** After connections are known, before the filters. */
+const ROUTE_PRIORITY = -150;
+const TCP_FLAGS_AT = 13;
+const SYN = 0x02;
+const ACK = 0x10;
 
 type Passed = readonly [name: string, conditions: readonly Step[]];
 type Refused = readonly [...Passed, "drop"];
@@ -66,6 +73,7 @@ export function killSwitchRequests(
     ...(policy.dhcp === "pass" ? DHCP : []),
     ...toNetworks(policy),
   ]);
+  requests.push(...answersChain(policy, options));
   if (policy.forwarded === "pass") return requests;
   const forwarded = chain("forward", Hook.Forward, [
     ...throughCapture(policy),
@@ -101,7 +109,13 @@ function chain(
   return [
     {
       name: `chain ${name}`,
-      writer: newChain(TABLE, { name, hook, priority: PRIORITY }),
+      writer: newChain(TABLE, {
+        name,
+        hook,
+        priority: PRIORITY,
+        type: "filter",
+        policy: NftVerdict.Drop,
+      }),
     },
     ...rules.map(([rule, conditions, drop]) => ({
       name: `rule ${name}: ${rule}`,
@@ -116,6 +130,58 @@ function chain(
       name: `rule ${name}: the rest`,
       writer: newRule(TABLE, name, [count(), verdict(NftVerdict.Drop)]),
     },
+  ];
+}
+
+/**
+ * What leaves from a port that others may call at is marked as ours, which
+ * leads it by the host's own routes and past the filter: but not within a
+ * connection that was opened from here, be its port the same. Connections that
+ * were there before us count as calls.
+ */
+function answersChain(
+  { answeredPorts }: KillSwitchPolicy,
+  { mark: ours }: RuleOptions,
+): NamedRequest[] {
+  if (answeredPorts.length === 0) return [];
+  const name = "answers";
+  const accept = verdict(NftVerdict.Accept);
+  const rule = (what: string, steps: readonly Step[]): NamedRequest => ({
+    name: `rule ${name}: ${what}`,
+    writer: newRule(TABLE, name, [...steps, accept]),
+  });
+  return [
+    {
+      name: `chain ${name}`,
+      writer: newChain(TABLE, {
+        name,
+        hook: Hook.Output,
+        priority: ROUTE_PRIORITY,
+        type: "route",
+        policy: NftVerdict.Accept,
+      }),
+    },
+    ...answeredPorts.flatMap((number) => {
+      const from = [
+        ...protocol(IPPROTO.TCP),
+        loadPayload(PayloadBase.Transport, 0, 2),
+        equals(port(number)),
+      ];
+      const opens = [
+        loadPayload(PayloadBase.Transport, TCP_FLAGS_AT, 1),
+        mask(Uint8Array.of(SYN | ACK)),
+        equals(Uint8Array.of(SYN)),
+      ];
+      const isCall = [loadConnection(Connection.Mark), differs(native32(ours))];
+      return [
+        rule(`opened from ${number}`, [
+          ...from,
+          ...opens,
+          ...setConnectionMark(ours),
+        ]),
+        rule(`from ${number}`, [...from, ...isCall, ...setMark(ours)]),
+      ];
+    }),
   ];
 }
 

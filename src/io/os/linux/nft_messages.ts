@@ -69,7 +69,9 @@ export const Meta = {
   Protocol: 16,
 } as const;
 /** What of a packet's connection is loaded. */
-export const Connection = { State: 0, Direction: 1 } as const;
+export const Connection = { State: 0, Direction: 1, Mark: 3 } as const;
+/** Routes of packets whose mark a chain has changed are looked up anew. */
+export type ChainType = "filter" | "route";
 /** Where a packet's bytes are counted from. */
 export const PayloadBase = { Network: 1, Transport: 2 } as const;
 
@@ -94,6 +96,26 @@ export function loadMeta(key: number): Step {
 /** Loads a property of the connection; see {@linkcode Connection}. */
 export function loadConnection(key: number): Step {
   return step("ct", [[2, be32(key)], [1, be32(REGISTER)]]);
+}
+
+/** Marks the packet; see {@linkcode ChainType} for where that may lead it. */
+export function setMark(value: number): Step[] {
+  return [
+    loadValue(native32(value)),
+    step("meta", [[2, be32(Meta.Mark)], [3, be32(REGISTER)]]),
+  ];
+}
+
+/** Marks the packet's connection. */
+export function setConnectionMark(value: number): Step[] {
+  return [
+    loadValue(native32(value)),
+    step("ct", [[2, be32(Connection.Mark)], [4, be32(REGISTER)]]),
+  ];
+}
+
+function loadValue(value: Uint8Array): Step {
+  return step("immediate", [[1, be32(REGISTER)], [2, data(value), "nested"]]);
 }
 
 /** Loads bytes of the packet; see {@linkcode PayloadBase}. */
@@ -181,13 +203,16 @@ export function tablesDump(): RequestWriter {
   return message(NftMessage.GetTable, { flags: Flag.Request | Flag.Dump });
 }
 
-/** Makes a chain that drops what none of its rules takes. */
+/** Makes a chain. */
 export function newChain(
   table: string,
   chain: {
     readonly name: string;
     readonly hook: number;
     readonly priority: number;
+    readonly type: ChainType;
+    /** For what none of its rules takes; see {@linkcode NftVerdict}. */
+    readonly policy: number;
   },
 ): RequestWriter {
   const hook = attributes([
@@ -197,8 +222,8 @@ export function newChain(
   return message(NftMessage.NewChain, { flags: CHANGE | Flag.Create })
     .attribute(ChainAttribute.Table, text(table))
     .attribute(ChainAttribute.Name, text(chain.name))
-    .attribute(ChainAttribute.Type, text("filter"))
-    .attribute(ChainAttribute.Policy, be32(NftVerdict.Drop))
+    .attribute(ChainAttribute.Type, text(chain.type))
+    .attribute(ChainAttribute.Policy, be32(chain.policy))
     .attribute(ChainAttribute.Hook | NLA_F_NESTED, hook);
 }
 

@@ -21,6 +21,7 @@ const SHUT: PolicyText = {
   networkDns: "drop",
   dhcp: "drop",
   answers: "drop",
+  answeredPorts: [],
   forwarded: "drop",
   afterCrash: "go",
 };
@@ -114,6 +115,7 @@ await filterTest("nft reads every rule as it was meant", async (lab) => {
       networkDns: "drop",
       dhcp: "pass",
       answers: "pass",
+      answeredPorts: [22, 2222],
       forwarded: "drop",
       afterCrash: "stay",
     },
@@ -151,6 +153,18 @@ await filterTest("nft reads every rule as it was meant", async (lab) => {
     "meta nfproto ipv6 udp sport 546 udp dport 547 accept",
     ...networks,
   ]);
+  assert.match(text, /type route hook output priority (mangle|-150); policy a/);
+  assert.deepEqual(
+    chainOf(text, "answers").map((line) =>
+      line.replace("flags & (syn | ack) == syn", "flags syn / syn,ack")
+    ),
+    ["22", "2222"].flatMap((port) => [
+      `tcp sport ${port} tcp flags syn / syn,ack ` +
+      "ct mark set 0x00000051 accept",
+      `tcp sport ${port} ct mark != 0x00000051 ` +
+      "meta mark set 0x00000051 accept",
+    ]),
+  );
   assert.deepEqual(chainOf(text, "forward"), [
     'oifname "sluice0" accept',
     'oifname "a-name-of-15-by" accept',

@@ -48,7 +48,13 @@ Deno.test("a table that belongs to its socket", () => {
 });
 
 Deno.test("a chain that drops", () => {
-  const chain = { name: "output", hook: Hook.Output, priority: 0 };
+  const chain = {
+    name: "output",
+    hook: Hook.Output,
+    priority: 0,
+    type: "filter",
+    policy: NftVerdict.Drop,
+  } as const;
   assert.deepEqual(
     newChain("sluice", chain).finish(2),
     hex(`
