@@ -119,7 +119,7 @@ export function runRelayWorker(
   { openGuest, openDialer: openOwn }: RelayParts = {},
 ): void {
   using platform = openPlatform();
-  const sockets = platform.openStreamSockets();
+  const sockets = platform.openStreamSockets({ reserve: "kept" });
   using events = platform.openSocketEvents();
   using wake = platform.attachWake(setup.wake);
   const { redirects, ring, commands, ends } = setup;

@@ -29,6 +29,7 @@ import type {
   ProcessTable,
   SocketEvents,
   StreamSockets,
+  StreamSocketsOptions,
   TunAttachment,
   TunDevice,
   TunnelSocket,
@@ -62,7 +63,7 @@ export interface Platform extends Disposable {
   openWake(): Wake;
   attachWake(descriptor: number): Wake;
 
-  openStreamSockets(): StreamSockets;
+  openStreamSockets(options?: StreamSocketsOptions): StreamSockets;
   openSocketEvents(): SocketEvents;
 
   /** Undefined where the system does not let us see pings. */

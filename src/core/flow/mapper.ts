@@ -46,8 +46,8 @@ export class Mapper {
    * Finds or opens the mapping of an internal endpoint and refreshes it.
    * @param words address words from index `i`
    * @param port UDP port or echo identifier
-   * @returns the NAT row, or minus a DropReason: MappingTableFull, NoFreePort
-   *   or IcmpNotForwarded (echo sockets are not permitted).
+   * @returns the NAT row, or minus a DropReason: MappingTableFull, NoDescriptor,
+   *   NoFreePort or IcmpNotForwarded (echo sockets are not permitted).
    */
   map(
     protocol: number,
@@ -159,7 +159,7 @@ export class Mapper {
         return this.#sockets.port(handle) || port;
       }
       if (handle === OpenFailure.OutOfResources) {
-        return -DropReason.MappingTableFull;
+        return -DropReason.NoDescriptor;
       }
       if (handle === OpenFailure.NotPermitted) {
         if (!udp) return -DropReason.IcmpNotForwarded;

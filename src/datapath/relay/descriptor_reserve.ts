@@ -1,6 +1,7 @@
 /**
- * Descriptors kept free for clients that were let in: the system takes them
- * before we accept, so that one without a descriptor would wait for nothing.
+ * Descriptors kept free for clients that are to come, one each from the start of
+ * its dial: the system takes a client in before we accept it, so that one without
+ * a descriptor would wait for nothing, and the outside would be dialed in vain.
  */
 import type { StreamSockets } from "../../io/ports/stream_sockets.ts";
 

@@ -44,6 +44,7 @@ const ANSWERS: Readonly<Record<DialFailureKind, Answer>> = {
   },
   "timed-out": "silence",
   "system": "silence",
+  "no-descriptor": "silence",
   "proxy-unreachable": "reset",
   "proxy-closed": "reset",
   "proxy-garbage": "reset",

@@ -6,6 +6,7 @@ import { DIAL_FAILURE_KINDS, type DialFailure } from "../../io/ports/dialer.ts";
 
 /** Between two lines about one kind, in ms. */
 const INTERVAL_MS = 60_000;
+const SPOKEN_OF: ReadonlySet<string> = new Set(["system", "no-descriptor"]);
 
 /** Tells failures at a bounded rate. */
 export class FailureNotes {
@@ -22,7 +23,7 @@ export class FailureNotes {
   /** Takes note of a failed dial. */
   note(failure: DialFailure, now: number): void {
     const { kind } = failure;
-    if (kind !== "system" && !kind.startsWith("proxy-")) return;
+    if (!SPOKEN_OF.has(kind) && !kind.startsWith("proxy-")) return;
     const i = DIAL_FAILURE_KINDS.indexOf(kind);
     if (now - this.#toldAt[i] < INTERVAL_MS) {
       this.#untold[i]++;

@@ -56,8 +56,13 @@ const OWN_HOST: DialFailure = {
   text: "the destination is this host itself",
 };
 const NO_DESCRIPTOR: DialFailure = {
+  kind: "no-descriptor",
+  text: "all descriptors that connections may have are taken",
+};
+
+const NO_ROOM: DialFailure = {
   kind: "system",
-  text: "the system has no descriptor left for the client's end",
+  text: "the system has no room to wait for another socket",
 };
 
 const SIDE_EVENTS = SocketEvent.Readable | SocketEvent.Writable |
@@ -134,6 +139,7 @@ export class RelayConnections implements Disposable {
     }
     this.#slotOfRow[row] = slot;
     this.#syns[slot] = bytes.slice(at, at + length);
+    if (!this.#reserve.take()) return this.#refuse(slot, NO_DESCRIPTOR, now);
     const words = view.destinationWords.slice();
     const dial = dialer.dial({
       words,
@@ -206,7 +212,7 @@ export class RelayConnections implements Disposable {
     ) {
       sockets.reset(descriptor);
       counters.add(RelayCount.Strays);
-      this.#reserve.keep(this.#entering);
+      this.#keepReserve();
       return;
     }
     const table = this.#table;
@@ -214,6 +220,7 @@ export class RelayConnections implements Disposable {
     table.state[slot] = ConnectionState.Open;
     this.#syns[slot] = undefined;
     this.#leaveEntering();
+    this.#keepReserve();
     counters.add(RelayCount.Open);
     counters.add(RelayCount.Opened);
     // It may be written to at once; its own first event tells the rest.
@@ -319,11 +326,9 @@ export class RelayConnections implements Disposable {
       return this.#refuse(slot, OWN_HOST, now);
     }
     const key = eventKey(EventSource.Side, slot * 2 + 1);
-    if (
-      events.add(descriptor, SIDE_EVENTS, key) !== 0 || !this.#reserve.take()
-    ) {
+    if (events.add(descriptor, SIDE_EVENTS, key) !== 0) {
       sockets.reset(descriptor);
-      return this.#refuse(slot, NO_DESCRIPTOR, now);
+      return this.#refuse(slot, NO_ROOM, now);
     }
     table.descriptor[slot * 2 + 1] = descriptor;
     table.state[slot] = ConnectionState.Entering;
@@ -403,7 +408,11 @@ export class RelayConnections implements Disposable {
   #leaveEntering(): void {
     this.#entering--;
     this.#options.counters.add(RelayCount.Entering, -1);
-    this.#reserve.keep(this.#entering);
+  }
+
+  /** One descriptor for each client that is to come. */
+  #keepReserve(): void {
+    this.#reserve.keep(this.#dials.count + this.#entering);
   }
 
   #release(slot: number): void {
@@ -423,6 +432,7 @@ export class RelayConnections implements Disposable {
     const row = table.row[slot];
     if (this.#slotOfRow[row] === slot) this.#slotOfRow[row] = -1;
     table.release(slot);
+    this.#keepReserve();
   }
 }
 

@@ -21,6 +21,7 @@ const PASSING: ReadonlySet<DialFailureKind> = new Set<DialFailureKind>([
   "timed-out",
   "reset",
   "system",
+  "no-descriptor",
 ]);
 
 /** What became of it, for the log: undefined where there is nothing new to say. */

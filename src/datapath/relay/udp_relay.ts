@@ -190,6 +190,11 @@ export class UdpRelay implements RelayGuest, UdpSessionEvents {
     now: number,
   ): void {
     const { carrier } = this.#options;
+    if (failure.kind === "no-descriptor") {
+      // It says nothing of the proxy.
+      this.#counters.add(UdpCounted.droppedNoDescriptor, waiting.length);
+      return;
+    }
     if (this.#refusal.failed(failure, now) === "refused") {
       this.#host.tell(
         `${carrier.name} gives no UDP (${failure.text}): DNS goes over TCP, other UDP is dropped`,

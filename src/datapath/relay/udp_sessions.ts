@@ -192,7 +192,10 @@ export class UdpSessions {
     );
     this.#associations[row] = association;
     this.#advance(row, association, now);
-    return this.#state[row] === State.Free ? NoSession.Failed : row;
+    if (this.#state[row] !== State.Free) return row;
+    if (association.failure?.kind !== "no-descriptor") return NoSession.Failed;
+    this.#counters.add(UdpCounted.droppedNoDescriptor);
+    return NoSession.Dropped;
   }
 
   /** Sends a client's payload, or lets it wait for the association. */

@@ -14,6 +14,8 @@ const KINDS: ReadonlyMap<number, DialFailureKind> = new Map([
   [SocketError.AccessDenied, "not-permitted"],
   [SocketError.ConnectionReset, "reset"],
   [SocketError.ConnectionAborted, "reset"],
+  [SocketError.TooManyFiles, "no-descriptor"],
+  [SocketError.TooManyFilesInSystem, "no-descriptor"],
   // An address that no connection can go to, such as fe80:: without a link.
   [SocketError.Invalid, "unsupported"],
 ]);
@@ -37,8 +39,10 @@ export function proxyFailure(
   sockets: StreamSockets,
   error: number,
 ): DialFailure {
+  const kind = KINDS.get(-error) ?? "system";
+  const isHere = kind === "system" || kind === "no-descriptor";
   return {
-    kind: KINDS.has(-error) ? "proxy-unreachable" : "system",
+    kind: isHere ? kind : "proxy-unreachable",
     text: `cannot reach the proxy: ${sockets.errorText(error)}`,
   };
 }

@@ -1,5 +1,6 @@
 /** UDP straight to its remotes: a socket for each client source. */
 import { isMappedIpv4 } from "../../core/wire/address.ts";
+import { destinationFailure } from "./dial_failure.ts";
 import type { DialFailure, SocketOrigin } from "../ports/dialer.ts";
 import { SocketError, type StreamSockets } from "../ports/stream_sockets.ts";
 import {
@@ -111,10 +112,7 @@ class DirectAssociation implements UdpAssociation {
 
   #fail(error: number): void {
     this.#state = "ended";
-    this.failure = {
-      kind: "system",
-      text: this.#shared.sockets.errorText(error),
-    };
+    this.failure = destinationFailure(this.#shared.sockets, error);
   }
 }
 

@@ -55,8 +55,10 @@ export const DIAL_FAILURE_KINDS = [
   "proxy-auth",
   /** The proxy said no, for a reason of its own. */
   "proxy-refused",
-  /** The system refused a socket: no descriptors, no ports, no memory. */
+  /** The system refused a socket: no ports, no memory. */
   "system",
+  /** All descriptors that flows may have are taken. */
+  "no-descriptor",
 ] as const;
 
 /** One of {@linkcode DIAL_FAILURE_KINDS}. */

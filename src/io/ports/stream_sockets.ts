@@ -38,6 +38,15 @@ export const SocketError = {
   InProgress: 115,
 } as const;
 
+/** Which sockets are opened. */
+export interface StreamSocketsOptions {
+  /**
+   * Whether the last descriptors that the process may have are left to others:
+   * those of flows are kept from them, those of control are not.
+   */
+  readonly reserve?: "kept" | "usable";
+}
+
 /** Where a listener or a datagram socket is bound. */
 export interface BindAddress {
   /** Four address words; v4-mapped makes an IPv4 socket. */

@@ -38,6 +38,7 @@ const EXPECTED: Record<
   "not-permitted": [13, 1],
   "timed-out": "silence",
   "system": "silence",
+  "no-descriptor": "silence",
   "proxy-unreachable": "reset",
   "proxy-closed": "reset",
   "proxy-garbage": "reset",

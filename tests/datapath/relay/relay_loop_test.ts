@@ -463,7 +463,7 @@ test("whom the relay lets in, it has a descriptor for", () => {
   for (let row = 0; row < DIALS; row++) lab.dial(row, 1, LOOPBACK, port);
   const decided = () => {
     const { counts, failures } = lab.counters.snapshot();
-    return counts.Open + (failures.system ?? 0) === DIALS;
+    return counts.Open + (failures["no-descriptor"] ?? 0) === DIALS;
   };
   lab.until(decided, "all are decided");
   const { counts } = lab.counters.snapshot();

@@ -14,17 +14,30 @@ const RLIMIT_NOFILE = 7;
  * raised stays, and is returned.
  */
 export function raiseOpenFileLimit(libc: Libc): number {
-  const limit = new DataView(new ArrayBuffer(rlimit.size));
+  const limit = readLimit(libc);
   const bytes = new Uint8Array(limit.buffer);
-  if (libc.call.getrlimit(RLIMIT_NOFILE, bytes) !== 0) {
-    throw libc.error("getrlimit(RLIMIT_NOFILE)");
-  }
   const soft = limit.getBigUint64(rlimit.at.rlim_cur, true);
   const hard = limit.getBigUint64(rlimit.at.rlim_max, true);
   limit.setBigUint64(rlimit.at.rlim_cur, hard, true);
   const raised = soft === hard ||
     libc.call.setrlimit(RLIMIT_NOFILE, bytes) === 0;
   return toCount(raised ? hard : soft);
+}
+
+/**
+ * How many files may be open now; Infinity where there is no limit.
+ * @throws {LibcError} where the limit cannot be read.
+ */
+export function openFileLimit(libc: Libc): number {
+  return toCount(readLimit(libc).getBigUint64(rlimit.at.rlim_cur, true));
+}
+
+function readLimit(libc: Libc): DataView<ArrayBuffer> {
+  const limit = new DataView(new ArrayBuffer(rlimit.size));
+  if (libc.call.getrlimit(RLIMIT_NOFILE, new Uint8Array(limit.buffer)) !== 0) {
+    throw libc.error("getrlimit(RLIMIT_NOFILE)");
+  }
+  return limit;
 }
 
 function toCount(limit: bigint): number {

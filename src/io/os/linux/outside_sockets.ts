@@ -19,6 +19,7 @@ import {
 } from "../../../core/flow/outside_sockets.ts";
 import { Protocol } from "../../../core/wire/protocol.ts";
 import type { OutsideShared } from "../../ports.ts";
+import { DescriptorRoom } from "./descriptor_room.ts";
 import { openPing } from "./echo_socket.ts";
 import { isRawHandle, RawHandle } from "./outside_handle.ts";
 import { OutsideBinding } from "./outside_binding.ts";
@@ -41,6 +42,7 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
   readonly #libc: Libc;
   readonly #shared: OutsideShared;
   readonly #options: SocketOptions;
+  readonly #descriptors: DescriptorRoom;
   readonly #set: PollSet;
   readonly #binding: OutsideBinding;
   readonly #modes: OutsideModes;
@@ -57,6 +59,7 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
     this.#libc = libc;
     this.#shared = shared;
     this.#options = new SocketOptions(libc);
+    this.#descriptors = new DescriptorRoom(libc);
     this.#set = new PollSet(libc, shared.poller);
     this.#binding = new OutsideBinding(shared.binding);
     this.#modes = new OutsideModes(shared.modes);
@@ -69,14 +72,16 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
     if (echo && this.#shared.echo === "raw") return this.#rawHandle(family);
     if (echo && this.#shared.echo === "none") return OpenFailure.NotPermitted;
     const libc = this.#libc;
-    const descriptor = echo
+    const opened = echo
       ? openPing(libc, this.#options, family)
       : libc.call.socket(
         family === 4 ? AF.INET : AF.INET6,
         SOCK.DGRAM | SOCK.NONBLOCK | SOCK.CLOEXEC,
         0,
       );
-    if (descriptor < 0) return openFailure(libc.errno());
+    if (opened < 0) return openFailure(libc.errno());
+    const descriptor = this.#descriptors.admit(opened);
+    if (descriptor < 0) return openFailure(-descriptor);
     if (
       this.#configure(descriptor, family) &&
       this.#bind(descriptor, family, port) &&

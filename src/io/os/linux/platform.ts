@@ -39,7 +39,7 @@ export function openLinuxPlatform(): Platform {
     attachPoller: (attachment) => attachPoller(libc, attachment),
     openWake: () => openWake(libc),
     attachWake: (descriptor) => attachWake(libc, descriptor),
-    openStreamSockets: () => openStreamSockets(libc),
+    openStreamSockets: (options) => openStreamSockets(libc, options),
     openSocketEvents: () => openSocketEvents(libc),
     openEchoListener: () => openEchoListener(libc),
     openClock: () => openClock(libc),

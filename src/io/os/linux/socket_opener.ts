@@ -13,6 +13,7 @@ import {
 import { isMappedIpv4 } from "../../../core/wire/address.ts";
 import type { SocketOrigin } from "../../ports/dialer.ts";
 import type { BindAddress } from "../../ports/stream_sockets.ts";
+import type { DescriptorRoom } from "./descriptor_room.ts";
 import { LocalPorts } from "./local_ports.ts";
 import { SOCKET_ADDRESS_ROOM, writeSocketAddress } from "./socket_address.ts";
 import { SocketOptions } from "./socket_option.ts";
@@ -32,19 +33,24 @@ export function familyOf(words: Int32Array): 4 | 6 {
 export class SocketOpener {
   readonly #libc: Libc;
   readonly #options: SocketOptions;
+  readonly #descriptors: DescriptorRoom | undefined;
   readonly #ports = new LocalPorts();
   readonly #address = new Uint8Array(SOCKET_ADDRESS_ROOM);
 
-  constructor(libc: Libc) {
+  /** @param room what bounds the descriptors; all of the process's without it */
+  constructor(libc: Libc, room?: DescriptorRoom) {
     this.#libc = libc;
+    this.#descriptors = room;
     this.#options = new SocketOptions(libc);
   }
 
   /** Opens a non-blocking socket; in IPv6 for IPv6 alone. */
   open(family: 4 | 6, type: number, origin?: SocketOrigin): number {
     const domain = family === 4 ? AF.INET : AF.INET6;
-    const descriptor = this.#libc.call.socket(domain, type | FLAGS, 0);
-    if (descriptor < 0) return -this.#libc.errno();
+    const opened = this.#libc.call.socket(domain, type | FLAGS, 0);
+    if (opened < 0) return -this.#libc.errno();
+    const descriptor = this.#descriptors?.admit(opened) ?? opened;
+    if (descriptor < 0) return descriptor;
     const error = this.#configure(descriptor, family, origin);
     return error === 0 ? descriptor : this.giveUp(descriptor, error);
   }

@@ -25,7 +25,9 @@ import type {
   BindAddress,
   ListenOptions,
   StreamSockets,
+  StreamSocketsOptions,
 } from "../../ports/stream_sockets.ts";
+import { DescriptorRoom } from "./descriptor_room.ts";
 import { Netlink } from "./netlink.ts";
 import {
   readSocketAddress,
@@ -41,8 +43,12 @@ const FLAGS = SOCK.NONBLOCK | SOCK.CLOEXEC;
 const LOOPBACK = 1;
 
 /** Opens the sockets for the calling thread. */
-export function openStreamSockets(libc: Libc): StreamSockets {
-  return new LinuxStreamSockets(libc);
+export function openStreamSockets(
+  libc: Libc,
+  { reserve = "usable" }: StreamSocketsOptions = {},
+): StreamSockets {
+  const room = reserve === "kept" ? new DescriptorRoom(libc) : undefined;
+  return new LinuxStreamSockets(libc, room);
 }
 
 class LinuxStreamSockets implements StreamSockets {
@@ -52,6 +58,7 @@ class LinuxStreamSockets implements StreamSockets {
   readonly #call: Libc["call"];
   readonly #options: SocketOptions;
   readonly #opener: SocketOpener;
+  readonly #descriptors: DescriptorRoom | undefined;
   readonly #address = new Uint8Array(SOCKET_ADDRESS_ROOM);
   readonly #room = new Uint32Array(1);
   readonly #roomBytes = new Uint8Array(this.#room.buffer);
@@ -61,11 +68,12 @@ class LinuxStreamSockets implements StreamSockets {
   /** For the system's routes; opened when they are first asked. */
   #netlink: Netlink | undefined;
 
-  constructor(libc: Libc) {
+  constructor(libc: Libc, room: DescriptorRoom | undefined) {
     this.#libc = libc;
     this.#call = libc.call;
     this.#options = new SocketOptions(libc);
-    this.#opener = new SocketOpener(libc);
+    this.#opener = new SocketOpener(libc, room);
+    this.#descriptors = room;
   }
 
   listen(options: ListenOptions): number {
@@ -242,7 +250,8 @@ class LinuxStreamSockets implements StreamSockets {
 
   spare(): number {
     const descriptor = this.#call.eventfd(0, EFD.CLOEXEC);
-    return descriptor >= 0 ? descriptor : -this.#libc.errno();
+    if (descriptor < 0) return -this.#libc.errno();
+    return this.#descriptors?.admit(descriptor) ?? descriptor;
   }
 
   localPort(descriptor: number): number {
