@@ -6,6 +6,7 @@
  */
 import type { SendFailure } from "../core/engine/outside_error.ts";
 import { openLinuxPlatform } from "./os/linux/platform.ts";
+import { openWindowsPlatform } from "./os/windows/platform.ts";
 import type {
   CreatedTun,
   CreateTunOptions,
@@ -95,10 +96,10 @@ export interface Platform extends Disposable {
 export class UnsupportedSystemError extends Error {
   override readonly name = "UnsupportedSystemError";
   constructor(
-    /** As the runtime calls it: `windows`, `darwin`. */
+    /** As the runtime calls it: `darwin`, `freebsd`. */
     readonly system: string,
   ) {
-    super(`sluice does not run on ${system} yet; it runs on Linux`);
+    super(`sluice does not run on ${system} yet; it runs on Linux and Windows`);
   }
 }
 
@@ -110,6 +111,8 @@ export function openPlatform(): Platform {
   switch (Deno.build.os) {
     case "linux":
       return openLinuxPlatform();
+    case "windows":
+      return openWindowsPlatform();
     default:
       throw new UnsupportedSystemError(Deno.build.os);
   }

@@ -39,12 +39,9 @@ Deno.test({
 });
 
 Deno.test("another system says in one line that it is not known yet", () => {
-  const error = new UnsupportedSystemError("windows");
+  const error = new UnsupportedSystemError("freebsd");
   assert.equal(
     error.message,
-    "sluice does not run on windows yet; it runs on Linux",
+    "sluice does not run on freebsd yet; it runs on Linux and Windows",
   );
-  if (Deno.build.os !== "linux") {
-    assert.throws(() => openPlatform(), UnsupportedSystemError);
-  }
 });
