@@ -1,0 +1,17 @@
+/**
+ * Whether this Windows is Wine, where tests run with stand-ins for what it
+ * lacks. The real Windows must never take its libraries from where an
+ * environment variable says: programs with more rights would load them too.
+ */
+
+/** Wine's ntdll.dll tells its version: const char *wine_get_version(void). */
+export function runsUnderWine(): boolean {
+  const library = Deno.dlopen("ntdll.dll", {
+    wine_get_version: { parameters: [], result: "pointer", optional: true },
+  });
+  try {
+    return library.symbols.wine_get_version !== null;
+  } finally {
+    library.close();
+  }
+}
