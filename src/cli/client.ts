@@ -20,6 +20,7 @@ import { ExitCode, systemReason, UserError } from "./errors.ts";
 import { logger, type LogLevel, setupLog } from "./log.ts";
 import { writeError } from "./output.ts";
 import { RunningClient } from "./running_client.ts";
+import { socketsWanted } from "./split_tunnel_setup.ts";
 import { requireTun, startupError } from "./startup_error.ts";
 import { openStatusLine } from "./status.ts";
 
@@ -112,7 +113,7 @@ async function run(path: string, logLevel?: LogLevel): Promise<void> {
   using platform = openPlatform();
   requireTun(platform.readPrivileges(), "client");
   await refuseSecond(loaded);
-  platform.raiseOpenFileLimit();
+  const openFiles = platform.raiseOpenFileLimit();
   const journal = platform.openJournal();
   using network = platform.openHostNetwork(journal);
   for (const line of network.recover()) {
@@ -135,6 +136,7 @@ async function run(path: string, logLevel?: LogLevel): Promise<void> {
     platform,
   });
   logStart(loaded, client);
+  logRoom(loaded, openFiles);
   await attending;
   client.expectEnd();
 }
@@ -184,4 +186,14 @@ function logStart(
       ? "on, and stays when the client is killed"
       : "on",
   });
+}
+
+function logRoom({ config }: LoadedClientConfig, openFiles: number): void {
+  const wanted = socketsWanted(config.capture);
+  if (openFiles >= wanted) return;
+  logger("Core").warn(
+    "this process may open {openFiles} files, {wanted} sockets are allowed by " +
+      "capture.maxFlows: flows beyond are refused",
+    { openFiles, wanted },
+  );
 }

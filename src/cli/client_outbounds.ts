@@ -38,6 +38,8 @@ export interface PostedDialer {
 export interface ClientOutboundsOptions extends DialerParts {
   readonly flows: FlowTable;
   readonly counters: UdpCounters;
+  /** An idle UDP session ends after this, in ms. */
+  readonly udpTimeoutMs: number;
   readonly dnsAnswer: (answer: DnsNotice) => void;
   /** One line for the log. */
   readonly tell: (line: string) => void;
@@ -134,7 +136,7 @@ export class ClientOutbounds implements Dialer {
 
   #attach(number: number, { setup }: PostedDialer): void {
     this.#detach(number);
-    const { sockets, bridgeTls, counters } = this.#options;
+    const { sockets, bridgeTls, counters, udpTimeoutMs } = this.#options;
     const dialer = openDialer(setup, { sockets, bridgeTls });
     const udp = number === DIRECT ? undefined : new UdpRelay({
       carrier: openUdpCarrier(setup, sockets),
@@ -142,7 +144,7 @@ export class ClientOutbounds implements Dialer {
       sockets,
       host: this.#hostOf(number),
       counters,
-      limits: UDP_RELAY_LIMITS,
+      limits: { ...UDP_RELAY_LIMITS, idleMs: udpTimeoutMs },
       seed: crypto.getRandomValues(new Int32Array(1))[0],
     });
     this.#outbounds.set(number, { dialer, udp });

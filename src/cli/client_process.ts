@@ -60,15 +60,14 @@ import { RelayProcess, type RelayWorkerSetup } from "./relay_process.ts";
 import {
   addressesOf,
   clientInterface,
+  clientRelayLimits,
   clientSizes,
   type ClientTun,
+  FLOW_LIMITS,
+  type FlowLimits,
   splitTunnelConfig,
 } from "./split_tunnel_setup.ts";
-import {
-  chooseRelayPlace,
-  RELAY_LIMITS,
-  type RelayPlace,
-} from "./tun2socks_setup.ts";
+import { chooseRelayPlace, type RelayPlace } from "./tun2socks_setup.ts";
 import { WorkerThread } from "./worker_thread.ts";
 
 export type { ClientTun } from "./split_tunnel_setup.ts";
@@ -84,8 +83,8 @@ export interface ClientProcessOptions {
   readonly events: ClientEvents;
   /** Whether dropped packets are told to `onDrop`. */
   readonly trace: boolean;
-  /** Flows at once. */
-  readonly flows?: number;
+  /** Those that differ from {@linkcode FLOW_LIMITS}. */
+  readonly limits?: Partial<FlowLimits>;
   readonly crypto?: AeadName;
   /** Those of packet tunnels. */
   readonly timers?: TimerConstants;
@@ -98,6 +97,7 @@ const NO_BYTES = new Uint8Array(0);
 export class ClientProcess implements ClientEngine {
   readonly now: () => number;
   readonly #options: ClientProcessOptions;
+  readonly #limits: FlowLimits;
   readonly #place: RelayPlace;
   readonly #state: ClientState;
   readonly #tables: ClientTables;
@@ -144,13 +144,14 @@ export class ClientProcess implements ClientEngine {
   private constructor(options: ClientProcessOptions) {
     const { platform, network, tun, mark, events } = options;
     this.#options = options;
+    this.#limits = { ...FLOW_LIMITS, ...options.limits };
     this.#egress = options.egress.interfaceIndex;
     this.now = platform.openClock();
     this.#place = chooseRelayPlace(
       { addresses: addressesOf(tun), routes: [] },
       network,
     );
-    this.#state = createClientState(clientSizes(options.flows));
+    this.#state = createClientState(clientSizes(this.#limits));
     this.#tables = attachClientTables(this.#state);
     this.#slots = this.#state.tunnels.map((_, slot) => slot);
     using guard = new DisposableStack();
@@ -338,8 +339,8 @@ export class ClientProcess implements ClientEngine {
     const bytes = sizes.ringBytes;
     const setup:
       & RelayWorkerSetup
-      & Pick<ClientRelaySetup, "flows" | "udpCounters"> = {
-        limits: RELAY_LIMITS,
+      & Pick<ClientRelaySetup, "flows" | "udpCounters" | "udpTimeoutMs"> = {
+        limits: clientRelayLimits(this.#limits),
         // Each connection names its own; this one is for none.
         dialer: { kind: "direct" },
         redirects: { buffer: redirects, options: sizes.redirects },
@@ -354,6 +355,7 @@ export class ClientProcess implements ClientEngine {
         },
         flows: { buffer: flows, options: sizes.flows },
         udpCounters: this.#udpBuffer,
+        udpTimeoutMs: this.#limits.udpTimeoutMs,
       };
     const entry = import.meta.resolve("./client_relay_worker.ts");
     this.#relay.start(setup, events, entry);
@@ -364,7 +366,12 @@ export class ClientProcess implements ClientEngine {
     const { descriptor, name, offload } = this.#tun;
     const setup: ClientStackSetup = {
       state: this.#state,
-      config: splitTunnelConfig(tun, this.#place, this.#relay.ends),
+      config: splitTunnelConfig({
+        tun,
+        place: this.#place,
+        ends: this.#relay.ends,
+        limits: this.#limits,
+      }),
       outbounds: OUTBOUNDS,
       mtu: tun.mtu,
       crypto,

@@ -13,10 +13,12 @@ export interface ClientRelaySetup extends RelaySetup {
   };
   /** UdpCounters, of all ways out. */
   readonly udpCounters: SharedArrayBuffer;
+  /** An idle UDP session of a proxy ends after this, in ms. */
+  readonly udpTimeoutMs: number;
 }
 
 serveWorker<ClientRelaySetup, RelayNotice>((setup, tell) => {
-  const { flows, udpCounters } = setup;
+  const { flows, udpCounters, udpTimeoutMs } = setup;
   let outbounds: ClientOutbounds | undefined;
   runRelayWorker(setup, tell, {
     openDialer: (parts) =>
@@ -24,6 +26,7 @@ serveWorker<ClientRelaySetup, RelayNotice>((setup, tell) => {
         ...parts,
         flows: new FlowTable(flows.buffer, flows.options),
         counters: new UdpCounters(udpCounters),
+        udpTimeoutMs,
         dnsAnswer: (answer) => tell({ kind: "dns", answer }),
         tell: (text) => tell({ kind: "line", text }),
       }),

@@ -43,6 +43,7 @@ import {
   killSwitchPolicy,
 } from "./client_capture.ts";
 import { logClientEvent, logConfigError } from "./client_log.ts";
+import { refusalProblems, refusals } from "./client_refusals.ts";
 import { CLIENT_MARK } from "./client_mark.ts";
 import { ClientProcess } from "./client_process.ts";
 import { clientProber } from "./client_prober.ts";
@@ -116,6 +117,11 @@ export class RunningClient implements ClientPort, AsyncDisposable {
 
   status(): ClientStatus {
     const { loaded } = this.#options;
+    const status = this.#started(this.#runtime).status();
+    const refused = refusals(this.engine.statistics());
+    const counters = Object.entries(refused).map(([reason, count]) =>
+      [`refused:${reason}`, count] as const
+    );
     return {
       version: metadata.version,
       processId: Deno.pid,
@@ -123,7 +129,9 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       uptimeMs: performance.now() - this.#startedAt,
       killSwitch: this.#killSwitch === undefined ? "off" : "on",
       interface: this.engine.interfaceName,
-      ...this.#started(this.#runtime).status(),
+      ...status,
+      problems: [...status.problems, ...refusalProblems(refused)],
+      counters: { ...status.counters, ...Object.fromEntries(counters) },
     };
   }
 
@@ -155,7 +163,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     this.#resources.defer(() => this.#openDoors());
     this.#closeDoors(this.#config);
     const place = chooseCapturePlace(network);
-    const { interfaceName, mtu, maxFlows } = this.#config.capture;
+    const { interfaceName, mtu, ...limits } = this.#config.capture;
     const egress = chooseEgress(network, interfaceName);
     this.#loosen(egress);
     const engine = await ClientProcess.start({
@@ -173,7 +181,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       },
       events: this.#events(),
       trace: this.#options.trace,
-      flows: maxFlows,
+      limits,
     });
     this.#engine = this.#resources.use(engine);
     const runtime = this.#openRuntime(engine, place.nameservers);

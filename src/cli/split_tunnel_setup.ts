@@ -9,7 +9,9 @@ import {
   TCP_RELAY_DEFAULTS,
 } from "../core/engine/tcp_relay_config.ts";
 import type { Prefix } from "../core/wire/address.ts";
+import type { CaptureConfig } from "../config/client_config.ts";
 import type { ClientSizes } from "../datapath/client_state.ts";
+import type { RelayLimits } from "../datapath/relay/relay_settings.ts";
 import type { InterfaceAddress, InterfaceConfig } from "../io/ports.ts";
 import { OUTBOUNDS } from "../control/client_engine.ts";
 import { RELAY_LIMITS, type RelayPlace, tunSizes } from "./tun2socks_setup.ts";
@@ -23,18 +25,36 @@ export interface ClientTun {
   readonly mtu: number;
 }
 
-const FLOWS = 65_536;
+/** How many flows there may be, and how long idle ones stay. */
+export type FlowLimits = Omit<CaptureConfig, "interfaceName" | "mtu">;
+
+/** What holds where nothing else is wished. */
+export const FLOW_LIMITS: FlowLimits = {
+  maxFlows: 65_536,
+  maxHeldPackets: 4096,
+  holdMs: 5000,
+  tcpTimeoutMs: TCP_RELAY_DEFAULTS.establishedTimeoutMs,
+  udpTimeoutMs: 300_000,
+};
+
+/** Of held packets, so many may be longer than the rest: 64 KiB of memory each. */
+const MOST_LONG = 32;
+const LONG_SHARE = 8;
+const HELD_PER_FLOW = 16;
+const SOCKETS_PER_CONNECTION = 2;
 const RING_BYTES = 4 << 20;
 const TUNNEL_RING_BYTES = 1 << 20;
 const PEERS = 64;
 const PREFIX_NODES = 16_384;
 
 /** How large the tables must be. */
-export function clientSizes(flows: number = FLOWS): ClientSizes {
+export function clientSizes(
+  { maxFlows }: Pick<FlowLimits, "maxFlows">,
+): ClientSizes {
   const { nat, redirects } = tunSizes();
   return {
     flows: {
-      capacity: flows,
+      capacity: maxFlows,
       seed: crypto.getRandomValues(new Int32Array(1))[0],
     },
     nat,
@@ -53,13 +73,22 @@ export function clientSizes(flows: number = FLOWS): ClientSizes {
 
 /** The engine, the relay listening at `ends`. */
 export function splitTunnelConfig(
-  tun: ClientTun,
-  place: RelayPlace,
-  ends: RelayEnds,
+  { tun, place, ends, limits }: {
+    readonly tun: ClientTun;
+    readonly place: RelayPlace;
+    readonly ends: RelayEnds;
+    readonly limits: FlowLimits;
+  },
 ): SplitTunnelConfig {
   const { connections, dialing } = RELAY_LIMITS;
+  const { maxHeldPackets, holdMs, tcpTimeoutMs, udpTimeoutMs } = limits;
+  const long = Math.min(MOST_LONG, Math.floor(maxHeldPackets / LONG_SHARE));
   return {
     ...SPLIT_TUNNEL_DEFAULTS,
+    heldMs: holdMs,
+    // Each that waits has a packet here.
+    maxWaiting: maxHeldPackets,
+    held: { short: maxHeldPackets - long, long, perFlow: HELD_PER_FLOW },
     gateway: gatewayConfig({
       ...place.errors,
       subnets: addressesOf(tun),
@@ -69,12 +98,26 @@ export function splitTunnelConfig(
       relay: {
         ...TCP_RELAY_DEFAULTS,
         ...ends,
+        establishedTimeoutMs: tcpTimeoutMs,
         maxConnectionsPerPeer: connections,
         maxDialingPerPeer: dialing,
       },
       maxMappingsPerPeer: tunSizes().nat.capacity,
+      udpTimeoutMs,
     }),
   };
+}
+
+/** What the relay takes on. */
+export function clientRelayLimits({ tcpTimeoutMs }: FlowLimits): RelayLimits {
+  return { ...RELAY_LIMITS, idleTimeoutMs: tcpTimeoutMs };
+}
+
+/** Sockets that as many flows as are allowed may need. */
+export function socketsWanted({ maxFlows }: FlowLimits): number {
+  const connections = Math.min(maxFlows, RELAY_LIMITS.connections);
+  const mappings = Math.min(maxFlows - connections, tunSizes().nat.capacity);
+  return connections * SOCKETS_PER_CONNECTION + mappings;
 }
 
 /** The interface; whoever wants to capture leads routes to it. */

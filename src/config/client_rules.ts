@@ -190,6 +190,7 @@ function checkTimes(raw: unknown, problems: RuleProblem[]): void {
   const positive = [
     ["dns", "timeout"],
     ["reconnect", "minDelay"],
+    ["capture", "holdTime"],
     ["capture", "tcpTimeout"],
     ["capture", "udpTimeout"],
     ...listAt(raw, ["tunnels"]).flatMap((_, i) => [

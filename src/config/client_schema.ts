@@ -257,8 +257,8 @@ export const clientSchema = z.strictObject({
       1,
       65_536,
       "Packets that wait until their program is found; more are dropped.",
-    ).default(1024),
-    holdTime: duration("How long they wait.").default("1s"),
+    ).default(4096),
+    holdTime: duration("How long they wait.").default("5s"),
     tcpTimeout: duration("An idle TCP flow is forgotten after this.")
       .default("2h4m"),
     udpTimeout: duration("An idle UDP flow is forgotten after this.")

@@ -50,8 +50,8 @@ Deno.test("a default is enough; everything else has a safe one", () => {
     interfaceName: "sluice1",
     mtu: 1500,
     maxFlows: 65_536,
-    maxHeldPackets: 1024,
-    holdMs: 1000,
+    maxHeldPackets: 4096,
+    holdMs: 5000,
     tcpTimeoutMs: 7_440_000,
     udpTimeoutMs: 300_000,
   });
