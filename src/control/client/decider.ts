@@ -181,11 +181,8 @@ export class Decider {
   }
 
   #ownerOf({ protocol, local, remote }: FlowAsk): OwnerFinding {
-    if (protocol !== Protocol.Tcp && protocol !== Protocol.Udp) {
-      return { kind: "unknown", reason: "no-ports", program: undefined };
-    }
     const ends: FlowEnds = {
-      protocol: protocol === Protocol.Tcp ? "tcp" : "udp",
+      protocol: ownedAs(protocol),
       local: local.words,
       localPort: local.port,
       remote: remote.words,
@@ -259,7 +256,7 @@ export class Decider {
     const { ownFlows, ownProcessId } = this.#options;
     const tunnel = ownFlows.tunnelOf(protocol, local.port);
     if (program?.processId === ownProcessId) return { kind: "own", tunnel };
-    // Nobody tells whose an echo is: ours are known by their identifier.
+    // A probe's echo is another program's: it is known by its identifier.
     const isEcho = protocol === Protocol.Icmp || protocol === Protocol.Icmpv6;
     return isEcho && tunnel !== undefined
       ? { kind: "own", tunnel }
@@ -276,6 +273,18 @@ export class Decider {
   #drop(row: number): void {
     this.#pending.get(row)?.timer[Symbol.dispose]();
     this.#pending.delete(row);
+  }
+}
+
+/** Flows are of these protocols, and echoes. */
+function ownedAs(protocol: number): FlowEnds["protocol"] {
+  switch (protocol) {
+    case Protocol.Tcp:
+      return "tcp";
+    case Protocol.Udp:
+      return "udp";
+    default:
+      return "icmp";
   }
 }
 

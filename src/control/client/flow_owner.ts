@@ -17,7 +17,7 @@ export type OwnerFinding =
   | {
     readonly kind: "unknown";
     /** `no-path`: the system does not tell the executable, so that a name alone could be anybody's. */
-    readonly reason: UnknownOwner | "no-path" | "no-ports";
+    readonly reason: UnknownOwner | "no-path";
     readonly program: ProgramView | undefined;
   };
 
@@ -75,7 +75,6 @@ const REASONS: Readonly<
   ended: "its program ended while it was looked for",
   unfinished: "looking for its program took too long",
   "no-path": "the executable of its program is not told",
-  "no-ports": "the system does not tell who sends this protocol",
 };
 
 /** Why nobody is known, for people. */

@@ -9,9 +9,11 @@ import type { AddressWords } from "../../core/wire/address.ts";
 
 /** A flow as this host sees it: its own end and the other one. */
 export interface FlowEnds {
-  readonly protocol: "tcp" | "udp";
+  /** `icmp`: echoes, of either family. */
+  readonly protocol: "tcp" | "udp" | "icmp";
   /** Address words. */
   readonly local: AddressWords;
+  /** Of an echo its identifier. */
   readonly localPort: number;
   readonly remote: AddressWords;
   readonly remotePort: number;

@@ -13,6 +13,7 @@ import type {
   UnknownOwner,
 } from "../../ports.ts";
 import { openClock } from "./clock.ts";
+import { echoSockets } from "./echo_sockets.ts";
 import { NetlinkError } from "./netlink_socket.ts";
 import { ProcFiles } from "./proc_files.ts";
 import { fileName, parseExecutable, parseProcStat } from "./proc_texts.ts";
@@ -157,6 +158,7 @@ class LinuxProcessTable implements ProcessTable {
   }
 
   #ownerOf(flow: FlowEnds): ProcessFacts | UnknownOwner {
+    if (flow.protocol === "icmp") return this.#echoOwner(flow);
     let socket: FoundSocket | undefined;
     try {
       socket = this.#diag.find(flow);
@@ -220,6 +222,35 @@ class LinuxProcessTable implements ProcessTable {
       owner = holder;
     }
     return owner ?? "ended";
+  }
+
+  /** An echo is of a program where all sockets that it may be of are; ours aside, which are not captured. */
+  #echoOwner(flow: FlowEnds): ProcessFacts | UnknownOwner {
+    let owner: ProcessFacts | undefined;
+    let unknown: UnknownOwner = "no-socket";
+    for (const { inode } of echoSockets(flow)) {
+      const holder = inode === 0 ? "closed" : this.#holderOf(inode);
+      if (typeof holder === "string") {
+        if (holder === "unfinished" || holder === "no-holder") return holder;
+        unknown = holder;
+        continue;
+      }
+      if (holder.processId === Deno.pid) continue;
+      if (owner !== undefined && !this.#isAlike(owner, holder)) return "shared";
+      owner = holder;
+    }
+    return owner ?? unknown;
+  }
+
+  /** Whether rules see two processes as the same. */
+  #isAlike(one: ProcessFacts, other: ProcessFacts): boolean {
+    if (one.processId === other.processId) return true;
+    const [a, b] = [one, other].map((facts) => {
+      const { path, userId, ancestors } = this.#describe(facts);
+      return path &&
+        JSON.stringify([path, userId, ancestors.map(({ path }) => path)]);
+    });
+    return a !== undefined && a === b;
   }
 
   #describe(facts: ProcessFacts): ProcessInfo {
