@@ -94,20 +94,23 @@ function tunError(error: TunError, command: TunCommand): UserError {
           : "another program has it: take another name with --name, or stop that program",
       );
     case "name-invalid":
-      return new UserError(error.message, "take another name");
+      return new UserError(error.message, error.advice ?? "take another name");
     case "device-absent":
       return new UserError(
         error.message,
-        advice("load the driver: modprobe tun", command),
+        advice(error.advice ?? "load the driver: modprobe tun", command),
       );
     case "device-denied":
     case "not-permitted":
       return new UserError(
         error.message,
-        advice("run it as root: sudo sluice …", command),
+        advice(error.advice ?? "run it as root: sudo sluice …", command),
       );
     case "failed":
-      return new UserError(error.message, "--log-level debug tells more");
+      return new UserError(
+        error.message,
+        error.advice ?? "--log-level debug tells more",
+      );
   }
 }
 

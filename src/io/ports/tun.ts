@@ -47,9 +47,10 @@ export interface TunOffload {
  *
  * - `name-invalid`: the system would not take such a name
  * - `name-taken`: another interface has it, or another process holds it
- * - `device-absent`: no /dev/net/tun, or no driver behind it
- * - `device-denied`: /dev/net/tun may not be opened
- * - `not-permitted`: the right to make interfaces is missing (CAP_NET_ADMIN)
+ * - `device-absent`: no /dev/net/tun or wintun.dll, or no driver behind it
+ * - `device-denied`: /dev/net/tun may not be opened, wintun.dll not be trusted
+ * - `not-permitted`: the right to make interfaces is missing (CAP_NET_ADMIN, an
+ *   administrator's)
  * - `failed`: anything else; the message has the system's text
  */
 export type TunErrorCode =
@@ -63,20 +64,23 @@ export type TunErrorCode =
 /** An interface that could not be made; the command line says what to do. */
 export class TunError extends Error {
   override readonly name = "TunError";
+  /** What to do about it on this system; undefined leaves it to the code. */
+  readonly advice: string | undefined;
   constructor(
     readonly code: TunErrorCode,
     /** The name that was asked for. */
     readonly interfaceName: string,
     message: string,
-    options?: ErrorOptions,
+    options: ErrorOptions & { readonly advice?: string } = {},
   ) {
     super(`cannot make TUN interface ${interfaceName}: ${message}`, options);
+    this.advice = options.advice;
   }
 }
 
 /** Which TUN interface to make. */
 export interface CreateTunOptions {
-  /** 1 to 15 bytes, without `/`, `:`, `%` and spaces. */
+  /** On Linux 1 to 15 bytes, without `/`, `:`, `%` and spaces. */
   readonly name: string;
   /**
    * `segments` asks for super-packets, whose readers and writers need kernels;

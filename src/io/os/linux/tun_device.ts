@@ -9,13 +9,8 @@
 import type { Libc } from "../../../../ffi/libc.ts";
 import type { Batch } from "../../../core/columns/batch.ts";
 import type { TunAttachment, TunDevice } from "../../ports.ts";
-import {
-  ArenaPiece,
-  EBADFD,
-  isPacket,
-  paddedPacketLength,
-  writeSingly,
-} from "./tun_pieces.ts";
+import { isPacket, paddedPacketLength } from "../tun_rows.ts";
+import { ArenaPiece, EBADFD, writeSingly } from "./tun_pieces.ts";
 
 /** A device without offloads: one packet a call. */
 export class PlainTunDevice implements TunDevice {

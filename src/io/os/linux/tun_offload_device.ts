@@ -19,13 +19,8 @@ import {
   type TunAttachment,
   type TunDevice,
 } from "../../ports.ts";
-import {
-  ArenaPiece,
-  EBADFD,
-  isPacket,
-  paddedPacketLength,
-  writeSingly,
-} from "./tun_pieces.ts";
+import { isPacket, paddedPacketLength } from "../tun_rows.ts";
+import { ArenaPiece, EBADFD, writeSingly } from "./tun_pieces.ts";
 
 const VNET_HEADER = virtioNetHdr.size;
 const TABLE_ROWS = 1024;

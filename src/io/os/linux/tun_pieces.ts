@@ -17,10 +17,6 @@ const TWO_32 = 0x1_0000_0000;
 /** The device was removed while it was held. */
 export const EBADFD = 77;
 
-/** The shortest packet there is: an IPv4 header. */
-const SHORTEST_PACKET = 20;
-const PADDING = 16;
-
 /** A piece of an arena as readv and writev take it, behind a fixed prefix or none. */
 export class ArenaPiece {
   /** struct iovec[{@linkcode count}]. */
@@ -60,22 +56,6 @@ export class ArenaPiece {
     this.#words[word + ADDRESS_HIGH] = address / TWO_32;
     this.#words[word + LENGTH_LOW] = length;
   }
-}
-
-/** Bytes that a packet takes together with its padding, in a tunnel message. */
-export function paddedPacketLength(length: number, padLimit: number): number {
-  const padded = (length + PADDING - 1) & ~(PADDING - 1);
-  return padded <= padLimit ? padded : Math.max(length, padLimit);
-}
-
-/** Whether bytes begin like an IP packet; the device may give others. */
-export function isPacket(
-  bytes: Uint8Array,
-  at: number,
-  length: number,
-): boolean {
-  const version = bytes[at] >>> 4;
-  return length >= SHORTEST_PACKET && (version === 4 || version === 6);
 }
 
 /**

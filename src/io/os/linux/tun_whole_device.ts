@@ -18,7 +18,8 @@ import { fold, type Sum, sum } from "../../../core/wire/checksum.ts";
 import { CHECKSUM_AT as TCP_CHECKSUM_AT } from "../../../core/wire/tcp.ts";
 import { CHECKSUM_AT as UDP_CHECKSUM_AT } from "../../../core/wire/udp.ts";
 import type { TunDevice, WholeTunAttachment } from "../../ports.ts";
-import { ArenaPiece, EBADFD, isPacket } from "./tun_pieces.ts";
+import { isPacket } from "../tun_rows.ts";
+import { ArenaPiece, EBADFD } from "./tun_pieces.ts";
 
 const VNET_HEADER = virtioNetHdr.size;
 const NEEDS_CHECKSUM = 1;

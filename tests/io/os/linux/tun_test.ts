@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { openLibc } from "../../../../ffi/libc.ts";
 import { createTun, isInterfaceName } from "../../../../src/io/os/linux/tun.ts";
 import { TunError } from "../../../../src/io/ports.ts";
-import { paddedPacketLength } from "../../../../src/io/os/linux/tun_pieces.ts";
+import { paddedPacketLength } from "../../../../src/io/os/tun_rows.ts";
 import { testInside } from "./inside.ts";
 
 await testInside("TUN interfaces carry packets both ways", {
