@@ -21,6 +21,7 @@ interface Subcommand {
 const GATEWAY = "Gateway:";
 const CLIENT = "Split tunnel:";
 const OTHERS = "Whole machine:";
+const SYSTEM = "System:";
 const KEYS = "Keys:";
 
 const SUBCOMMANDS: readonly Subcommand[] = [
@@ -113,6 +114,12 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     group: OTHERS,
     summary: "send what enters a TUN interface out by a proxy",
     load: async () => (await import("./tun2socks.ts")).tun2socksCommand(),
+  },
+  {
+    name: "task",
+    group: SYSTEM,
+    summary: "have the system start sluice by itself",
+    load: async () => (await import("./task.ts")).taskCommand(),
   },
   {
     name: "genkey",

@@ -29,6 +29,7 @@ import type {
   Privileges,
   ProcessTable,
   SocketEvents,
+  StartupTasks,
   StreamSockets,
   StreamSocketsOptions,
   TunAttachment,
@@ -86,6 +87,7 @@ export interface Platform extends Disposable {
   /** For a thread that does not block. */
   openNetworkMonitor(options: NetworkMonitorOptions): NetworkMonitor;
   readPrivileges(): Privileges;
+  openStartupTasks(): StartupTasks;
   /** @returns how many files may be open from now on. */
   raiseOpenFileLimit(): number;
   /** Gives pages back to the system that only starting needed. */

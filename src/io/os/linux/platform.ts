@@ -16,6 +16,7 @@ import { attachPoller, openPoller } from "./poller.ts";
 import { readPrivileges } from "./privileges.ts";
 import { giveBackPages } from "./resident_memory.ts";
 import { sendFailure } from "./send_failure.ts";
+import { openStartupTasks } from "./startup_tasks.ts";
 import { openSocketEvents } from "./socket_events.ts";
 import { openStreamSockets } from "./stream_sockets.ts";
 import { attachTun, attachWholeTun, createTun } from "./tun.ts";
@@ -49,6 +50,7 @@ export function openLinuxPlatform(): Platform {
     openKillSwitch: (options) => openKillSwitch({ libc, ...options }),
     openProcessTable: () => openProcessTable({ libc }),
     openNetworkMonitor: (options) => openNetworkMonitor(libc, options),
+    openStartupTasks: () => openStartupTasks(),
     readPrivileges: () => readPrivileges(libc),
     raiseOpenFileLimit: () => raiseOpenFileLimit(libc),
     giveBackPages: () => giveBackPages(libc),

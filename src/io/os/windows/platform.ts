@@ -1,5 +1,6 @@
 /** Windows, put together from its parts; see the Platform interface. */
 import type { Platform } from "../../platform.ts";
+import { openStartupTasks } from "./startup_tasks.ts";
 
 /** Opens the libraries of the system for the calling thread, and all that is made with them. */
 export function openWindowsPlatform(): Platform {
@@ -27,6 +28,7 @@ export function openWindowsPlatform(): Platform {
     openKillSwitch: () => missing("the kill switch"),
     openProcessTable: () => missing("the process table"),
     openNetworkMonitor: () => missing("the network monitor"),
+    openStartupTasks: () => openStartupTasks(),
     readPrivileges: () => missing("privileges"),
     raiseOpenFileLimit: () => missing("the limit of open files"),
     giveBackPages: () => {},
