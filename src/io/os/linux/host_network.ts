@@ -8,29 +8,32 @@
  * dies; the journal is for interfaces that stay.
  */
 import type { Libc } from "../../../../ffi/libc.ts";
-import {
-  type AddressWords,
-  equalWords,
-  formatPrefix,
-} from "../../../core/wire/address.ts";
+import type { AddressWords } from "../../../core/wire/address.ts";
 import type {
   Egress,
   HostNetwork,
   InterfaceConfig,
   Journal,
-  JournalEntry,
   Loosened,
   NetworkWarning,
 } from "../../ports.ts";
 import { recoverLeftovers } from "./host_network_recovery.ts";
 import { Netlink, NetlinkError } from "./netlink.ts";
 import { loosenFilter, restoreFilter, strictFilter } from "./reverse_path.ts";
-import type {
-  Link,
-  LinkAddress,
-  Route,
-  RouteRequest,
-} from "./netlink_entities.ts";
+import type { LinkAddress, RouteRequest } from "../network_entities.ts";
+import {
+  fulfils,
+  IPV6_MINIMUM_MTU,
+  journalEntries,
+  networkWords,
+  planChange,
+  prefixText,
+  sameAddress,
+  sameNetwork,
+  sameRoute,
+  withoutIpv6,
+} from "../interface_change.ts";
+import type { NetlinkLink } from "./netlink_entities.ts";
 
 const ENOENT = 2;
 const ESRCH = 3;
@@ -39,9 +42,6 @@ const EEXIST = 17;
 const ENXIO = 6;
 const ENODEV = 19;
 const EADDRNOTAVAIL = 99;
-
-/** IPv6 does not exist on links that carry less (RFC 8200, section 5). */
-const IPV6_MINIMUM_MTU = 1280;
 
 /** What a HostNetwork works with. */
 export interface HostNetworkOptions {
@@ -52,7 +52,7 @@ export interface HostNetworkOptions {
 /** What we changed of one interface. */
 interface Applied {
   /** As it was before us. */
-  readonly before: Link;
+  readonly before: NetlinkLink;
   addresses: readonly LinkAddress[];
   routes: readonly RouteRequest[];
 }
@@ -88,7 +88,7 @@ class LinuxHostNetwork implements HostNetwork {
     if (link.mtu !== config.mtu) {
       this.#netlink.setLink(link.index, { mtu: config.mtu });
     }
-    const { possible, warnings } = withoutMissingIpv6(config);
+    const { possible, warnings } = withoutIpv6(config, missingIpv6(config));
     this.#applyAddresses(applied, possible);
     if (link.up !== config.up) {
       this.#netlink.setLink(link.index, { up: config.up });
@@ -153,7 +153,7 @@ class LinuxHostNetwork implements HostNetwork {
   }
 
   /** What is known of an interface; nothing where it is a new one of that name. */
-  #appliedTo(link: Link): Applied {
+  #appliedTo(link: NetlinkLink): Applied {
     const known = this.#applied.get(link.name);
     if (known !== undefined && known.before.index === link.index) return known;
     const applied = { before: link, addresses: [], routes: [] };
@@ -237,67 +237,14 @@ class LinuxHostNetwork implements HostNetwork {
 
   #record(applied: Applied): void {
     const { name, index } = applied.before;
-    const entries: JournalEntry[] = [
-      ...applied.addresses.map((address) => ({
-        kind: "address" as const,
-        interface: name,
-        index,
-        prefix: prefixText(address),
-      })),
-      ...applied.routes.map((route) => ({
-        kind: "route" as const,
-        interface: name,
-        index,
-        prefix: prefixText(route),
-        metric: route.metric,
-      })),
-    ];
+    const { addresses, routes } = applied;
+    const entries = journalEntries({ name, index }, addresses, routes);
     this.#journal.record(scopeOf(name), entries);
   }
 }
 
-/** What to remove, what to add, and what is ours after that. */
-function planChange<T>(
-  owned: readonly T[],
-  wanted: readonly T[],
-  is: { same: (a: T, b: T) => boolean; isPresent: (entry: T) => boolean },
-): { unwanted: T[]; missing: T[]; ours: T[] } {
-  const among = (list: readonly T[]) => (entry: T) =>
-    list.some((other) => is.same(entry, other));
-  const unwanted = owned.filter((entry) => !among(wanted)(entry));
-  const missing = wanted.filter((entry) => !is.isPresent(entry));
-  const ours = wanted
-    .filter((entry) => among(owned)(entry) || among(missing)(entry));
-  return { unwanted, missing, ours };
-}
-
 function scopeOf(name: string): string {
   return `network:${name}`;
-}
-
-/** Leaves IPv6 out where the interface cannot have it. */
-function withoutMissingIpv6(
-  config: InterfaceConfig,
-): { possible: InterfaceConfig; warnings: NetworkWarning[] } {
-  const six = [...config.addresses, ...config.routes]
-    .filter((entry) => entry.family === 6);
-  const reason = missingIpv6(config);
-  if (six.length === 0 || reason === undefined) {
-    return { possible: config, warnings: [] };
-  }
-  return {
-    possible: {
-      ...config,
-      addresses: config.addresses.filter((address) => address.family === 4),
-      routes: config.routes.filter((route) => route.family === 4),
-    },
-    warnings: [{
-      kind: "ipv6-off",
-      reason,
-      interface: config.name,
-      omitted: six.map(prefixText),
-    }],
-  };
 }
 
 function missingIpv6(
@@ -322,48 +269,4 @@ function tolerate(codes: readonly number[], change: () => void): void {
       throw error;
     }
   }
-}
-
-type Network = Pick<RouteRequest, "family" | "words" | "prefixLength">;
-
-function prefixText(network: Network): string {
-  return formatPrefix({
-    family: network.family,
-    words: Uint32Array.from(network.words),
-    length: network.prefixLength,
-  });
-}
-
-/** The address with its host bits cleared: the kernel wants routes like that. */
-function networkWords(network: Network): Int32Array {
-  const words = Int32Array.from(network.words);
-  let left = network.prefixLength + (network.family === 4 ? 96 : 0);
-  for (let w = 0; w < 4; w++, left -= 32) {
-    if (left <= 0) words[w] = 0;
-    else if (left < 32) words[w] &= ~(0xffffffff >>> left);
-  }
-  return words;
-}
-
-function sameNetwork(a: Network, b: Network): boolean {
-  return a.family === b.family && a.prefixLength === b.prefixLength &&
-    equalWords(a.words, 0, b.words, 0);
-}
-
-function sameAddress(a: LinkAddress, b: LinkAddress): boolean {
-  return a.index === b.index && sameNetwork(a, b);
-}
-
-function sameRoute(a: RouteRequest, b: RouteRequest): boolean {
-  return a.index === b.index && a.metric === b.metric && sameNetwork(a, b);
-}
-
-/** Whether a route that is there does what a wanted one is for. */
-function fulfils(
-  present: Route,
-  wanted: RouteRequest,
-): boolean {
-  return present.index === wanted.index && sameNetwork(present, wanted) &&
-    present.gateway === undefined &&
-    (wanted.metric === undefined || present.metric === wanted.metric);
 }

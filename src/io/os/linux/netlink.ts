@@ -6,18 +6,16 @@ import { type AddressWords, formatPrefix } from "../../../core/wire/address.ts";
 import {
   addressDump,
   addressRequest,
-  type Link,
-  type LinkAddress,
   type LinkChange,
   linkDump,
   linkRequest,
+  type NetlinkLink,
+  type NetlinkRoute,
   parseAddressMessage,
   parseLink,
   parseRoute,
-  type Route,
   routeDump,
   routeLookup,
-  type RouteRequest,
   routeRequest,
   Rtm,
 } from "./netlink_entities.ts";
@@ -32,6 +30,7 @@ import {
   tableRouteRequest,
 } from "./policy_entities.ts";
 import type { RoutingRule, TableRoute } from "../../ports.ts";
+import type { LinkAddress, RouteRequest } from "../network_entities.ts";
 import {
   Flag,
   type NetlinkMessage,
@@ -58,12 +57,12 @@ export class Netlink implements Disposable {
   }
 
   /** All interfaces. */
-  links(): Link[] {
+  links(): NetlinkLink[] {
     return this.#dump("RTM_GETLINK", linkDump(DUMP_FLAGS), parseLink);
   }
 
   /** The interface of that name. */
-  link(name: string): Link | undefined {
+  link(name: string): NetlinkLink | undefined {
     return this.links().find((link) => link.name === name);
   }
 
@@ -101,7 +100,7 @@ export class Netlink implements Disposable {
   }
 
   /** The unicast routes of the main table. */
-  routes(): Route[] {
+  routes(): NetlinkRoute[] {
     return this.#dump("RTM_GETROUTE", routeDump(DUMP_FLAGS), parseRoute);
   }
 
@@ -125,7 +124,7 @@ export class Netlink implements Disposable {
    * The route that a packet to an address would take; undefined without one.
    * @param mark the packet's.
    */
-  lookup(words: AddressWords, mark = 0): Route | undefined {
+  lookup(words: AddressWords, mark = 0): NetlinkRoute | undefined {
     try {
       const request = routeLookup(words, { flags: Flag.Request, mark });
       return this.#socket.exchange("RTM_GETROUTE", request)

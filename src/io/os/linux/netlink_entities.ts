@@ -11,7 +11,12 @@ import {
   writeWords,
 } from "../../../core/wire/address.ts";
 import { readU32be, readU32le, writeU32be } from "../../../core/wire/bytes.ts";
-import type { InterfaceAddress } from "../../ports.ts";
+import type {
+  Link,
+  LinkAddress,
+  Route,
+  RouteRequest,
+} from "../network_entities.ts";
 import {
   attributeText,
   attributeU32,
@@ -72,14 +77,8 @@ const RTM_F_CLONED = 0x200;
  */
 export const ROUTE_PROTOCOL = 83;
 
-/** A network interface. */
-export interface Link {
-  readonly index: number;
-  readonly name: string;
-  readonly mtu: number;
-  readonly up: boolean;
-  /** It has its carrier: packets may go. */
-  readonly running: boolean;
+/** A network interface of Linux. */
+export interface NetlinkLink extends Link {
   /** Packets that may wait in its queue. */
   readonly queueLength: number;
 }
@@ -91,37 +90,12 @@ export interface LinkChange {
   readonly queueLength?: number;
 }
 
-/** An address and the interface that has it. */
-export interface LinkAddress extends InterfaceAddress {
-  readonly index: number;
-}
-
-/** A route of the main table. */
-export interface Route {
-  readonly family: 4 | 6;
-  /** Destination: address words. */
-  readonly words: Int32Array;
-  readonly prefixLength: number;
-  /** The interface; 0 where the route has none. */
-  readonly index: number;
-  /** Address words; undefined for what is on the link itself. */
-  readonly gateway: Int32Array | undefined;
-  /** 0 where the route has none. */
-  readonly metric: number;
+/** A route of Linux. */
+export interface NetlinkRoute extends Route {
   /** The source address it prefers. */
   readonly source: Int32Array | undefined;
   /** Who added it; {@linkcode ROUTE_PROTOCOL} for our own. */
   readonly protocol: number;
-}
-
-/** A route to add or to remove. */
-export interface RouteRequest {
-  readonly family: 4 | 6;
-  readonly words: AddressWords;
-  readonly prefixLength: number;
-  readonly index: number;
-  readonly gateway?: AddressWords;
-  readonly metric?: number;
 }
 
 /** A request that changes a link. */
@@ -149,7 +123,7 @@ export function linkDump(flags: number): RequestWriter {
 }
 
 /** Reads a link; undefined for another message or a malformed one. */
-export function parseLink(message: NetlinkMessage): Link | undefined {
+export function parseLink(message: NetlinkMessage): NetlinkLink | undefined {
   const { body } = message;
   if (message.type !== Rtm.NewLink || body.length < ifinfomsg.size) {
     return undefined;
@@ -271,7 +245,7 @@ export function routeLookup(
  * Reads a unicast route of the main table, or the answer of a look-up;
  * undefined for another message, another route or a malformed one.
  */
-export function parseRoute(message: NetlinkMessage): Route | undefined {
+export function parseRoute(message: NetlinkMessage): NetlinkRoute | undefined {
   const { body } = message;
   if (message.type !== Rtm.NewRoute || body.length < rtmsg.size) {
     return undefined;

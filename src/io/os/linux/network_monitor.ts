@@ -21,8 +21,9 @@ import {
   compareNetworks,
   type NetworkSnapshot,
   withoutInterfaces,
-} from "./network_snapshot.ts";
-import { readSleepClocks, SleepMeter, SleepTimer } from "./sleep_watch.ts";
+} from "../network_snapshot.ts";
+import { SleepMeter } from "../sleep_meter.ts";
+import { readSleepClocks, SleepTimer } from "./sleep_watch.ts";
 import { openWake } from "./wake.ts";
 
 /** RTMGRP: link, addresses and routes of both families. */

@@ -9,6 +9,7 @@
 import type { Libc } from "../../../../ffi/libc.ts";
 import { itimerspec, timespec } from "../../../../ffi/linux_layouts.ts";
 import { readU32le, writeU32le } from "../../../core/wire/bytes.ts";
+import type { SleepClocks } from "../sleep_meter.ts";
 
 const CLOCK_REALTIME = 0;
 const CLOCK_MONOTONIC = 1;
@@ -19,33 +20,6 @@ const TFD_TIMER_ABSTIME = 1;
 const TFD_TIMER_CANCEL_ON_SET = 2;
 /** The year 2106. */
 const NEVER_SECONDS = 0xffff_ffff;
-
-/** Less than that is the reading of two clocks one after the other. */
-const SLEEP_MS = 500;
-
-/** Milliseconds of the two clocks: through sleep, and awake only. */
-export interface SleepClocks {
-  readonly boot: number;
-  readonly awake: number;
-}
-
-/** The difference of two clocks over time. */
-export class SleepMeter {
-  #asleep: number;
-
-  constructor(clocks: SleepClocks) {
-    this.#asleep = clocks.boot - clocks.awake;
-  }
-
-  /** How long the machine slept since the last call; 0 where it did not. */
-  slept(clocks: SleepClocks): number {
-    const asleep = clocks.boot - clocks.awake;
-    const slept = asleep - this.#asleep;
-    if (slept < SLEEP_MS) return 0;
-    this.#asleep = asleep;
-    return slept;
-  }
-}
 
 /** A descriptor that becomes readable when the machine may have slept. */
 export class SleepTimer implements Disposable {

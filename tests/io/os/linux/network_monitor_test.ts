@@ -1,17 +1,14 @@
 /** Changes of the network: compared snapshots, clocks, and a real namespace. */
 import assert from "node:assert/strict";
 import { parseAddress } from "../../../../src/core/wire/address.ts";
-import type {
-  Link,
-  Route,
-} from "../../../../src/io/os/linux/netlink_entities.ts";
+import type { Link, Route } from "../../../../src/io/os/network_entities.ts";
 import {
   compareNetworks,
   defaultRoute,
   type NetworkSnapshot,
   withoutInterfaces,
-} from "../../../../src/io/os/linux/network_snapshot.ts";
-import { SleepMeter } from "../../../../src/io/os/linux/sleep_watch.ts";
+} from "../../../../src/io/os/network_snapshot.ts";
+import { SleepMeter } from "../../../../src/io/os/sleep_meter.ts";
 import { testInside } from "./inside.ts";
 
 await testInside(
@@ -28,7 +25,7 @@ function words(text: string): Int32Array {
 }
 
 function link(index: number, name: string, running = true): Link {
-  return { index, name, mtu: 1500, up: true, running, queueLength: 0 };
+  return { index, name, mtu: 1500, up: true, running };
 }
 
 function route(index: number, gateway: string | undefined, metric = 0): Route {
@@ -39,8 +36,6 @@ function route(index: number, gateway: string | undefined, metric = 0): Route {
     index,
     gateway: gateway === undefined ? undefined : words(gateway),
     metric,
-    source: undefined,
-    protocol: 4,
   };
 }
 

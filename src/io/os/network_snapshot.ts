@@ -1,13 +1,13 @@
 /** The host's network at one moment, and what differs between two of them. */
-import { equalWords } from "../../../core/wire/address.ts";
-import type { NetworkChange } from "../../ports.ts";
-import type { Link, LinkAddress, Route } from "./netlink_entities.ts";
+import { equalWords } from "../../core/wire/address.ts";
+import type { NetworkChange } from "../ports.ts";
+import type { Link, LinkAddress, Route } from "./network_entities.ts";
 
 /** What was read from the system. */
 export interface NetworkSnapshot {
   readonly links: readonly Link[];
   readonly addresses: readonly LinkAddress[];
-  /** Of the main table. */
+  /** Of the main table; those to everywhere are enough. */
   readonly routes: readonly Route[];
 }
 
