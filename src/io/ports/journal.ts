@@ -41,6 +41,16 @@ export type JournalEntry =
     readonly name: string;
     /** Tells it from one of that name that another process made. */
     readonly mark: string;
+  }
+  /** A rule of the host's firewall that lets a listener's datagrams in. */
+  | { readonly kind: "firewall-rule"; readonly name: string }
+  /** A rule of the system's name resolution policy; its key is a GUID. */
+  | { readonly kind: "name-policy"; readonly key: string }
+  | {
+    /** The resolvers of an interface that had none of its own. */
+    readonly kind: "name-servers";
+    readonly interface: string;
+    readonly guid: string;
   };
 
 /** Where a journal is kept. */

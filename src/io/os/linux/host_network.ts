@@ -17,7 +17,8 @@ import type {
   Loosened,
   NetworkWarning,
 } from "../../ports.ts";
-import { recoverLeftovers } from "./host_network_recovery.ts";
+import { recoverLeftovers } from "../recovery.ts";
+import { undoEntry } from "./host_network_recovery.ts";
 import { Netlink, NetlinkError } from "./netlink.ts";
 import { loosenFilter, restoreFilter, strictFilter } from "./reverse_path.ts";
 import type { LinkAddress, RouteRequest } from "../network_entities.ts";
@@ -136,7 +137,10 @@ class LinuxHostNetwork implements HostNetwork {
 
   recover(): readonly string[] {
     const system = { libc: this.#libc, netlink: this.#netlink };
-    return recoverLeftovers(system, this.#journal);
+    return recoverLeftovers(
+      this.#journal,
+      (entry) => undoEntry(system, entry),
+    );
   }
 
   interfaceIndex(name: string): number | undefined {

@@ -1,9 +1,8 @@
-/**
- * Undoing what a killed process left: its journal says what it had changed.
- */
+/** Undoing what a killed process left of what Linux has. */
 import type { Libc } from "../../../../ffi/libc.ts";
 import { equalWords, parsePrefix } from "../../../core/wire/address.ts";
-import type { Journal, JournalEntry, Leftover } from "../../ports.ts";
+import type { JournalEntry } from "../../ports.ts";
+import { removeFile } from "../recovery.ts";
 import { type Netlink, NetlinkError } from "./netlink.ts";
 import { removeLeftFilterTable } from "./kill_switch.ts";
 import { removeLeftRule, removeLeftTable } from "./policy_routing.ts";
@@ -15,56 +14,17 @@ const ENXIO = 6;
 const ENODEV = 19;
 const EADDRNOTAVAIL = 99;
 
-/**
- * Undoes the journals of dead processes, the last change first.
- * @returns a line about each thing undone, each failure and each file that made
- * no sense.
- */
-export function recoverLeftovers(system: System, journal: Journal): string[] {
-  return journal.leftovers().flatMap((leftover) => {
-    if (leftover.kind === "malformed") {
-      journal.forget(leftover);
-      const { path, reason } = leftover;
-      return [`put aside ${path}, a journal that makes no sense: ${reason}`];
-    }
-    return recoverEntries(system, journal, leftover);
-  });
-}
-
 /** What leftovers are removed with. */
 export interface System {
   readonly libc: Libc;
   readonly netlink: Netlink;
 }
 
-function recoverEntries(
+/** Undoes an entry. @returns what was undone, or undefined where nothing was left. */
+export function undoEntry(
   system: System,
-  journal: Journal,
-  leftover: Leftover & { kind: "entries" },
-): string[] {
-  const lines: string[] = [];
-  let open = false;
-  for (const entry of leftover.entries.toReversed()) {
-    if (entry.kind !== "file" && leftover.network !== "ours") {
-      open ||= leftover.network === "other";
-      continue;
-    }
-    try {
-      const undone = undo(system, entry);
-      if (undone === undefined) continue;
-      lines.push(`${undone}, left by process ${leftover.processId}`);
-    } catch (error) {
-      open = true;
-      lines.push(error instanceof Error ? error.message : String(error));
-    }
-  }
-  // What could not be undone yet is tried again by the next start.
-  if (!open) journal.forget(leftover);
-  return lines;
-}
-
-/** @returns what was undone, or undefined where nothing was left. */
-function undo(system: System, entry: JournalEntry): string | undefined {
+  entry: JournalEntry,
+): string | undefined {
   const { libc, netlink } = system;
   switch (entry.kind) {
     case "file":
@@ -90,18 +50,10 @@ function undo(system: System, entry: JournalEntry): string | undefined {
       return removeLeftFilterTable(libc, entry)
         ? "lifted the kill switch"
         : undefined;
-  }
-}
-
-function removeFile(path: string): string | undefined {
-  try {
-    const info = Deno.lstatSync(path);
-    if (info.isDirectory) return undefined;
-    Deno.removeSync(path);
-    return `removed ${path}`;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+    case "firewall-rule":
+    case "name-policy":
+    case "name-servers":
+      return undefined; // another system's
   }
 }
 

@@ -3,23 +3,13 @@
  * Source: proc_pid_stat(5), namespaces(7).
  */
 
-/** A process among all that ever ran on this machine. */
-export interface ProcessIdentity {
-  readonly processId: number;
-  /** Clock ticks between boot and its start, as text. */
-  readonly startTime: string;
-  /** The boot's random id. */
-  readonly boot: string;
-  /** The namespace that the process id belongs to. */
-  readonly processes: string;
-  /** The network namespace. */
-  readonly network: string;
-}
+import type { ProcessIdentity } from "../journal_format.ts";
 
 /** Who this process is. */
 export function currentProcess(): ProcessIdentity {
   return {
     processId: Deno.pid,
+    // Clock ticks between boot and its start.
     startTime: startTimeOf(Deno.pid) ?? "",
     boot: Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim(),
     processes: Deno.readLinkSync("/proc/self/ns/pid"),

@@ -5,12 +5,14 @@ import {
   journalDirectories,
   openJournal,
 } from "../../../../src/io/os/linux/journal.ts";
-import { parseJournal } from "../../../../src/io/os/linux/journal_format.ts";
+import {
+  parseJournal,
+  type ProcessIdentity,
+} from "../../../../src/io/os/journal_format.ts";
 import {
   currentProcess,
   isAlive,
   parseStartTime,
-  type ProcessIdentity,
 } from "../../../../src/io/os/linux/journal_owner.ts";
 import type { Journal, JournalEntry } from "../../../../src/io/ports.ts";
 
@@ -30,6 +32,13 @@ const ENTRIES: readonly JournalEntry[] = [
   { kind: "routing-table", table: 5183 },
   { kind: "routing-rule", family: 6, priority: 5200, table: 5183 },
   { kind: "filter-table", name: "sluice", mark: "sluice 7 x" },
+  { kind: "firewall-rule", name: "sluice UDP 51820" },
+  { kind: "name-policy", key: "{0e4dd3a8-9d0c-4d65-8f5c-1c5a1b0c7f21}" },
+  {
+    kind: "name-servers",
+    interface: "sluice0",
+    guid: "{0e4dd3a8-9d0c-4d65-8f5c-1c5a1b0c7f21}",
+  },
 ];
 
 /** No process has this id: it is beyond the kernel's greatest limit. */

@@ -2,9 +2,23 @@
  * The text of a journal file, read as if a stranger had written it: a file that
  * makes no sense is reported, never thrown over and never half believed.
  */
-import type { JournalEntry } from "../../ports.ts";
-import type { ProcessIdentity } from "./journal_owner.ts";
-import { isFilter } from "./reverse_path.ts";
+import { isAbsolute } from "node:path";
+import type { JournalEntry } from "../ports.ts";
+
+/** A process among all that ever ran on this machine. */
+export interface ProcessIdentity {
+  readonly processId: number;
+  /** Tells it from another process that had the same id. */
+  readonly startTime: string;
+  /** The boot that it belongs to, where start times alone don't tell. */
+  readonly boot: string;
+  /** The namespace that the process id belongs to. */
+  readonly processes: string;
+  /** The network namespace. */
+  readonly network: string;
+}
+
+const GUID = /^\{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}$/i;
 
 /** What a file said. */
 export type ParsedJournal =
@@ -53,7 +67,7 @@ function isEntry(value: unknown): value is JournalEntry {
   if (!isRecord(value)) return false;
   switch (value.kind) {
     case "file":
-      return isText(value.path) && value.path.startsWith("/");
+      return isText(value.path) && isAbsolute(value.path);
     case "address":
       return isPlace(value) && isText(value.prefix);
     case "route":
@@ -68,6 +82,12 @@ function isEntry(value: unknown): value is JournalEntry {
       return isCount(value.table);
     case "filter-table":
       return isText(value.name) && isText(value.mark);
+    case "firewall-rule":
+      return isText(value.name);
+    case "name-policy":
+      return isGuid(value.key);
+    case "name-servers":
+      return isText(value.interface) && isGuid(value.guid);
     default:
       return false;
   }
@@ -75,6 +95,15 @@ function isEntry(value: unknown): value is JournalEntry {
 
 function isPlace(value: Record<string, unknown>): boolean {
   return isText(value.interface) && isCount(value.index);
+}
+
+/** A value that a reverse path filter may have. */
+function isFilter(value: unknown): boolean {
+  return value === 0 || value === 1 || value === 2;
+}
+
+function isGuid(value: unknown): boolean {
+  return isText(value) && GUID.test(value);
 }
 
 function malformed(reason: string): ParsedJournal {
