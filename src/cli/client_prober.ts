@@ -41,6 +41,8 @@ type DirectRequest = Exclude<ProbeRequest, { kind: "proxy" }>;
 const STEP_MS = 10;
 const OK: ProbeOutcome = { kind: "ok" };
 const UNSPECIFIED = new Int32Array([0, 0, 0xffff, 0]);
+const LOOPBACK = new Int32Array([0, 0, 0xffff, 0x7f000001]);
+const HTTPS_PORT = 443;
 /** Failures that say that the proxy itself does its work. */
 const BEYOND: readonly ProxyFailureKind[] = [
   "refused",
@@ -111,7 +113,7 @@ async function pingThrough(
   using _pin = ownFlows.pin({ protocol, port: identifier }, tunnel);
   const address = formatAddress(words);
   const seconds = Math.ceil(timeoutMs / 1000);
-  const { code, stderr } = await new Deno.Command("ping", {
+  const ping = new Deno.Command("ping", {
     args: [
       ...["-n", "-q", "-c", "1", "-W", String(seconds)],
       ...["-e", String(identifier), address],
@@ -120,7 +122,11 @@ async function pingThrough(
     stdout: "null",
     stderr: "piped",
     signal: deadline,
-  }).output();
+  });
+  const { code, stderr } = await ping.output().catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Error("this probe takes the system's program ping: install it");
+  });
   if (code === 0) return OK;
   const [reason] = new TextDecoder().decode(stderr).trim().split("\n");
   return reason === ""
@@ -203,7 +209,6 @@ async function probeProxy(
   using owned = disposable(connection);
   deadline.addEventListener("abort", () => owned[Symbol.dispose]());
   const handshake = handshakeOf(setup, ask);
-  if (handshake === undefined) return OK;
   await shakeHands(connection, handshake);
   if (handshake.failure !== undefined) {
     return judgeFailure(handshake.failure, ask.kind);
@@ -231,11 +236,10 @@ async function connectTo(
   });
 }
 
-/** Undefined where being connected is all that can be known. */
 function handshakeOf(
   setup: ProxySetup,
   ask: ProxyRequest["ask"],
-): ProxyHandshake | undefined {
+): ProxyHandshake {
   const { credentials } = setup;
   const target = targetOf(ask);
   if (setup.kind === "socks5") {
@@ -245,7 +249,12 @@ function handshakeOf(
       credentials,
     });
   }
-  return target && new HttpConnectHandshake({ target, credentials });
+  // HTTP has no greeting: what the proxy says to a place of its own tells
+  // whether it takes us for one of its users, be it a refusal of that place.
+  return new HttpConnectHandshake({
+    target: target ?? { words: LOOPBACK, port: HTTPS_PORT },
+    credentials,
+  });
 }
 
 function targetOf(ask: ProxyRequest["ask"]): ProxyTarget | undefined {

@@ -218,15 +218,13 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     const { platform, network } = this.#options;
     const processes = this.#resources.use(platform.openProcessTable());
     const clock: Clock = { now: engine.now, after };
-    const resolvConf = this.#config.dns.policy === "leave"
-      ? undefined
-      : clientResolvConf({
-        processes,
-        nameservers,
-        clock,
-        onChange: () => this.#runtime?.onResolversChange(),
-        onWarning: (text) => logger("DNS").warn("{text}", { text }),
-      });
+    const resolvConf = clientResolvConf({
+      processes,
+      nameservers,
+      clock,
+      onChange: () => this.#runtime?.onResolversChange(),
+      onWarning: (text) => logger("DNS").warn("{text}", { text }),
+    });
     const sockets = platform.openStreamSockets();
     const runtime: ClientRuntime = new ClientRuntime({
       plan: planFromConfig(this.#config),

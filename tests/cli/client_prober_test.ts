@@ -43,6 +43,16 @@ function socks(port: number, ask: Proxy["ask"], timeoutMs = 2000): Proxy {
   return { kind: "proxy", tunnel: "t", timeoutMs, setup, ask };
 }
 
+function http(port: number, ask: Proxy["ask"]): Proxy {
+  const setup: DialerSetup = {
+    kind: "http",
+    proxy: { words: LOOPBACK, port, host: "127.0.0.1" },
+    credentials: undefined,
+    tls: undefined,
+  };
+  return { kind: "proxy", tunnel: "t", timeoutMs: 2000, setup, ask };
+}
+
 async function probe(request: ProbeRequest): Promise<string> {
   using platform = openPlatform();
   const outcome = await clientProber({
@@ -74,6 +84,27 @@ Deno.test("a proxy that takes us, one that wants other credentials, one that ref
   for (const [replies, ask, expected] of cases) {
     await withProxy(replies, async (port) => {
       assert.equal(await probe(socks(port, ask)), expected);
+    });
+  }
+});
+
+Deno.test("an HTTP proxy that takes us, one that wants to know who asks, one of another kind", async () => {
+  const answer = (line: string) => [
+    [...new TextEncoder().encode(`HTTP/1.1 ${line}\r\n\r\n`)],
+  ];
+  const cases: [number[][], Proxy["ask"], string][] = [
+    [answer("200 Connection established"), GREET, "ok"],
+    // What it says of a place of its own is no matter.
+    [answer("403 Forbidden"), GREET, "ok"],
+    [answer("502 Bad Gateway"), GREET, "ok"],
+    [answer("407 Proxy Authentication Required"), GREET, "credentials"],
+    [[[5, 0]], GREET, "refused"],
+    [answer("502 Bad Gateway"), CONNECT, "beyond"],
+    [answer("407 Proxy Authentication Required"), CONNECT, "credentials"],
+  ];
+  for (const [replies, ask, expected] of cases) {
+    await withProxy(replies, async (port) => {
+      assert.equal(await probe(http(port, ask)), expected);
     });
   }
 });

@@ -285,9 +285,9 @@ export class ClientRuntime implements ClientControl {
     if (!samePlan(before.dns.learned, plan.dns.learned)) {
       this.#names = new LearnedNames(plan.dns.learned);
     }
-    const { added, removed, changed } = this.#state === "running"
+    const { added, removed, changed, adjusted } = this.#state === "running"
       ? this.#registry.set(plan.tunnels)
-      : { added: [], removed: [], changed: [] };
+      : { added: [], removed: [], changed: [], adjusted: [] };
     this.#isReloading = false;
     this.#judge.refreshTunnels();
     const settled = this.#settleAnew("reload");
@@ -295,6 +295,9 @@ export class ClientRuntime implements ClientControl {
       ...added.map((name) => `tunnel ${name}: added`),
       ...removed.map((name) => `tunnel ${name}: removed`),
       ...changed.map((name) => `tunnel ${name}: changed, connects anew`),
+      ...adjusted.map((name) =>
+        `tunnel ${name}: health or dns changed, stays connected`
+      ),
       ...(samePlan(before.rules, plan.rules)
         ? []
         : [`rules: ${plan.rules.rules.length} now`]),

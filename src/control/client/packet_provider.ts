@@ -12,7 +12,7 @@ import { Way } from "../../core/flow/flow_table.ts";
 import type { TunnelCarries } from "../../core/route/rules/facts.ts";
 import type { PacketTunnelSetup } from "../client_engine.ts";
 import type { DesiredPeer } from "../peer_sync.ts";
-import type { Resolver } from "./client_plan.ts";
+import type { Resolver, TunnelDefinition } from "./client_plan.ts";
 import type { ProbeFailure, ProbeOutcome } from "./probe_outcome.ts";
 import type { Trust } from "./tunnel_machine.ts";
 import type {
@@ -44,16 +44,16 @@ export class PacketProvider implements TunnelProvider {
   readonly hosts: readonly string[];
   readonly carries: TunnelCarries;
   readonly way = Way.Packet;
-  readonly resolvers: readonly Resolver[];
   readonly #options: ProviderOptions<DefinitionOf<"wireguard" | "amneziawg">>;
+  #look: Pick<TunnelDefinition, "health" | "resolvers">;
   #attached = false;
 
   constructor(
     options: ProviderOptions<DefinitionOf<"wireguard" | "amneziawg">>,
   ) {
     this.#options = options;
-    const { conf, resolvers } = options.definition;
-    this.resolvers = resolvers;
+    const { conf } = options.definition;
+    this.#look = options.definition;
     this.hosts = conf.peers.flatMap(({ endpoint }) =>
       endpoint === undefined ? [] : [endpoint.host]
     );
@@ -70,6 +70,14 @@ export class PacketProvider implements TunnelProvider {
       icmp: true,
       other: false,
     };
+  }
+
+  get resolvers(): readonly Resolver[] {
+    return this.#look.resolvers;
+  }
+
+  adjust(definition: TunnelDefinition): void {
+    this.#look = definition;
   }
 
   adapterAddress(family: 4 | 6): Int32Array | undefined {
@@ -115,8 +123,8 @@ export class PacketProvider implements TunnelProvider {
       const outcome = await this.#handshake();
       if (outcome.kind === "failed") return outcome;
     }
-    const { definition: { name, health }, prober } = this.#options;
-    const { probe, timeoutMs } = health;
+    const { definition: { name }, prober } = this.#options;
+    const { probe, timeoutMs } = this.#look.health;
     if (probe.kind === "own") return { kind: "ok" };
     return await prober({ tunnel: name, timeoutMs, ...probe });
   }
@@ -139,9 +147,9 @@ export class PacketProvider implements TunnelProvider {
    * not come says nothing then, as long as nothing else does.
    */
   async #handshake(): Promise<ProbeOutcome> {
-    const { engine, outbound, clock, definition } = this.#options;
+    const { engine, outbound, clock } = this.#options;
     const startedAt = clock.now();
-    const deadline = startedAt + definition.health.timeoutMs;
+    const deadline = startedAt + this.#look.health.timeoutMs;
     engine.handshakeNow(outbound);
     for (;;) {
       const status = engine.packetStatus(outbound);

@@ -9,7 +9,7 @@
 import { Way } from "../../core/flow/flow_table.ts";
 import type { TunnelCarries } from "../../core/route/rules/facts.ts";
 import type { DialerSetup } from "../../io/ports/dialer.ts";
-import type { HealthProbe, Resolver } from "./client_plan.ts";
+import type { HealthProbe, Resolver, TunnelDefinition } from "./client_plan.ts";
 import type { ProbeOutcome } from "./probe_outcome.ts";
 import type { ProbeRequest } from "./probes.ts";
 import type { Trust } from "./tunnel_machine.ts";
@@ -31,15 +31,15 @@ export class ProxyProvider implements TunnelProvider {
   readonly hosts: readonly string[];
   readonly carries: TunnelCarries;
   readonly way = Way.Proxy;
-  readonly resolvers: readonly Resolver[];
   readonly #options: ProviderOptions<DefinitionOf<"socks5" | "http">>;
+  #look: Pick<TunnelDefinition, "health" | "resolvers">;
   #setup: DialerSetup | undefined;
 
   constructor(options: ProviderOptions<DefinitionOf<"socks5" | "http">>) {
     this.#options = options;
-    const { proxy, resolvers, type } = options.definition;
+    const { proxy, type } = options.definition;
+    this.#look = options.definition;
     this.hosts = [proxy.host];
-    this.resolvers = resolvers;
     this.carries = {
       ipv4: true,
       ipv6: true,
@@ -48,6 +48,14 @@ export class ProxyProvider implements TunnelProvider {
       icmp: false,
       other: false,
     };
+  }
+
+  get resolvers(): readonly Resolver[] {
+    return this.#look.resolvers;
+  }
+
+  adjust(definition: TunnelDefinition): void {
+    this.#look = definition;
   }
 
   /** A proxy gives us no address of its network. */
@@ -80,7 +88,8 @@ export class ProxyProvider implements TunnelProvider {
   probe(_trust: Trust): Promise<ProbeOutcome> {
     const setup = this.#setup;
     if (setup === undefined) return Promise.resolve(NOT_CONNECTED);
-    const { prober, definition: { name, health } } = this.#options;
+    const { prober, definition: { name } } = this.#options;
+    const { health } = this.#look;
     return prober({
       kind: "proxy",
       tunnel: name,

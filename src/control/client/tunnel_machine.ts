@@ -94,7 +94,7 @@ type Phase =
 
 /** One tunnel. */
 export class TunnelMachine {
-  readonly #health: HealthPlan;
+  #health: HealthPlan;
   readonly #backoff: Backoff;
   readonly #outputs: TunnelOutput[] = [];
   #phase: Phase = { kind: "off" };
@@ -133,6 +133,14 @@ export class TunnelMachine {
   /** Whether somebody wants it up. */
   get wanted(): boolean {
     return this.#wanted;
+  }
+
+  /** Looks after it by another plan from now on; what stands is probed at once. */
+  adjust(health: HealthPlan, now: number): void {
+    this.#health = health;
+    if (this.#phase.kind === "standing") {
+      this.#check(this.#phase, "recent", now);
+    }
   }
 
   /** Wants it up; one that waits for its next try tries now. */

@@ -34,6 +34,8 @@ export interface TunnelProvider {
   /** Which way its flows go in the packet side. */
   readonly way: FlowVerdict["way"];
   readonly resolvers: readonly Resolver[];
+  /** Other resolvers and another health plan; the way itself is the same. */
+  adjust(definition: TunnelDefinition): void;
   /** Its own address, which the world behind it sees or translates; undefined where it has none. */
   adapterAddress(family: 4 | 6): Int32Array | undefined;
   /**

@@ -58,11 +58,14 @@ export interface RegisteredTunnel {
 export interface TunnelListChanges {
   readonly added: readonly string[];
   readonly removed: readonly string[];
+  /** Those that connect anew. */
   readonly changed: readonly string[];
+  /** Those whose probes or resolvers alone are others. */
+  readonly adjusted: readonly string[];
 }
 
 interface Entry {
-  readonly definition: TunnelDefinition;
+  definition: TunnelDefinition;
   readonly outbound: number;
   readonly provider: TunnelProvider;
   readonly machine: TunnelMachine;
@@ -117,18 +120,25 @@ export class TunnelRegistry {
   }
 
   /**
-   * Makes the list so. Those that are the same stay as they are, those that are
-   * new connect; one that is switched off and changes stays off.
+   * Makes the list so. Those that are the same stay as they are, also where they
+   * are to be probed otherwise; those that are new connect; one that is switched
+   * off and changes stays off.
    */
   set(definitions: readonly TunnelDefinition[]): TunnelListChanges {
     const wanted = new Map(definitions.map((item) => [item.name, item]));
     const added: string[] = [];
     const removed: string[] = [];
     const changed: string[] = [];
+    const adjusted: string[] = [];
     const switchedOff = new Set<string>();
     for (const [name, entry] of this.#entries) {
       const definition = wanted.get(name);
       if (definition !== undefined && same(definition, entry.definition)) {
+        continue;
+      }
+      if (definition !== undefined && sameWay(definition, entry.definition)) {
+        adjusted.push(name);
+        this.#adjust(entry, definition);
         continue;
       }
       if (definition === undefined) removed.push(name);
@@ -141,7 +151,7 @@ export class TunnelRegistry {
       if (!changed.includes(name)) added.push(name);
       this.#add(definition, switchedOff.has(name) ? "off" : "on");
     }
-    return { added, removed, changed };
+    return { added, removed, changed, adjusted };
   }
 
   /** Switches a tunnel on or off; false where there is none of that name. */
@@ -233,6 +243,13 @@ export class TunnelRegistry {
       machine.suspend(this.#suspension, clock.now());
     }
     if (begin === "on") machine.connect(clock.now());
+    this.#drain(entry);
+  }
+
+  #adjust(entry: Entry, definition: TunnelDefinition): void {
+    entry.definition = definition;
+    entry.provider.adjust(definition);
+    entry.machine.adjust(definition.health, this.#options.clock.now());
     this.#drain(entry);
   }
 
@@ -357,6 +374,24 @@ function failure(error: unknown): ProbeFailure {
 /** Definitions are plain data: keys, addresses, texts. */
 function same(one: TunnelDefinition, other: TunnelDefinition): boolean {
   return JSON.stringify(one, plain) === JSON.stringify(other, plain);
+}
+
+/** Whether two lead the same way, however they are probed and whoever resolves. */
+function sameWay(one: TunnelDefinition, other: TunnelDefinition): boolean {
+  const [a, b] = [one, other].map((definition) => ({
+    ...definition,
+    resolvers: [],
+    health: undefined,
+    ...("conf" in definition
+      ? {
+        conf: {
+          ...definition.conf,
+          interface: { ...definition.conf.interface, dns: undefined },
+        },
+      }
+      : {}),
+  }));
+  return JSON.stringify(a, plain) === JSON.stringify(b, plain);
 }
 
 function plain(_key: string, value: unknown): unknown {

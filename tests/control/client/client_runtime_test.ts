@@ -20,6 +20,7 @@ import {
   rule,
   ruleSet,
   wireguard,
+  words,
 } from "./plans.ts";
 
 const CURL = ownedBy("/usr/bin/curl");
@@ -406,6 +407,38 @@ Deno.test("client runtime: a tunnel that changed connects anew under another num
   await world.clock.advance(500);
   assert.equal(world.engine.state(row), "packet 2");
   assert.ok(!world.engine.attached.has(1));
+  await world.runtime.stop();
+});
+
+Deno.test("client runtime: a tunnel that is to be probed otherwise, or has other resolvers, stays connected", async () => {
+  const world = new ClientWorld(curlPlan("block"));
+  await world.start(1);
+  const row = world.flow(CURL, DATAGRAM);
+  world.engine.take();
+  const target = words("10.66.0.1");
+  const [before] = curlPlan("block").tunnels;
+  const adjusted = {
+    ...curlPlan("block"),
+    tunnels: [wireguard("work", {
+      dns: ["10.66.0.1"],
+      probe: { kind: "ping", words: target },
+    })],
+  };
+  assert.notDeepEqual(adjusted.tunnels[0], before);
+  world.outcomes.set("work", {
+    kind: "failed",
+    cause: "beyond",
+    text: "nobody there",
+  });
+  assert.deepEqual(world.runtime.reload(adjusted), [
+    "tunnel work: health or dns changed, stays connected",
+  ]);
+  assert.equal(world.engine.state(row), "packet 1");
+  assert.ok(world.engine.attached.has(1));
+  await world.clock.advance(500);
+  assert.equal(world.probes.at(-1)?.kind, "ping");
+  assert.equal(world.state("work"), "degraded", "by the new plan");
+  assert.deepEqual(world.engine.take(), []);
   await world.runtime.stop();
 });
 
