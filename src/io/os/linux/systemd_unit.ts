@@ -34,6 +34,9 @@ const WRITES: Record<StartupTask["mode"], readonly string[]> = {
 export function formatUnit(task: StartupTask): string {
   const capabilities = CAPABILITIES[task.mode].join(" ");
   const writes = [task.directory, ...WRITES[task.mode]].map(quotePath);
+  // A private one would hide what it is to run or to read.
+  const ownTmp = [task.program, task.directory, ...task.arguments]
+    .every((path) => !/^\/(?:var\/)?tmp\//.test(`${path}/`));
   return `[Unit]
 Description=${escapeSpecifiers(task.description)}
 Wants=network-online.target
@@ -58,7 +61,7 @@ NoNewPrivileges=yes
 ProtectSystem=strict
 ReadWritePaths=${writes.join(" ")} -/run
 ProtectHome=read-only
-PrivateTmp=yes
+PrivateTmp=${ownTmp ? "yes" : "no"}
 DevicePolicy=closed
 DeviceAllow=/dev/net/tun rw
 ProtectKernelModules=yes
