@@ -37,6 +37,12 @@ export const Verdict = {
    * whole IP packet from the tunnel's address; it may be a super-packet.
    */
   ToTunnel: 10,
+  /**
+   * A captured packet goes on where it was going: to the network where `peer` is
+   * the host, else to the host. The row is a whole IP packet, maybe with other
+   * ends than it had.
+   */
+  Pass: 11,
 } as const;
 
 /** One of the values of {@linkcode Verdict}. */

@@ -12,7 +12,7 @@ import { Protocol } from "../wire/protocol.ts";
 import * as tcp from "../wire/tcp.ts";
 import type { FlowEndings } from "./flow_endings.ts";
 import type { FlowRoutes } from "./flow_routes.ts";
-import type { SplitParts } from "./split_parts.ts";
+import { isOwnPort, type SplitParts } from "./split_parts.ts";
 import { isPlain } from "./tun_stack_parts.ts";
 
 const SYN_BITS = tcp.Flag.Syn | tcp.Flag.Ack | tcp.Flag.Rst | tcp.Flag.Fin;
@@ -22,27 +22,17 @@ export class FlowArrivals {
   readonly #parts: SplitParts;
   readonly #routes: FlowRoutes;
   readonly #endings: FlowEndings;
-  /** By outbound: the port of its tunnel's own socket; 0 for none. */
-  readonly #ownPorts: Int32Array;
 
   constructor(
     parts: SplitParts,
     options: {
       readonly routes: FlowRoutes;
       readonly endings: FlowEndings;
-      /** Ways out have numbers below this. */
-      readonly outbounds: number;
     },
   ) {
     this.#parts = parts;
     this.#routes = options.routes;
     this.#endings = options.endings;
-    this.#ownPorts = new Int32Array(options.outbounds);
-  }
-
-  /** Tells the port of the socket of an outbound's tunnel; 0 for none. */
-  setOwnPort(outbound: number, port: number): void {
-    this.#ownPorts[outbound] = port;
   }
 
   /** A segment of a program's: a flow begins with a SYN alone. */
@@ -81,10 +71,13 @@ export class FlowArrivals {
   /** A datagram or an echo request. */
   datagram(batch: Batch, row: number, now: number, isWhole: boolean): void {
     const { view, flows } = this.#parts;
-    if (view.protocol === Protocol.Udp && this.#isOwn(view.sourcePort)) {
-      return batch.drop(row, DropReason.OwnSocket);
-    }
     const isUdp = view.protocol === Protocol.Udp;
+    if (isUdp && isOwnPort(this.#parts, view.sourcePort)) {
+      // By a tunnel it would go round in a circle.
+      return this.#parts.config.direct === "passed"
+        ? batch.decide(row, Verdict.Pass, 0)
+        : batch.drop(row, DropReason.OwnSocket);
+    }
     const localPort = isUdp ? view.sourcePort : view.identifier;
     const remotePort = isUdp ? view.destinationPort : 0;
     const flow = this.#lookup(localPort, remotePort);
@@ -135,7 +128,7 @@ export class FlowArrivals {
       const pseudo = pseudoHeader(bytes, view, payloadLength);
       tcp.updateChecksum(bytes, payloadAt, payloadLength, pseudo);
       batch.partial[row] = ChecksumForm.Whole;
-    } else {
+    } else if (this.#parts.config.direct === "translated") {
       const reason = verifyTransport(bytes, view, this.#parts.sum);
       if (reason !== DropReason.None) return batch.drop(row, reason);
     }
@@ -166,14 +159,5 @@ export class FlowArrivals {
       flows.release(flow);
       batch.drop(row, DropReason.ControlQueueFull);
     } else batch.decide(row, Verdict.Held, 0);
-  }
-
-  /** Whether a port is one of our own tunnel sockets': what comes from there would go round in a circle. */
-  #isOwn(port: number): boolean {
-    const ports = this.#ownPorts;
-    for (let n = 0; n < ports.length; n++) {
-      if (ports[n] === port && port !== 0) return true;
-    }
-    return false;
   }
 }

@@ -81,7 +81,7 @@ export class FlowReturns {
     this.#count(nat.protocol[natRow], batch.verdict[row], length);
     if (batch.verdict[row] === Verdict.Drop) return;
     flows.noteReceived(flow, length, now);
-    this.#noteAnswer(flow, batch.bytes, at, length);
+    this.noteAnswer(flow, batch.bytes, at, length);
   }
 
   /** Decides a row that a peer (`batch.peer`) of an outbound's packet tunnel sent. */
@@ -126,12 +126,12 @@ export class FlowReturns {
       );
     } else if (view.protocol === Protocol.Udp) {
       const length = udp.datagramLength(bytes, payloadAt) - udp.HEADER_LENGTH;
-      this.#noteAnswer(flow, bytes, payloadAt + udp.HEADER_LENGTH, length);
+      this.noteAnswer(flow, bytes, payloadAt + udp.HEADER_LENGTH, length);
     }
   }
 
   /** Shows the answers of resolvers. */
-  #noteAnswer(flow: number, b: Uint8Array, at: number, length: number): void {
+  noteAnswer(flow: number, b: Uint8Array, at: number, length: number): void {
     const { flows } = this.#parts;
     if (
       flows.remotePort[flow] !== DNS_PORT ||

@@ -2,6 +2,7 @@
  * How a packet of a decided flow goes its way.
  *
  *     Drop                       Drop, and the program hears of it
+ *     Direct, captured           FlowPassing: Pass
  *     Direct, Proxy: TCP         TcpRelay: ToHost, ToRelay, Held
  *     Direct: UDP, echo          Outbound: ToUdp, ToEcho
  *     Proxy: UDP                 ToRelayUdp
@@ -14,18 +15,23 @@ import { FLOW_RESET_LENGTH } from "../flow/flow_reset.ts";
 import { Way } from "../flow/flow_table.ts";
 import type { ChecksumForm } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
+import { updateTransport } from "../wire/packet.ts";
 import { Protocol } from "../wire/protocol.ts";
 import * as tcp from "../wire/tcp.ts";
 import { ErrorKind } from "./error_replies.ts";
+import type { FlowPassing } from "./flow_passing.ts";
 import type { SplitParts } from "./split_parts.ts";
 import { HOST } from "./tun_stack_parts.ts";
 
 /** See the module header. */
 export class FlowRoutes {
   readonly #parts: SplitParts;
+  readonly #passing: FlowPassing | undefined;
 
-  constructor(parts: SplitParts) {
+  /** @param passing of captured packets; undefined where direct flows are translated. */
+  constructor(parts: SplitParts, passing: FlowPassing | undefined) {
     this.#parts = parts;
+    this.#passing = passing;
   }
 
   /** Sends a packet the way that was decided for its flow. */
@@ -39,7 +45,13 @@ export class FlowRoutes {
   ): void {
     const { view, flows } = this.#parts;
     flows.noteSent(flow, view.totalLength, now);
-    switch (flows.wayOf(flow)) {
+    const way = flows.wayOf(flow);
+    if (this.#passing !== undefined) {
+      if (way === Way.Direct) return this.#passing.fromHost(batch, row, flow);
+      // An adapter may have been left to compute it.
+      if (way !== Way.Drop) updateTransport(batch.bytes, view, this.#parts.sum);
+    }
+    switch (way) {
       case Way.Direct:
         return view.protocol === Protocol.Tcp
           ? this.#terminate(batch, row, flow, now, form)

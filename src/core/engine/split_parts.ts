@@ -89,6 +89,8 @@ export interface SplitParts {
   readonly sum: Sum;
   /** By redirect row: the flow whose connection it is, or -1. */
   readonly flowOf: Int32Array;
+  /** By outbound: the port of its tunnel's own socket; 0 for none. */
+  readonly ownPorts: Int32Array;
   /** The packet that is looked at now. */
   readonly view: PacketView;
 }
@@ -134,7 +136,16 @@ export function makeSplitParts(options: SplitTunnelOptions): SplitParts {
     outbound: new Outbound({ ...common, mapper, errors }),
     inbound: new Inbound(common),
     sum: add,
+    ownPorts: new Int32Array(outbounds),
     flowOf: new Int32Array(redirects.capacity).fill(-1),
     view: new PacketView(),
   };
+}
+
+/** Whether a port is one of our own tunnel sockets'. */
+export function isOwnPort({ ownPorts }: SplitParts, port: number): boolean {
+  for (let n = 0; n < ownPorts.length; n++) {
+    if (ownPorts[n] === port && port !== 0) return true;
+  }
+  return false;
 }

@@ -3,6 +3,11 @@
  * interface that takes all they send: each flow goes the way that was decided for
  * it, and nothing passes before. Bytes and time in, bytes and verdicts out.
  *
+ * With `direct: "passed"` there is no such interface: packets are captured on
+ * their way, in both directions, and those of direct flows go on ({@linkcode
+ * FlowPassing}). What comes from the network has no peer, what programs send has
+ * {@linkcode HOST}.
+ *
  *     fromHost     parse ->
  *                    groups, broadcast, link-local       Drop
  *                    TCP of the relay                    back to the program (ToHost)
@@ -35,6 +40,7 @@ import { Protocol } from "../wire/protocol.ts";
 import { isEchoRequest } from "./echo_answer.ts";
 import { FlowArrivals } from "./flow_arrivals.ts";
 import { FlowEndings } from "./flow_endings.ts";
+import { FlowPassing } from "./flow_passing.ts";
 import { FlowReturns } from "./flow_returns.ts";
 import { FlowRoutes } from "./flow_routes.ts";
 import { FragmentGate } from "./fragment_gate.ts";
@@ -68,22 +74,26 @@ export class SplitTunnel {
   readonly #arrivals: FlowArrivals;
   readonly #returns: FlowReturns;
   readonly #endings: FlowEndings;
+  readonly #passing: FlowPassing | undefined;
   readonly #relayPrefixes: PrefixList;
   readonly #destinations: Destinations;
   readonly #fragments: FragmentGate;
   #now = 0;
 
   constructor(options: SplitTunnelOptions) {
-    const { outbounds, config: { gateway } } = options;
+    const { gateway } = options.config;
     const { relay, fragmentSlots: slots } = gateway;
     const parts = makeSplitParts(options);
-    const routes = new FlowRoutes(parts);
+    this.#returns = new FlowReturns(parts);
+    this.#passing = options.config.direct === "passed"
+      ? new FlowPassing(parts, this.#returns)
+      : undefined;
+    const routes = new FlowRoutes(parts, this.#passing);
     this.tcp = parts.tcp;
     this.#parts = parts;
     this.#endings = new FlowEndings(parts);
     const endings = this.#endings;
-    this.#arrivals = new FlowArrivals(parts, { routes, endings, outbounds });
-    this.#returns = new FlowReturns(parts);
+    this.#arrivals = new FlowArrivals(parts, { routes, endings });
     this.#relayPrefixes = new PrefixList(
       [relay?.ipv4, relay?.ipv6].flatMap((end) => end?.address ?? []),
     );
@@ -98,10 +108,12 @@ export class SplitTunnel {
     const count = batch.count;
     this.#fragments.expire(batch, now);
     this.#returns.expire(batch, now);
+    this.#passing?.expire(batch, now);
     for (let row = 0; row < count; row++) {
       const length = batch.length[row];
-      batch.peer[row] = HOST;
-      this.#decide(batch, row, now, false);
+      if (this.#passing === undefined) batch.peer[row] = HOST;
+      if (batch.peer[row] === HOST) this.#decide(batch, row, now, false);
+      else this.#fromNetwork(batch, row, now);
       const verdict = batch.verdict[row] as Verdict;
       counters.count(classOf(view.protocol), verdict, length);
     }
@@ -156,6 +168,7 @@ export class SplitTunnel {
       if (batch.verdict[row] !== Verdict.Undecided) continue;
       this.#returns.fromTunnel(batch, row, outbound, now);
     }
+    this.#passing?.fitHost(batch);
   }
 
   /** A ToUdp or ToEcho row could not be sent: as {@linkcode Gateway.sendFailed}. */
@@ -219,18 +232,20 @@ export class SplitTunnel {
    */
   attach(outbound: number, way: PacketWay, ownPort: number): void {
     this.#parts.ways.set(outbound, way);
-    this.#arrivals.setOwnPort(outbound, ownPort);
+    this.#parts.ownPorts[outbound] = ownPort;
   }
 
   /** Takes an outbound away: its flows end. */
   detach(batch: Batch, outbound: number, now: number): void {
     this.#endings.endAll(batch, outbound, now);
     this.#parts.ways.set(outbound, undefined);
-    this.#arrivals.setOwnPort(outbound, 0);
+    this.#parts.ownPorts[outbound] = 0;
   }
 
   /** The sockets of the direct way are no longer right: its flows begin anew. */
   resetDirect(batch: Batch, now: number): void {
+    // What is passed has none of ours.
+    if (this.#passing !== undefined) return;
     this.#parts.mapper.removePeer(HOST);
     this.#endings.endAll(batch, DIRECT, now);
   }
@@ -287,6 +302,23 @@ export class SplitTunnel {
         return this.#arrivals.datagram(batch, row, now, isWhole);
     }
     batch.drop(row, DropReason.ProtocolNotForwarded);
+  }
+
+  /** A row that came from the network: only what direct flows have asked for. */
+  #fromNetwork(batch: Batch, row: number, now: number): void {
+    const { view } = this.#parts;
+    const { bytes, offset, length } = batch;
+    const reason = parsePacket(bytes, offset[row], length[row], view);
+    if (reason !== DropReason.None) {
+      view.protocol = Protocol.NoNextHeader;
+      return batch.drop(row, reason);
+    }
+    length[row] = view.totalLength;
+    if (
+      this.#relayPrefixes.contains(view.sourceWords, 0) ||
+      this.#relayPrefixes.contains(view.destinationWords, 0)
+    ) return batch.drop(row, DropReason.RelayAddress);
+    this.#passing!.fromNetwork(batch, row, now);
   }
 
   #fragment(batch: Batch, row: number, now: number): void {

@@ -9,6 +9,12 @@ export interface SplitTunnelConfig {
    * broadcasts go nowhere.
    */
   readonly gateway: GatewayConfig;
+  /**
+   * What becomes of direct flows. `translated`: a TUN interface took them, so
+   * sockets of our own carry them. `passed`: they were captured on their way,
+   * and go on as they are.
+   */
+  readonly direct: "translated" | "passed";
   /** Whether a program hears at once that its flow is dropped, or runs into its own time limits. */
   readonly dropped: "refuse" | "silent";
   /** What programs send in pieces is put together first, or goes nowhere. */
@@ -31,6 +37,7 @@ export interface SplitTunnelConfig {
 
 /** What holds where nothing else is wished. */
 export const SPLIT_TUNNEL_DEFAULTS = {
+  direct: "translated",
   dropped: "refuse",
   fragments: "reassemble",
   heldMs: 5000,

@@ -7,9 +7,17 @@
  *     fromRelay   A:P -> N(g):n                becomes   d:dp -> s:sp
  *
  *     prefix      | A | N(0) | N(1) | ... | N(generations - 1) |
+ *
+ * Where packets are captured on their way, no interface has A: the relay is
+ * reached at each client's own address s, and A is nobody's ({@linkcode
+ * RelayEnds.reached}).
+ *
+ *     toRelay     client s:sp -> remote d:dp   becomes   N(g):n -> s:P
+ *     fromRelay   s:P -> N(g):n                becomes   d:dp -> s:sp
  */
 import { DropReason } from "../columns/drop_reason.ts";
 import {
+  equalWords,
   isMappedIpv4,
   type Prefix,
   prefixContains,
@@ -42,6 +50,8 @@ export interface RelayEnd {
 export interface RelayEnds {
   readonly ipv4: RelayEnd | undefined;
   readonly ipv6: RelayEnd | undefined;
+  /** At which address: A, or each client's own; A where nothing is said. */
+  readonly reached?: "relay" | "client";
 }
 
 /** More fragments, or an offset: IPv4's part of a packet. */
@@ -59,16 +69,18 @@ export class Redirect {
   readonly #mask6: Int32Array;
   readonly #port6: number;
   readonly #beside6: Int32Array;
+  readonly #atClient: boolean;
   readonly #words = new Int32Array(4);
 
   /** @throws {RangeError} where a prefix does not hold all addresses. */
   constructor(ends: RelayEnds, table: RedirectTable) {
-    const { ipv4, ipv6 } = ends;
+    const { ipv4, ipv6, reached } = ends;
     for (const end of [ipv4, ipv6]) {
       if (end !== undefined) checkPrefix(end.address, table.generations);
     }
     this.#table = table;
     this.#ends = ends;
+    this.#atClient = reached === "client";
     this.#relay4 = (ipv4?.address.words[3] ?? 0) | 0;
     this.#mask4 = ipv4 === undefined ? 0 : maskOf(ipv4.address.length, 0);
     this.#port4 = ipv4?.port ?? 0;
@@ -100,16 +112,20 @@ export class Redirect {
     return true;
   }
 
-  /** Whether a whole packet's source lies in a prefix of the relay's. */
+  /**
+   * Whether a whole packet is the relay's: its source lies in a prefix of the
+   * relay's, or its destination where the relay is reached at its clients'.
+   */
   isFromRelay(b: Uint8Array, at: number): boolean {
     if (b[at] >>> 4 === 4) {
+      const own = at + (this.#atClient ? ipv4.DESTINATION_AT : ipv4.SOURCE_AT);
       return this.#ends.ipv4 !== undefined &&
-        ((readU32be(b, at + ipv4.SOURCE_AT) ^ this.#relay4) & this.#mask4) ===
-          0;
+        ((readU32be(b, own) ^ this.#relay4) & this.#mask4) === 0;
     }
     if (this.#ends.ipv6 === undefined) return false;
+    const own = at + (this.#atClient ? ipv6.DESTINATION_AT : ipv6.SOURCE_AT);
     for (let word = 0; word < 4; word++) {
-      const part = readU32be(b, at + ipv6.SOURCE_AT + word * 4);
+      const part = readU32be(b, own + word * 4);
       if (((part ^ this.#relay6[word]) & this.#mask6[word]) !== 0) return false;
     }
     return true;
@@ -133,14 +149,17 @@ export class Redirect {
     const port = FIRST_PORT + row;
     if (b[at] >>> 4 === 4) {
       const source = (this.#relay4 + beside) | 0;
-      const to = this.#relay4;
+      const to = this.#atClient
+        ? this.#table.client[row * 4 + 3]
+        : this.#relay4;
       rewriteIpv4(b, at, tcpAt, source, port, to, this.#port4, form);
       return;
     }
     const source = this.#beside6;
-    const to = this.#relay6;
-    source[3] = to[3] + beside;
-    rewriteIpv6(b, at, tcpAt, source, 0, port, to, 0, this.#port6, form);
+    const to = this.#atClient ? this.#table.client : this.#relay6;
+    const i = this.#atClient ? row * 4 : 0;
+    source[3] = this.#relay6[3] + beside;
+    rewriteIpv6(b, at, tcpAt, source, 0, port, to, i, this.#port6, form);
   }
 
   /** Makes a packet that the relay sent for a row one for its client; parameters as above. */
@@ -179,7 +198,8 @@ export class Redirect {
       if ((readU16be(b, at + ipv4.FRAGMENT_AT) & IPV4_FRAGMENT) !== 0) {
         return -1;
       }
-      if ((readU32be(b, at + ipv4.SOURCE_AT) | 0) !== this.#relay4) return -1;
+      const source = readU32be(b, at + ipv4.SOURCE_AT) | 0;
+      if (!this.#atClient && source !== this.#relay4) return -1;
       tcpAt = at + ipv4.headerLength(b, at);
       port = this.#port4;
     } else {
@@ -188,7 +208,7 @@ export class Redirect {
       ) return -1;
       for (let word = 0; word < 4; word++) {
         const part = readU32be(b, at + ipv6.SOURCE_AT + word * 4) | 0;
-        if (part !== this.#relay6[word]) return -1;
+        if (!this.#atClient && part !== this.#relay6[word]) return -1;
       }
       tcpAt = at + ipv6.HEADER_LENGTH;
       port = this.#port6;
@@ -205,15 +225,11 @@ export class Redirect {
    */
   rowOfSegment(b: Uint8Array, at: number, tcpAt: number): number {
     const words = this.#words;
-    if (b[at] >>> 4 === 4) {
-      words[0] = 0;
-      words[1] = 0;
-      words[2] = 0xffff;
-      words[3] = readU32be(b, at + ipv4.DESTINATION_AT);
-    } else {
-      readWords(b, at + ipv6.DESTINATION_AT, words, 0);
-    }
-    return this.rowOf(words, 0, tcp.destinationPort(b, tcpAt));
+    readEnd(b, at, ipv4.DESTINATION_AT, ipv6.DESTINATION_AT, words);
+    const row = this.rowOf(words, 0, tcp.destinationPort(b, tcpAt));
+    if (row < 0 || !this.#atClient) return row;
+    readEnd(b, at, ipv4.SOURCE_AT, ipv6.SOURCE_AT, words);
+    return equalWords(this.#table.client, row * 4, words, 0) ? row : -1;
   }
 
   /**
@@ -249,6 +265,21 @@ export class Redirect {
     ) return -1;
     return (words[i + 3] - relay[3] - 1) | 0;
   }
+}
+
+/** Reads one of a packet's addresses. */
+function readEnd(
+  b: Uint8Array,
+  at: number,
+  at4: number,
+  at6: number,
+  words: Int32Array,
+): void {
+  if (b[at] >>> 4 !== 4) return readWords(b, at + at6, words, 0);
+  words[0] = 0;
+  words[1] = 0;
+  words[2] = 0xffff;
+  words[3] = readU32be(b, at + at4);
 }
 
 /** A mask for one of the words of a prefix's own family: IPv4 has one word. */

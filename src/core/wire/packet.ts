@@ -206,6 +206,33 @@ export function verifyTransport(
   return fold(total) === 0xffff ? DropReason.None : DropReason.BadChecksum;
 }
 
+/** Computes the transport checksum of a parsed packet anew; fragments and other protocols stay as they are. */
+export function updateTransport(
+  b: Uint8Array,
+  view: PacketView,
+  add: Sum = sum,
+): void {
+  if (view.fragment !== FragmentKind.None) return;
+  const { payloadAt, payloadLength } = view;
+  switch (view.protocol) {
+    case Protocol.Tcp: {
+      const pseudo = pseudoHeader(b, view, payloadLength);
+      return tcp.updateChecksum(b, payloadAt, payloadLength, pseudo, add);
+    }
+    case Protocol.Udp: {
+      const length = udp.datagramLength(b, payloadAt);
+      const pseudo = pseudoHeader(b, view, length);
+      return udp.updateChecksum(b, payloadAt, pseudo, add);
+    }
+    case Protocol.Icmp:
+      return icmp.updateChecksum(b, payloadAt, payloadLength);
+    case Protocol.Icmpv6: {
+      const pseudo = pseudoHeader(b, view, payloadLength);
+      icmpv6.updateChecksum(b, payloadAt, payloadLength, pseudo);
+    }
+  }
+}
+
 /**
  * The pseudo-header's sum for a parsed packet.
  * @param length bytes of the transport header and its payload

@@ -23,10 +23,12 @@ import {
 import {
   adjust16,
   adjust32,
-  checksum,
   ChecksumForm,
+  fold,
   pseudoHeader4,
   pseudoHeader6,
+  type Sum,
+  sum,
 } from "./checksum.ts";
 import * as ipv4 from "./ipv4.ts";
 import * as ipv6 from "./ipv6.ts";
@@ -170,9 +172,11 @@ export function updateChecksum(
   at: number,
   length: number,
   pseudo: number,
+  add: Sum = sum,
 ): void {
   writeU16be(b, at + CHECKSUM_AT, 0);
-  writeU16be(b, at + CHECKSUM_AT, checksum(b, at, length, pseudo));
+  const value = ~fold(add(b, at, length, pseudo)) & 0xffff;
+  writeU16be(b, at + CHECKSUM_AT, value);
 }
 
 /**

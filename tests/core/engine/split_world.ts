@@ -7,7 +7,7 @@ import {
 import { Verdict } from "../../../src/core/columns/verdict.ts";
 import { VerdictCounters } from "../../../src/core/columns/verdict_counters.ts";
 import { gatewayConfig } from "../../../src/core/engine/gateway_config.ts";
-import { SplitTunnel } from "../../../src/core/engine/split_tunnel.ts";
+import { HOST, SplitTunnel } from "../../../src/core/engine/split_tunnel.ts";
 import {
   SPLIT_TUNNEL_DEFAULTS,
   type SplitTunnelConfig,
@@ -113,6 +113,7 @@ export class SplitWorld {
             ...TCP_RELAY_DEFAULTS,
             ipv4: { address: parsePrefix(`${RELAY4}/24`)!, port: 7004 },
             ipv6: { address: parsePrefix(`${RELAY6}/120`)!, port: 7006 },
+            reached: config.direct === "passed" ? "client" : "relay",
           },
           fragmentSlots: 4,
           errorsPerSecond: 100_000,
@@ -190,6 +191,15 @@ export class SplitWorld {
     const { batch } = this;
     this.load(packets);
     batch.partial.fill(partial, 0, batch.count);
+    this.engine.fromHost(batch, this.now);
+    return this.seen();
+  }
+
+  /** What is captured on its way. */
+  captured(from: "host" | "network", packets: readonly Uint8Array[]): Seen[] {
+    const { batch } = this;
+    this.load(packets);
+    batch.peer.fill(from === "host" ? HOST : -1, 0, batch.count);
     this.engine.fromHost(batch, this.now);
     return this.seen();
   }
