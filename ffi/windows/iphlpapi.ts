@@ -31,6 +31,11 @@ const symbols = {
     parameters: ["buffer", "buffer"],
     result: "u32",
   },
+  /** DWORD ConvertInterfaceLuidToGuid(const NET_LUID *luid, GUID *guid); */
+  ConvertInterfaceLuidToGuid: {
+    parameters: ["buffer", "buffer"],
+    result: "u32",
+  },
   /** ULONG GetAdaptersAddresses(ULONG family, ULONG flags, void *reserved, IP_ADAPTER_ADDRESSES *first, ULONG *size); */
   GetAdaptersAddresses: {
     parameters: ["u32", "u32", "pointer", "buffer", "buffer"],

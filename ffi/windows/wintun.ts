@@ -47,7 +47,7 @@ const SYMBOLS = {
   WintunEndSession: { parameters: ["u64"], result: "void" },
   // HANDLE WINAPI WintunGetReadWaitEvent(WINTUN_SESSION_HANDLE Session);
   // An event that resets itself; the session's, not to be closed.
-  WintunGetReadWaitEvent: { parameters: ["u64"], result: "u64" },
+  WintunGetReadWaitEvent: { parameters: ["u64"], result: "u32" },
   // BYTE *WINAPI WintunReceivePacket(WINTUN_SESSION_HANDLE Session, DWORD *PacketSize);
   // Thread-safe. The packet stays in the ring until it is released.
   WintunReceivePacket: { parameters: ["u64", "u64"], result: "u64" },
