@@ -3,6 +3,7 @@
  * run now, and to decide about it by a long list of rules.
  */
 import { openLibc } from "../../ffi/libc.ts";
+import { raiseOpenFileLimit } from "../../src/io/os/linux/limits.ts";
 import { openProcessTable } from "../../src/io/os/linux/process_table.ts";
 import type { FlowEnds } from "../../src/io/ports.ts";
 import { copyShell, Program, TestSocket } from "../io/os/linux/held_socket.ts";
@@ -11,6 +12,8 @@ import { quantile } from "./statistics.ts";
 
 const PROGRAMS = 16;
 const SOCKETS = 200;
+/** UDP sockets of this host beside those that are looked up. */
+const BESIDE = 8000;
 
 /** Look-ups, each with median and p99: of a program not seen before, of a known one, of a known socket. */
 export async function measureLookups(): Promise<Value[]> {
@@ -60,10 +63,23 @@ export async function measureLookups(): Promise<Value[]> {
   time(flows[0]);
   const known = flows.slice(1).map(time);
   const cached = flows.slice(1).map(time);
+  const beside = Math.min(BESIDE, raiseOpenFileLimit(libc) - 1000);
+  for (let i = 0; i < beside; i++) resources.use(open());
+  // One at a time, each new, and then as many as wait while one is looked up.
+  const alone = Array.from({ length: SOCKETS }, () => {
+    const flow = resources.use(open()).flow("127.0.0.1", remote);
+    return time(flow);
+  });
+  const waiting = Array.from(
+    { length: SOCKETS },
+    () => resources.use(open()).flow("127.0.0.1", remote),
+  ).map(time);
   return [
     ...values("look-up: a program not seen before", strange),
     ...values("look-up: a new socket of a known program", known),
     ...values("look-up: a socket looked up before", cached),
+    ...values(`look-up: one new socket beside ${beside}`, alone),
+    ...values(`look-up: each of ${SOCKETS} beside ${beside}`, waiting),
   ];
 }
 

@@ -22,14 +22,12 @@ import { type ProcessFacts, ProcessFactsCache } from "./process_facts.ts";
 import { ProcessTree, type Sighting } from "./process_tree.ts";
 import { type FoundSocket, SocketDiag } from "./socket_diag.ts";
 import { SocketHolders } from "./socket_holders.ts";
+import { UdpNeighbours } from "./udp_neighbours.ts";
 import { UserNames } from "./user_names.ts";
 
 const EXE = cString("exe");
 /** How long one look-up may search. */
 const SEARCH_MS = 50;
-/** For so long a UDP socket found alone at its port is taken to be alone. */
-const ALONE_MS = 1000;
-const ALONE_KEPT = 4096;
 const GENERATIONS = 64;
 
 /** How a process table is opened. */
@@ -60,8 +58,7 @@ class LinuxProcessTable implements ProcessTable {
   readonly #tree = new ProcessTree();
   readonly #users = new UserNames();
   readonly #now: () => number;
-  /** UDP sockets that were alone at their port, and when. */
-  readonly #alone = new Map<number, number>();
+  readonly #neighbours: UdpNeighbours;
   readonly #unknown: Record<UnknownOwner, number> = {
     "no-socket": 0,
     "closed": 0,
@@ -79,6 +76,7 @@ class LinuxProcessTable implements ProcessTable {
     this.#now = openClock(libc);
     this.#files = new ProcFiles(libc);
     this.#diag = new SocketDiag(libc);
+    this.#neighbours = new UdpNeighbours(this.#diag, this.#now);
     this.#holders = new SocketHolders(this.#files, {
       now: this.#now,
       searchMs,
@@ -164,8 +162,8 @@ class LinuxProcessTable implements ProcessTable {
       socket = this.#diag.find(flow);
       if (socket === undefined) return "no-socket";
       if (socket.inode === 0) return "closed";
-      if (flow.protocol === "udp" && !this.#isAlone(socket, flow)) {
-        return this.#onlyOwner(flow);
+      if (flow.protocol === "udp" && !this.#neighbours.isAlone(socket, flow)) {
+        return this.#onlyOwner(socket, flow);
       }
     } catch (error) {
       if (error instanceof NetlinkError) return "unfinished";
@@ -192,28 +190,13 @@ class LinuxProcessTable implements ProcessTable {
     return this.#facts.holding(search.holder, inode) ?? "ended";
   }
 
-  /** Whether no other socket fits a flow as well as that one. */
-  #isAlone(socket: FoundSocket, flow: FlowEnds): boolean {
-    const now = this.#now();
-    const since = this.#alone.get(socket.inode);
-    if (since !== undefined && now - since < ALONE_MS) return true;
-    if (this.#fittest(flow).some(({ inode }) => inode !== socket.inode)) {
-      return false;
-    }
-    if (this.#alone.size >= ALONE_KEPT) this.#alone.clear();
-    this.#alone.set(socket.inode, now);
-    return true;
-  }
-
-  #fittest(flow: FlowEnds): FoundSocket[] {
-    const candidates = this.#diag.candidates(flow);
-    return candidates.filter(({ fit }) => fit === candidates[0].fit);
-  }
-
   /** Several sockets fit: an owner is known where one program has them all. */
-  #onlyOwner(flow: FlowEnds): ProcessFacts | UnknownOwner {
+  #onlyOwner(
+    socket: FoundSocket,
+    flow: FlowEnds,
+  ): ProcessFacts | UnknownOwner {
     let owner: ProcessFacts | undefined;
-    for (const { inode } of this.#fittest(flow)) {
+    for (const { inode } of this.#neighbours.fittest(socket, flow)) {
       const holder = this.#holderOf(inode);
       if (typeof holder === "string") return holder;
       const same = owner === undefined || (owner.path === holder.path &&

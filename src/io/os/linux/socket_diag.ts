@@ -11,7 +11,6 @@
  */
 import type { Libc } from "../../../../ffi/libc.ts";
 import {
-  inetDiagBcOp,
   inetDiagMsg,
   inetDiagReqV2,
   inetDiagSockid,
@@ -53,10 +52,7 @@ import {
 } from "./netlink_socket.ts";
 
 const SOCK_DIAG_BY_FAMILY = 20;
-const INET_DIAG_REQ_BYTECODE = 1;
 const INET_DIAG_SKV6ONLY = 11;
-const BC_SOURCE_AT_LEAST = 2;
-const BC_SOURCE_AT_MOST = 3;
 const ANY_STATE = 0xffff_ffff;
 const NO_COOKIE = 0xffff_ffff;
 const TCP_SYN_RECV = 3;
@@ -71,6 +67,8 @@ const ANSWER_ID_AT = inetDiagMsg.at.id;
 
 /** A socket as sock_diag tells it. */
 export interface FoundSocket {
+  /** AF_INET or AF_INET6, which may carry IPv4 too. */
+  readonly family: number;
   /** Names it under /proc/PID/fd; 0 once its program has closed it. */
   readonly inode: number;
   /** Who made it. */
@@ -114,21 +112,21 @@ export class SocketDiag implements Disposable {
     return this.#ask(flow, unspecifiedLike(flow.local), 0) ?? found;
   }
 
-  /** All UDP sockets that a flow may be of, the fittest first. */
-  candidates(flow: FlowEnds): Candidate[] {
-    const families = isMappedIpv4(flow.local)
-      ? [AF.INET, AF.INET6]
-      : [AF.INET6];
-    return families
-      .flatMap((family) =>
-        this.#socket.dump(
-          "SOCK_DIAG_BY_FAMILY",
-          udpDump(family, flow.localPort),
-        )
-      )
-      .map((message) => readCandidate(message, flow))
-      .filter((candidate) => candidate !== undefined)
-      .toSorted((a, b) => b.fit - a.fit);
+  /**
+   * UDP sockets like one, by family and state. What fits a flow as well as the
+   * socket that the system found for it is among them: a connected one fits
+   * better than any other, and each family differently.
+   * @param localPort of them; absent for all
+   * @throws {NetlinkError}
+   */
+  alike(
+    { family, state }: Pick<FoundSocket, "family" | "state">,
+    localPort = 0,
+  ): readonly NetlinkMessage[] {
+    return this.#socket.dump(
+      "SOCK_DIAG_BY_FAMILY",
+      udpDump(family, { localPort, states: 1 << state }),
+    );
   }
 
   [Symbol.dispose](): void {
@@ -218,14 +216,24 @@ export function readSocket(
 ): FoundSocket | undefined {
   if (end - at < inetDiagMsg.size) return undefined;
   return {
+    family: bytes[at + inetDiagMsg.at.idiag_family],
     inode: readU32le(bytes, at + inetDiagMsg.at.idiag_inode),
     userId: readU32le(bytes, at + inetDiagMsg.at.idiag_uid),
     state: bytes[at + inetDiagMsg.at.idiag_state],
   };
 }
 
-/** A request for all UDP sockets of a family with a local port. */
-export function udpDump(family: number, localPort: number): RequestWriter {
+/**
+ * A request for all UDP sockets of a family. The kernel skips those of other
+ * ports before it looks any closer, which a filter's program would not.
+ * @param which their local port, 0 for any; states as bits
+ */
+export function udpDump(
+  family: number,
+  which: { readonly localPort: number; readonly states: number },
+): RequestWriter {
+  const { localPort, states } = which;
+  const portAt = ID_AT + inetDiagSockid.at.idiag_sport;
   return new RequestWriter(
     SOCK_DIAG_BY_FAMILY,
     Flag.Request | Flag.Dump,
@@ -233,26 +241,16 @@ export function udpDump(family: number, localPort: number): RequestWriter {
   )
     .u8(inetDiagReqV2.at.sdiag_family, family)
     .u8(inetDiagReqV2.at.sdiag_protocol, IPPROTO.UDP)
-    .u32(inetDiagReqV2.at.idiag_states, ANY_STATE)
-    .attribute(INET_DIAG_REQ_BYTECODE, localPortFilter(localPort));
+    .u32(inetDiagReqV2.at.idiag_states, states)
+    .u8(portAt, localPort >>> 8)
+    .u8(portAt + 1, localPort & 0xff);
 }
 
-/**
- * A filter's program: the local port is at least, and at most, that one. Each
- * step names how far to go on when true and when not; to refuse is to jump 4
- * bytes past the end.
- */
-function localPortFilter(port: number): Uint8Array {
-  const step = inetDiagBcOp.size;
-  const bytes = new Uint8Array(4 * step);
-  for (const [i, code] of [BC_SOURCE_AT_LEAST, BC_SOURCE_AT_MOST].entries()) {
-    const at = i * 2 * step;
-    bytes[at + inetDiagBcOp.at.code] = code;
-    bytes[at + inetDiagBcOp.at.yes] = 2 * step;
-    writeU16le(bytes, at + inetDiagBcOp.at.no, bytes.length - at + step);
-    writeU16le(bytes, at + step + inetDiagBcOp.at.no, port);
-  }
-  return bytes;
+/** The local port of a socket of a dump; 0 where there is none. */
+export function localPortOf({ body }: NetlinkMessage): number {
+  return body.length < inetDiagMsg.size
+    ? 0
+    : readU16be(body, ANSWER_ID_AT + inetDiagSockid.at.idiag_sport);
 }
 
 /** Reads one socket of a dump; undefined where it cannot be the flow's. */

@@ -204,6 +204,27 @@ Deno.test("UDP: two programs at one port are told, one program's two sockets are
   assert.equal(processOf(table.ownerOf(flow)).name, "first");
 });
 
+Deno.test("UDP: among many new sockets each is its program's, and two at one port are told", async () => {
+  using table = openProcessTable({ libc });
+  using resources = new DisposableStack();
+  const remote = "127.0.0.1:53";
+  const pair = { protocol: "udp", remote, shared: true } as const;
+  const open = () =>
+    resources.use(new TestSocket(libc, { protocol: "udp", remote }));
+  const first = give("one-of-two", { ...pair, local: "127.0.0.1:0" });
+  await using _first = first.program;
+  const local = `127.0.0.1:${first.port}`;
+  const second = give("two-of-two", { ...pair, local });
+  await using _second = second.program;
+  const shared = flowOf("udp", local, remote);
+  for (let i = 0; i < 3000; i++) open();
+  for (let i = 0; i < 300; i++) {
+    const flow = open().flow("127.0.0.1", remote);
+    assert.equal(processOf(table.ownerOf(flow)).processId, Deno.pid);
+    assert.equal(reasonOf(table.ownerOf(shared)), "shared");
+  }
+});
+
 Deno.test("of several holders the newest is told, and then the one that is left", async () => {
   using table = openProcessTable({ libc });
   using socket = new TestSocket(libc, {
