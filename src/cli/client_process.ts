@@ -85,6 +85,8 @@ export interface ClientProcessOptions {
   readonly trace: boolean;
   /** Those that differ from {@linkcode FLOW_LIMITS}. */
   readonly limits?: Partial<FlowLimits>;
+  /** What becomes of what programs send in pieces; `follow` without. */
+  readonly fragments?: "follow" | "drop";
   readonly crypto?: AeadName;
   /** Those of packet tunnels. */
   readonly timers?: TimerConstants;
@@ -362,7 +364,8 @@ export class ClientProcess implements ClientEngine {
   }
 
   #startWorker(): void {
-    const { tun, trace, events, crypto = "auto" } = this.#options;
+    const { tun, trace, events, crypto = "auto", fragments = "follow" } =
+      this.#options;
     const { descriptor, name, offload } = this.#tun;
     const setup: ClientStackSetup = {
       state: this.#state,
@@ -371,6 +374,7 @@ export class ClientProcess implements ClientEngine {
         place: this.#place,
         ends: this.#relay.ends,
         limits: this.#limits,
+        fragments,
       }),
       outbounds: OUTBOUNDS,
       mtu: tun.mtu,

@@ -79,12 +79,20 @@ export function formatClientStatus(
   for (const problem of status.problems) {
     lines.push(styled(`! ${problem}`, "yellow", color));
   }
-  const counters = Object.entries(status.counters).map(([name, count]) =>
-    `${name} ${formatCount(count)}`
-  );
   return lines.map((line) => line + "\n").join("") + "\n" +
     tunnelTable(tunnels, color) + reasons(tunnels) +
-    (counters.length > 0 ? `\ncounted: ${counters.join(", ")}\n` : "");
+    countedLine("counted", status.counters) +
+    countedLine("packets dropped", status.drops);
+}
+
+function countedLine(
+  what: string,
+  counts: Readonly<Record<string, number>>,
+): string {
+  const parts = Object.entries(counts).map(([name, count]) =>
+    `${name} ${formatCount(count)}`
+  );
+  return parts.length > 0 ? `\n${what}: ${parts.join(", ")}\n` : "";
 }
 
 /** Flows as a table, those that moved last first. */

@@ -118,7 +118,8 @@ export class RunningClient implements ClientPort, AsyncDisposable {
   status(): ClientStatus {
     const { loaded } = this.#options;
     const status = this.#started(this.#runtime).status();
-    const refused = refusals(this.engine.statistics());
+    const statistics = this.engine.statistics();
+    const refused = refusals(statistics);
     const counters = Object.entries(refused).map(([reason, count]) =>
       [`refused:${reason}`, count] as const
     );
@@ -132,6 +133,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       ...status,
       problems: [...status.problems, ...refusalProblems(refused)],
       counters: { ...status.counters, ...Object.fromEntries(counters) },
+      drops: statistics.counters.drops,
     };
   }
 
@@ -182,6 +184,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       events: this.#events(),
       trace: this.#options.trace,
       limits,
+      fragments: this.#config.rules.policies.fragments,
     });
     this.#engine = this.#resources.use(engine);
     const runtime = this.#openRuntime(engine, place.nameservers);
@@ -389,6 +392,10 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       if (before.killSwitch.allowLan !== config.killSwitch.allowLan) {
         lines.push("killSwitch.allowLan: its routes need a restart");
       }
+    }
+    const { fragments } = config.rules.policies;
+    if (before.rules.policies.fragments !== fragments) {
+      lines.push("a change of fragments needs a restart");
     }
     const sections = ["capture", "controlSocket", "datapath", "log"] as const;
     for (const section of sections) {

@@ -73,11 +73,12 @@ export function clientSizes(
 
 /** The engine, the relay listening at `ends`. */
 export function splitTunnelConfig(
-  { tun, place, ends, limits }: {
+  { tun, place, ends, limits, fragments }: {
     readonly tun: ClientTun;
     readonly place: RelayPlace;
     readonly ends: RelayEnds;
     readonly limits: FlowLimits;
+    readonly fragments: "follow" | "drop";
   },
 ): SplitTunnelConfig {
   const { connections, dialing } = RELAY_LIMITS;
@@ -85,6 +86,7 @@ export function splitTunnelConfig(
   const long = Math.min(MOST_LONG, Math.floor(maxHeldPackets / LONG_SHARE));
   return {
     ...SPLIT_TUNNEL_DEFAULTS,
+    fragments: fragments === "follow" ? "reassemble" : "drop",
     heldMs: holdMs,
     // Each that waits has a packet here.
     maxWaiting: maxHeldPackets,

@@ -185,15 +185,16 @@ export const clientSchema = z.strictObject({
     description:
       "Where it can't be told which program sends: drop, direct, the name of a tunnel, or nextRule to pass over rules about programs.",
   }),
-  fragments: z.enum(["drop", "follow"]).default("drop").meta({
+  fragments: z.enum(["drop", "follow"]).default("follow").meta({
     description:
-      "Fragments: follow gives all of them the way of the first; those without one are dropped.",
+      "What programs send in pieces: follow puts it together and decides about the whole, drop lets none of it pass. TCP in pieces is dropped.",
   }),
   ipv6: uncarried.meta({
     description: "IPv6 of a program whose tunnel has none.",
   }),
   unsupported: uncarried.meta({
-    description: "What a tunnel can't carry, such as UDP by an HTTP proxy.",
+    description:
+      "What a tunnel can't carry, such as UDP by an HTTP proxy. What is neither TCP, UDP nor ping is dropped in any case.",
   }),
   killSwitch: z.strictObject({
     enabled: z.boolean().default(true).meta({

@@ -56,6 +56,8 @@ export interface ClientStatus {
   readonly problems: readonly string[];
   /** Counters by name, those that are 0 left out. */
   readonly counters: Readonly<Record<string, number>>;
+  /** Dropped packets by reason, those that are 0 left out. */
+  readonly drops: Readonly<Record<string, number>>;
 }
 
 /** The program that a flow belongs to. */

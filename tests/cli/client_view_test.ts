@@ -24,6 +24,8 @@ home    socks5     down   5s    192.0.2.8:1080   -          0      0 B       0 B
 home: the proxy refused the connection
 
 counted: network changes 1
+
+packets dropped: dropped by a rule 7
 `,
   );
 });
@@ -31,7 +33,14 @@ counted: network changes 1
 Deno.test("a paused client, one without tunnels, one without a way out", () => {
   const { egress4: _egress, ...without } = STATUS;
   const text = formatClientStatus(
-    { ...without, mode: "paused", tunnels: [], counters: {}, problems: [] },
+    {
+      ...without,
+      mode: "paused",
+      tunnels: [],
+      counters: {},
+      drops: {},
+      problems: [],
+    },
     PLAIN,
   );
   assert.match(text, /leaves by nothing: no default route;/);

@@ -22,6 +22,7 @@ const TUN = {
 
 function config(limits: Partial<typeof FLOW_LIMITS>) {
   return splitTunnelConfig({
+    fragments: "follow",
     tun: TUN,
     place: PLACE,
     ends: {

@@ -25,7 +25,7 @@ Deno.test("a default is enough; everything else has a safe one", () => {
   assert.deepEqual(config.rules, {
     rules: [],
     default: { kind: "direct" },
-    policies: SAFE_POLICIES,
+    policies: { ...SAFE_POLICIES, fragments: "follow" },
   });
   assert.deepEqual(config.killSwitch, {
     enabled: true,

@@ -49,6 +49,7 @@ export const STATUS: ClientStatus = {
   flows: { total: 4, direct: 1, tunnelled: 2, dropped: 1, waiting: 0 },
   problems: ["the resolver 192.0.2.53 does not answer"],
   counters: { "network changes": 1 },
+  drops: { "dropped by a rule": 7 },
 };
 
 /** A flow by `work`. */

@@ -198,9 +198,9 @@ export class Decider {
     const { flow, name } = this.#flowOf(ask, finding, now);
     const judgement = judge.judge(flow, now);
     if (finding.kind === "unknown") counters.add(`unknown:${finding.reason}`);
-    if (judgement.reason.kind !== "rules") {
-      counters.add(`decided:${judgement.reason.kind}`);
-    }
+    const { reason } = judgement;
+    const by = reason.kind === "rules" ? reason.verdict.cause : reason.kind;
+    if (by !== "action") counters.add(`decided:${by}`);
     if (judgement.resolver !== undefined) {
       counters.add("questionsRedirected");
       if (ask.query !== undefined) watch.noteQuestion(judgement.resolver, now);
