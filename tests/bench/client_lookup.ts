@@ -7,6 +7,7 @@ import { raiseOpenFileLimit } from "../../src/io/os/linux/limits.ts";
 import { openProcessTable } from "../../src/io/os/linux/process_table.ts";
 import type { FlowEnds } from "../../src/io/ports.ts";
 import { copyShell, Program, TestSocket } from "../io/os/linux/held_socket.ts";
+import { pause } from "../support/wait.ts";
 import type { Value } from "./recorder.ts";
 import { quantile } from "./statistics.ts";
 
@@ -65,11 +66,12 @@ export async function measureLookups(): Promise<Value[]> {
   const cached = flows.slice(1).map(time);
   const beside = Math.min(BESIDE, raiseOpenFileLimit(libc) - 1000);
   for (let i = 0; i < beside; i++) resources.use(open());
-  // One at a time, each new, and then as many as wait while one is looked up.
-  const alone = Array.from({ length: SOCKETS }, () => {
-    const flow = resources.use(open()).flow("127.0.0.1", remote);
-    return time(flow);
-  });
+  // One now and then, each new, and then as many as wait while one is looked up.
+  const alone: number[] = [];
+  for (let i = 0; i < SOCKETS; i++) {
+    await pause(10);
+    alone.push(time(resources.use(open()).flow("127.0.0.1", remote)));
+  }
   const waiting = Array.from(
     { length: SOCKETS },
     () => resources.use(open()).flow("127.0.0.1", remote),

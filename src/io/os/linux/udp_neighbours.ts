@@ -8,7 +8,8 @@
  *                    that it has seen: right where many new flows wait
  *
  * Nobody says how many will ask, so walks of one port are taken until they have
- * cost as much as a whole one: no more than twice the best is ever paid.
+ * cost as much as a whole one, one hard upon the other: no more than twice the
+ * best is ever paid.
  */
 import { AF } from "../../../../ffi/linux_socket_constants.ts";
 import type { FlowEnds } from "../../ports.ts";
@@ -21,6 +22,8 @@ const ALONE_MS = 1000;
 const ALONE_KEPT = 4096;
 /** Walks of one port that cost no more than this are not worth a thought, in ms. */
 const LITTLE_MS = 2;
+/** After so long without a question nobody has waited for us. */
+const QUIET_MS = 5;
 
 /** What walks over the sockets. */
 export interface UdpWalker {
@@ -44,7 +47,7 @@ export class UdpNeighbours {
   /** The last whole walk, by family and state. */
   readonly #walks = new Map<number, Walk>();
   #spentMs = 0;
-  #spentSince = -Infinity;
+  #askedAt = -Infinity;
 
   constructor(walker: UdpWalker, now: () => number) {
     this.#walker = walker;
@@ -71,12 +74,10 @@ export class UdpNeighbours {
   /** The sockets that fit a flow best, as they are now. @throws {NetlinkError} */
   fittest(socket: FoundSocket, flow: FlowEnds): Candidate[] {
     const began = this.#now();
-    if (began - this.#spentSince > ALONE_MS) {
-      this.#spentSince = began;
-      this.#spentMs = 0;
-    }
+    if (began - this.#askedAt > QUIET_MS) this.#spentMs = 0;
     const messages = this.#walker.alike(socket, flow.localPort);
-    this.#spentMs += this.#now() - began;
+    this.#askedAt = this.#now();
+    this.#spentMs += this.#askedAt - began;
     return fittestOf(messages, flow);
   }
 
@@ -92,9 +93,9 @@ export class UdpNeighbours {
       const found = fittestOf(last.byPort.get(flow.localPort) ?? [], flow);
       if (has(found, socket)) return found;
     }
-    const isRecent = now - this.#spentSince <= ALONE_MS;
+    const isAwaited = now - this.#askedAt <= QUIET_MS;
     const worth = Math.max(LITTLE_MS, last?.tookMs ?? 0);
-    if (!isRecent || this.#spentMs < worth) return undefined;
+    if (!isAwaited || this.#spentMs < worth) return undefined;
     const walk = this.#walkAll(socket, now);
     this.#walks.set(kind, walk);
     this.#spentMs = 0;

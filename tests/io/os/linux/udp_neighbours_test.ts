@@ -82,6 +82,15 @@ Deno.test("many flows at once are answered by one walk over all", () => {
   assert.ok(host.walks.length < 5);
 });
 
+Deno.test("flows with time between them never cost a walk over all", () => {
+  const host = new Host();
+  for (let inode = 1; inode <= 100; inode++) {
+    assert.ok(host.isAlone(host.open(inode)));
+    host.now += 6;
+  }
+  assert.ok(!host.walks.includes("all"));
+});
+
 Deno.test("flows that come one by one cost no more than twice their own walks", () => {
   const host = new Host();
   const start = host.now;
