@@ -181,10 +181,7 @@ async function askVerdict(
     const answer = await askClient({
       verb: "explain",
       question: {
-        // Nobody is known to own a ping.
-        program: kind === "ping"
-          ? { kind: "unknown" }
-          : { kind: "process", processId: prober.processId },
+        program: { kind: "process", processId: prober.processId },
         protocol,
         address: hostname,
         port,

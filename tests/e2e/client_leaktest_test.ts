@@ -55,7 +55,7 @@ await e2eTest({
         probe.program === program && probe.kind === kind &&
         probe.family === family
       ).sources;
-    for (const kind of ["TCP", "UDP", "DNS"]) {
+    for (const kind of ["TCP", "UDP", "UDP fragments", "DNS", "ping"]) {
       assert.deepEqual(sources("matched", kind, 4), [SEEN.wireguard], kind);
       assert.deepEqual(sources("matched", kind, 6), [SEEN.wireguard6], kind);
       assert.deepEqual(sources("dropped", kind, 4), [], kind);

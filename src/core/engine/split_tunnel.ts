@@ -128,13 +128,15 @@ export class SplitTunnel {
   /** Brings packets whose flows have been decided into a batch, and decides them. */
   fromHeld(batch: Batch, now: number): void {
     this.#now = now;
-    const { held, flows } = this.#parts;
+    const { held, flows, config } = this.#parts;
     const last = batch.capacity - SPARE_ROWS;
     while (batch.count < last) {
       const row = held.next(batch, HOST);
       if (row < 0) break;
       if (flows.has(held.flow, held.generation)) {
-        this.#decide(batch, row, now, false);
+        // Longer than the interface lets through: it came in pieces.
+        const isWhole = batch.length[row] > config.gateway.mtu;
+        this.#decide(batch, row, now, isWhole);
       } else batch.drop(row, DropReason.RuleTimeout);
     }
     toHost(batch);
