@@ -148,6 +148,13 @@ const MEASURE: Record<
     const { echoed } = await load.call("crowdEcho", { timeoutMs: 60_000 });
     const heldMb = await residentMegabytes(way);
     const listed = way.process && await timed(() => heldFlows(way));
+    const beside = [
+      ...await MEASURE.connections(way, options),
+      ...await MEASURE.udp(way, options),
+    ].map((
+      [name, ...rest],
+    ): Value => [`${held}, beside them ${name}`, ...rest]);
+    const still = (await load.call("crowdEcho", { timeoutMs: 60_000 })).echoed;
     await load.call("crowdClose", { how: "finish" });
     await load.call("udpRelease", null);
     const endedAt = performance.now();
@@ -171,6 +178,8 @@ const MEASURE: Record<
       [`${held}, the list takes`, "ms", "less", listed?.ms ?? NaN],
       [`${held}, set up in`, "ms", "less", setUpMs],
       [`${held}, memory`, "MB", "less", heldMb],
+      ...beside,
+      [`${held}, TCP answered after that`, "", "more", still],
       [`${held}, TCP gone after`, "ms", "less", way.process ? goneMs : NaN],
     ];
   },

@@ -9,7 +9,7 @@ import { makeGatewayNet, OUTSIDE } from "../support/gateway_net.ts";
 import type { Lab, Namespace } from "../support/lab.ts";
 import type { LoggedProcess } from "../support/process.ts";
 import { runSluice, spawnSluice } from "../support/sluice.ts";
-import type { FlowView } from "../../src/control/client_port.ts";
+import type { ClientStatus, FlowView } from "../../src/control/client_port.ts";
 
 /** Ports of the server: connections that are answered, that are echoed, datagrams. */
 export const PORTS = { answer: 8080, echo: 8081, udp: 7 } as const;
@@ -29,14 +29,23 @@ export interface ClientWay {
   readonly address: string;
 }
 
+/** What a way is like. */
+export interface ClientWayOptions {
+  readonly name: string;
+  /** The client's rules; undefined for no client. */
+  readonly rules: readonly Record<string, unknown>[] | undefined;
+  /** That section of the client's config. */
+  readonly capture?: Record<string, unknown>;
+  /** How many files the client may open; the system's limit without. */
+  readonly openFiles?: number;
+}
+
 /** A network; with `rules` a client runs in it that sends everything direct. */
 export async function startClientWay(
   lab: Lab,
-  { name, rules }: {
-    readonly name: string;
-    readonly rules: readonly Record<string, unknown>[] | undefined;
-  },
+  options: ClientWayOptions,
 ): Promise<ClientWay> {
+  const { name, rules } = options;
   const { gateway: host, internet } = await makeGatewayNet(lab, 0);
   for (const namespace of [host, internet]) {
     await namespace.sysctl("net.ipv4.ip_local_port_range", "1024 65535");
@@ -54,7 +63,7 @@ export async function startClientWay(
   // Apart from the crowd's server, whose loop leaves little time to others.
   const echo = await Agent.start(internet, "udp");
   await echo.call("udpEcho", { address, port: PORTS.udp });
-  const process = rules && await startClient(lab, host, { name, rules });
+  const process = rules && await startClient(lab, host, options);
   const load = await Agent.start(host);
   return { name, process, host, load, server, address };
 }
@@ -62,19 +71,22 @@ export async function startClientWay(
 async function startClient(
   lab: Lab,
   host: Namespace,
-  { name, rules }: {
-    readonly name: string;
-    readonly rules: readonly Record<string, unknown>[];
-  },
+  { name, rules, capture = {}, openFiles }: ClientWayOptions,
 ): Promise<LoggedProcess> {
   await host.run(["mkdir", "-p", "/run/state"]);
   const path = await lab.write(
     `${name.replaceAll(/[^a-z0-9]+/g, "-")}.yaml`,
-    JSON.stringify({ rules, default: "direct", dns: { policy: "leave" } }),
+    JSON.stringify({
+      rules,
+      default: "direct",
+      dns: { policy: "leave" },
+      capture,
+    }),
   );
   const process = spawnSluice(host, name, {
     args: ["client", "-c", path, "--log-level", "info"],
     env: ENV,
+    openFiles,
   });
   await process.waitForLine(/client up:/);
   return process;
@@ -106,21 +118,24 @@ export function manyRules(count: number): Record<string, unknown>[] {
 
 /** The client's flows to the server's ports that echo. */
 export async function heldFlows(way: ClientWay): Promise<FlowView[]> {
-  const flows: FlowView[] = JSON.parse(
-    await askClient(way, "flows", "--json"),
-  );
+  const flows: FlowView[] = await askClient(way, "flows");
   const ends = [PORTS.echo, PORTS.udp].map((port) => `${way.address}:${port}`);
   return flows.filter(({ remote }) => ends.includes(remote));
 }
 
+/** What the client says of itself. */
+export function statusOf(way: ClientWay): Promise<ClientStatus> {
+  return askClient(way, "status");
+}
+
 async function askClient(
   { host }: ClientWay,
-  ...args: readonly string[]
-): Promise<string> {
-  const { stdout, stderr, code } = await runSluice(host, args, {
+  verb: "flows" | "status",
+) {
+  const { stdout, stderr, code } = await runSluice(host, [verb, "--json"], {
     env: ENV,
     timeoutMs: 60_000,
   });
   if (code !== 0) throw new Error(stderr);
-  return stdout;
+  return JSON.parse(stdout);
 }

@@ -236,6 +236,8 @@ export interface SpawnSluiceOptions {
   readonly env?: Record<string, string>;
   readonly user?: Unprivileged;
   readonly cwd?: string;
+  /** How many files it may open; the system's limit without. */
+  readonly openFiles?: number;
 }
 
 /** Starts `sluice ARGS` without waiting for anything. */
@@ -246,7 +248,11 @@ export function spawnSluice(
 ): LoggedProcess {
   return namespace.spawn(
     `sluice ${name}`,
-    [...commandLine(options.user), ...options.args],
+    [
+      ...limitOf(options.openFiles),
+      ...commandLine(options.user),
+      ...options.args,
+    ],
     {
       env: {
         NO_COLOR: "1",
@@ -273,6 +279,12 @@ export function runSluice(
     setpriv: options.user?.setpriv,
     exit: "any",
   });
+}
+
+function limitOf(openFiles: number | undefined): readonly string[] {
+  return openFiles === undefined
+    ? []
+    : ["sh", "-c", `ulimit -n ${openFiles} && exec "$@"`, "sh"];
 }
 
 function commandLine(user: Unprivileged | undefined): readonly string[] {
