@@ -1,0 +1,115 @@
+/**
+ * kernel32.dll: handles, events, waits, completion ports, memory, time.
+ * https://learn.microsoft.com/en-us/windows/win32/api/
+ *
+ * A HANDLE is declared u32: only its low 32 bits matter («Interprocess
+ * Communication Between 32-bit and 64-bit Applications»), and the runtime's call
+ * extends it with zeros. Addresses are u64, passed as a bigint: a number as u64
+ * leaves the runtime's fast path.
+ */
+import { openLibrary } from "./missing_library.ts";
+import { Win32Error } from "./win32_error.ts";
+
+const SYMBOLS = {
+  // DWORD WINAPI GetLastError(VOID);
+  // Meaningful only as the very next call after one that failed.
+  GetLastError: { parameters: [], result: "u32" },
+  // BOOL WINAPI CloseHandle(HANDLE hObject);
+  CloseHandle: { parameters: ["u32"], result: "i32" },
+  // HANDLE WINAPI CreateEventW(LPSECURITY_ATTRIBUTES lpEventAttributes, BOOL bManualReset,
+  //                            BOOL bInitialState, LPCWSTR lpName);
+  // 0 where it failed.
+  CreateEventW: {
+    parameters: ["pointer", "i32", "i32", "pointer"],
+    result: "u32",
+  },
+  // BOOL WINAPI SetEvent(HANDLE hEvent);
+  SetEvent: { parameters: ["u32"], result: "i32" },
+  // BOOL WINAPI ResetEvent(HANDLE hEvent);
+  ResetEvent: { parameters: ["u32"], result: "i32" },
+  // DWORD WINAPI WaitForSingleObject(HANDLE hHandle, DWORD dwMilliseconds);
+  WaitForSingleObject: { parameters: ["u32", "u32"], result: "u32" },
+  // DWORD WINAPI WaitForMultipleObjects(DWORD nCount, const HANDLE *lpHandles, BOOL bWaitAll,
+  //                                     DWORD dwMilliseconds);
+  // At most 64 handles, 8 bytes each.
+  WaitForMultipleObjects: {
+    parameters: ["u32", "buffer", "i32", "u32"],
+    result: "u32",
+  },
+  // HANDLE WINAPI CreateIoCompletionPort(HANDLE FileHandle, HANDLE ExistingCompletionPort,
+  //                                      ULONG_PTR CompletionKey, DWORD NumberOfConcurrentThreads);
+  // FileHandle -1 makes a port; else the file reports to the existing one. 0 where it failed.
+  CreateIoCompletionPort: {
+    parameters: ["i64", "u64", "u64", "u32"],
+    result: "u32",
+  },
+  // BOOL WINAPI GetQueuedCompletionStatusEx(HANDLE CompletionPort, LPOVERLAPPED_ENTRY entries,
+  //     ULONG ulCount, PULONG ulNumEntriesRemoved, DWORD dwMilliseconds, BOOL fAlertable);
+  // FALSE with WAIT_TIMEOUT where nothing came.
+  GetQueuedCompletionStatusEx: {
+    parameters: ["u32", "buffer", "u32", "buffer", "u32", "i32"],
+    result: "i32",
+  },
+  // LPVOID WINAPI VirtualAlloc(LPVOID lpAddress, SIZE_T dwSize, DWORD flAllocationType,
+  //                            DWORD flProtect);
+  // Zeroed, at a page's beginning.
+  VirtualAlloc: {
+    parameters: ["pointer", "u64", "u32", "u32"],
+    result: "pointer",
+  },
+  // BOOL WINAPI VirtualFree(LPVOID lpAddress, SIZE_T dwSize, DWORD dwFreeType);
+  VirtualFree: { parameters: ["pointer", "u64", "u32"], result: "i32" },
+  // VOID RtlMoveMemory(VOID *Destination, const VOID *Source, SIZE_T Length);
+  RtlMoveMemory: { parameters: ["u64", "u64", "u32"], result: "void" },
+  // HANDLE WINAPI CreateFileW(LPCWSTR lpFileName, DWORD dwDesiredAccess, DWORD dwShareMode,
+  //     LPSECURITY_ATTRIBUTES lpSecurityAttributes, DWORD dwCreationDisposition,
+  //     DWORD dwFlagsAndAttributes, HANDLE hTemplateFile);
+  // 0xffff_ffff where it failed.
+  CreateFileW: {
+    parameters: ["buffer", "u32", "u32", "u64", "u32", "u32", "u64"],
+    result: "u32",
+  },
+  // ULONGLONG WINAPI GetTickCount64(VOID);
+  // Milliseconds since the system started, time asleep included.
+  GetTickCount64: { parameters: [], result: "u64" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** The functions by their C names. */
+export type Kernel32Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+
+/** An open kernel32.dll; disposing closes the library. */
+export interface Kernel32 extends Disposable {
+  readonly call: Kernel32Symbols;
+  /** Makes an error of the last call's failure; the very next call after it. */
+  error(call: string): Win32Error;
+}
+
+/** Results of the waits. Source: winbase.h. */
+export const WAIT = {
+  OBJECT_0: 0,
+  TIMEOUT: 258,
+  FAILED: 0xffff_ffff,
+  /** Handles that one wait takes. */
+  MAXIMUM_OBJECTS: 64,
+} as const;
+
+/** A time that never comes, for the waits. */
+export const INFINITE = 0xffff_ffff;
+
+/** What VirtualAlloc and VirtualFree take. Source: winnt.h. */
+export const MEM = {
+  COMMIT_RESERVE: 0x3000,
+  RELEASE: 0x8000,
+  READWRITE: 4,
+} as const;
+
+/** @throws {MissingLibraryError} */
+export function openKernel32(): Kernel32 {
+  const library = openLibrary("kernel32.dll", SYMBOLS);
+  const { symbols } = library;
+  return {
+    call: symbols,
+    error: (call) => new Win32Error(call, symbols.GetLastError()),
+    [Symbol.dispose]: () => library.close(),
+  };
+}

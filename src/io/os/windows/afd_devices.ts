@@ -1,0 +1,154 @@
+/**
+ * Handles of the socket driver through which polls go. Cancelling looks through
+ * all polls of a handle, so each serves 32 slots; it is opened when one of them
+ * is first used.
+ */
+import {
+  objectAttributes,
+  unicodeString,
+} from "../../../../ffi/windows/layouts/ntdll.ts";
+import { AFD, STATUS } from "../../../../ffi/windows/ntdll.ts";
+import { wideText } from "../../../../ffi/windows/wide_text.ts";
+import { type AfdSlots, SLOT_SIZE } from "./afd_slots.ts";
+import type { SocketLibraries } from "./socket_libraries.ts";
+import {
+  afdPollInfo,
+  ioStatusBlock,
+} from "../../../../ffi/windows/layouts/ntdll.ts";
+
+const SYNCHRONIZE = 0x0010_0000;
+const SHARE_READ_WRITE = 3;
+const OPEN = 1;
+const POLL_SIZE = afdPollInfo.size;
+const TWO_32 = 0x1_0000_0000;
+
+/** The handles of a poll set, as one thread uses them. */
+export class AfdDevices {
+  readonly #libraries: SocketLibraries;
+  readonly #slots: AfdSlots;
+  readonly #name = deviceName();
+  readonly #handle = new Uint32Array(2);
+  readonly #handleBytes = new Uint8Array(this.#handle.buffer);
+  readonly #status = new Uint8Array(ioStatusBlock.size);
+  /** Addresses of a slot and of its poll, for calls that take them as u64. */
+  readonly #address = new BigUint64Array(2);
+  readonly #addressWords = new Uint32Array(this.#address.buffer);
+
+  constructor(libraries: SocketLibraries, slots: AfdSlots) {
+    this.#libraries = libraries;
+    this.#slots = slots;
+  }
+
+  /** Starts the poll that stands in a slot. @returns false where it is refused. */
+  poll(slot: number): boolean {
+    const device = this.#open(slot);
+    if (device === 0) return false;
+    this.#point(slot);
+    const address = this.#address;
+    const status = this.#libraries.ntdll.call.NtDeviceIoControlFile(
+      device,
+      0,
+      0n,
+      address[0],
+      address[0],
+      AFD.POLL,
+      address[1],
+      POLL_SIZE,
+      address[1],
+      POLL_SIZE,
+    );
+    return status === STATUS.SUCCESS || status === STATUS.PENDING;
+  }
+
+  /** Ends a slot's poll early; it comes out of the port all the same. */
+  cancel(slot: number): void {
+    const device = this.#slots.words[this.#slots.groupAt(slot)];
+    if (device === 0) return;
+    this.#point(slot);
+    this.#libraries.ntdll.call.NtCancelIoFileEx(
+      device,
+      this.#address[0],
+      this.#status,
+    );
+  }
+
+  /** Closes all of them. */
+  close(): void {
+    const { words, groups } = this.#slots;
+    const first = this.#slots.groupAt(0);
+    for (let group = first; group < first + groups; group++) {
+      const device = Atomics.exchange(words, group, 0);
+      if (device !== 0) this.#libraries.kernel32.call.CloseHandle(device);
+    }
+  }
+
+  #point(slot: number): void {
+    const words = this.#addressWords;
+    const at = this.#slots.address + slot * SLOT_SIZE;
+    words[0] = at;
+    words[1] = at / TWO_32;
+    words[2] = at + ioStatusBlock.size;
+    words[3] = (at + ioStatusBlock.size) / TWO_32;
+  }
+
+  /** @returns the handle for a slot, or 0. */
+  #open(slot: number): number {
+    const { words } = this.#slots;
+    const at = this.#slots.groupAt(slot);
+    const known = Atomics.load(words, at);
+    if (known !== 0) return known;
+    const device = this.#create();
+    if (device === 0) return 0;
+    const other = Atomics.compareExchange(words, at, 0, device);
+    if (other === 0) return device;
+    this.#libraries.kernel32.call.CloseHandle(device);
+    return other;
+  }
+
+  #create(): number {
+    const { ntdll, kernel32 } = this.#libraries;
+    const status = ntdll.call.NtCreateFile(
+      this.#handleBytes,
+      SYNCHRONIZE,
+      this.#name.attributes,
+      this.#status,
+      null,
+      0,
+      SHARE_READ_WRITE,
+      OPEN,
+      0,
+      null,
+      0,
+    );
+    if (status !== STATUS.SUCCESS) return 0;
+    const device = this.#handle[0];
+    const port = kernel32.call.CreateIoCompletionPort(
+      BigInt(device),
+      BigInt(this.#slots.port),
+      0n,
+      0,
+    );
+    if (port !== 0) return device;
+    kernel32.call.CloseHandle(device);
+    return 0;
+  }
+}
+
+/** The driver's name as NtCreateFile takes it, with all that it points to. */
+function deviceName() {
+  const text = wideText(AFD.DEVICE);
+  const name = new Uint8Array(unicodeString.size);
+  const nameView = new DataView(name.buffer);
+  nameView.setUint16(unicodeString.at.Length, text.length - 2, true);
+  nameView.setUint16(unicodeString.at.MaximumLength, text.length, true);
+  nameView.setBigUint64(unicodeString.at.Buffer, addressOf(text), true);
+  const attributes = new Uint8Array(objectAttributes.size);
+  const view = new DataView(attributes.buffer);
+  view.setUint32(objectAttributes.at.Length, objectAttributes.size, true);
+  view.setBigUint64(objectAttributes.at.ObjectName, addressOf(name), true);
+  return { attributes, name, text };
+}
+
+function addressOf(bytes: Uint8Array<ArrayBuffer>): bigint {
+  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes));
+}
