@@ -22,6 +22,7 @@ import type {
 } from "../control/client_port.ts";
 import { ClientRuntime } from "../control/client/client_runtime.ts";
 import type { Clock } from "../control/client/clock.ts";
+import { boundInterface } from "../control/client/network_reaction.ts";
 import { planFromConfig } from "../control/client/plan_from_config.ts";
 import { type ConfigChange, ConfigWatch } from "../control/config_watch.ts";
 import { serveControl } from "../control/control_server.ts";
@@ -178,9 +179,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
         mtu,
       },
       mark: CLIENT_MARK,
-      egress: {
-        interfaceIndex: (egress.ipv4 ?? egress.ipv6)?.interfaceIndex,
-      },
+      egress: { interfaceIndex: boundInterface(egress) },
       events: this.#events(),
       trace: this.#options.trace,
       limits,

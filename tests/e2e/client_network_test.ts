@@ -6,6 +6,7 @@ import {
   makeProgram,
   SEEN,
   seenByTcp,
+  seenByUdp,
   startClient,
   tunnelIs,
   wireguardTunnel,
@@ -15,6 +16,7 @@ import { OUTSIDE } from "../support/gateway_net.ts";
 import { waitFor } from "../support/wait.ts";
 
 const OTHER = "10.5.0.1";
+const OTHER6 = "2001:db8:6::1";
 
 await e2eTest({
   name:
@@ -68,6 +70,69 @@ await e2eTest({
     assert.equal(await seenByTcp(host, gamma, OUTSIDE.first), undefined);
     client.signal("SIGCONT");
     await areSeen(OTHER);
+    assert.equal(await client.stop(), 0);
+  },
+});
+
+await e2eTest({
+  name: "client: IPv4 and IPv6 leave by different interfaces",
+  needs: ["tun", "wireguard-go", { program: "wg" }, { program: "nc" }],
+  run: async (lab) => {
+    const place = await makeClientLab(lab);
+    const { host, net } = place;
+    const [alpha, gamma] = await Promise.all(
+      ["alpha", "gamma"].map((name) => makeProgram(lab, "/usr/bin/nc", name)),
+    );
+    await lab.link(
+      {
+        namespace: host,
+        name: "out2",
+        addresses: [`${OTHER}/24`, `${OTHER6}/64`],
+      },
+      {
+        namespace: net.router,
+        name: "in2",
+        addresses: ["10.5.0.2/24", "2001:db8:6::2/64"],
+      },
+    );
+    await host.ip("route replace ::/0 via 2001:db8:6::2 dev out2");
+    const client = await startClient(place, {
+      tunnels: [wireguardTunnel(place)],
+      rules: [{ process: "alpha", tunnel: "wg" }],
+      default: "direct",
+    });
+    await tunnelIs(host, "wg", "up");
+    const { egress4, egress6 } = await clientStatus(host);
+    assert.deepEqual([egress4, egress6], ["out", "out2"]);
+    const seen = (program: string, address: string) =>
+      Promise.all([
+        seenByTcp(host, program, address),
+        seenByUdp(host, program, address),
+      ]);
+    const { wireguard, wireguard6, direct } = SEEN;
+    assert.deepEqual(
+      await seen(gamma, OUTSIDE.first),
+      [direct, direct],
+    );
+    assert.deepEqual(
+      await seen(gamma, OUTSIDE.first6),
+      [OTHER6, OTHER6],
+    );
+    assert.deepEqual(
+      await seen(alpha, OUTSIDE.first),
+      [wireguard, wireguard],
+    );
+    assert.deepEqual(
+      await seen(alpha, OUTSIDE.first6),
+      [wireguard6, wireguard6],
+    );
+    // Both by one again.
+    await host.ip("route replace ::/0 via 2001:db8:2::2 dev out");
+    await waitFor("IPv6 to leave by the first interface", async () => {
+      const { egress6 } = await clientStatus(host);
+      return egress6 === "out";
+    });
+    assert.equal(await seenByTcp(host, gamma, OUTSIDE.first6), SEEN.direct6);
     assert.equal(await client.stop(), 0);
   },
 });

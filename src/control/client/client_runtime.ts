@@ -34,7 +34,11 @@ import { DnsRouter } from "./dns_router.ts";
 import { explainFlow } from "./explain_flow.ts";
 import { FlowJudge } from "./flow_judge.ts";
 import { NamedCounters } from "./named_counters.ts";
-import { type EgressChoice, NetworkReaction } from "./network_reaction.ts";
+import {
+  boundInterface,
+  type EgressChoice,
+  NetworkReaction,
+} from "./network_reaction.ts";
 import { OwnFlows } from "./own_flows.ts";
 import type { HostResolver, Prober } from "./probes.ts";
 import { type ReachedResolver, ResolverWatch } from "./resolver_watch.ts";
@@ -345,8 +349,8 @@ export class ClientRuntime implements ClientControl {
     this.#tell({ kind: "resolver", resolver: text, tunnel, now });
   }
 
-  #setEgress({ ipv4, ipv6 }: EgressChoice): void {
-    const { interfaceIndex } = ipv4 ?? ipv6 ?? { interfaceIndex: undefined };
+  #setEgress(egress: EgressChoice): void {
+    const interfaceIndex = boundInterface(egress);
     this.#options.engine.setEgress({ interfaceIndex });
   }
 

@@ -28,6 +28,18 @@ export interface EgressChoice {
   readonly ipv6: FamilyEgress | undefined;
 }
 
+/**
+ * The interface that sockets of the direct way are bound to. Where the families
+ * leave by two, the routes tell them apart, and sockets are bound to none.
+ */
+export function boundInterface(
+  { ipv4, ipv6 }: EgressChoice,
+): number | undefined {
+  const isOne = ipv4 === undefined || ipv6 === undefined ||
+    ipv4.interfaceIndex === ipv6.interfaceIndex;
+  return isOne ? (ipv4 ?? ipv6)?.interfaceIndex : undefined;
+}
+
 /** Why something was done. */
 export type NetworkCause =
   | "egress"
