@@ -2,8 +2,9 @@
  * iphlpapi.dll: interfaces, addresses, routes. Calls return a Windows error
  * code, 0 for success. Source: netioapi.h, iphlpapi.h.
  *
- * Wine lacks the calls that change something. Under Wine alone they are taken
- * from the DLL that SLUICE_TEST_IPHLPAPI names: a stand-in of the tests.
+ * Wine lacks the calls that change something, and what they change it does not
+ * tell. Under Wine alone they are taken from the DLL that SLUICE_TEST_IPHLPAPI
+ * names: a stand-in of the tests.
  */
 import { openLibrary, present } from "./missing_library.ts";
 import { runsUnderWine } from "./wine.ts";
@@ -19,8 +20,6 @@ const symbols = {
   GetIpForwardTable2: { parameters: ["u16", "buffer"], result: "u32" },
   /** void FreeMibTable(void *table); */
   FreeMibTable: { parameters: ["pointer"], result: "void" },
-  /** DWORD GetIpInterfaceEntry(MIB_IPINTERFACE_ROW *row); */
-  GetIpInterfaceEntry: { parameters: ["buffer"], result: "u32" },
   /** DWORD ConvertInterfaceAliasToLuid(const WCHAR *alias, NET_LUID *luid); */
   ConvertInterfaceAliasToLuid: {
     parameters: ["buffer", "buffer"],
@@ -82,7 +81,13 @@ const symbols = {
   },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-const changes = {
+const lacking = {
+  /** DWORD GetIpInterfaceEntry(MIB_IPINTERFACE_ROW *row); */
+  GetIpInterfaceEntry: {
+    parameters: ["buffer"],
+    result: "u32",
+    optional: true,
+  },
   /** void InitializeUnicastIpAddressEntry(MIB_UNICASTIPADDRESS_ROW *row); */
   InitializeUnicastIpAddressEntry: {
     parameters: ["buffer"],
@@ -133,20 +138,20 @@ const changes = {
   },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-type Change = keyof typeof changes;
-type Symbols = Deno.DynamicLibrary<typeof changes>["symbols"];
-type Changes = { readonly [Name in Change]: NonNullable<Symbols[Name]> };
+type Lacking = keyof typeof lacking;
+type Symbols = Deno.DynamicLibrary<typeof lacking>["symbols"];
+type LackingCalls = { readonly [Name in Lacking]: NonNullable<Symbols[Name]> };
 
 /** iphlpapi.dll, opened for the calling thread. */
 export interface Iphlpapi extends Disposable {
   readonly call: Deno.DynamicLibrary<typeof symbols>["symbols"];
   /**
-   * A call that changes something.
+   * A call that some systems lack.
    * @throws {MissingLibraryError} where this system has none of that name.
    */
-  change<Name extends Change>(name: Name): Changes[Name];
+  optional<Name extends Lacking>(name: Name): LackingCalls[Name];
   /** Whether this system has it. */
-  has(name: Change): boolean;
+  has(name: Lacking): boolean;
 }
 
 /** @throws {MissingLibraryError} */
@@ -154,25 +159,25 @@ export function openIphlpapi(): Iphlpapi {
   using guard = new DisposableStack();
   const library = openLibrary(LIBRARY, symbols);
   guard.defer(() => library.close());
-  const own = openLibrary(LIBRARY, changes);
+  const own = openLibrary(LIBRARY, lacking);
   guard.defer(() => own.close());
   const standIn = openStandIn();
   if (standIn !== undefined) guard.defer(() => standIn.close());
   const resources = guard.move();
-  const find = <Name extends Change>(name: Name) =>
+  const find = <Name extends Lacking>(name: Name) =>
     (own.symbols[name] ?? standIn?.symbols[name] ?? undefined) as
-      | Changes[Name]
+      | LackingCalls[Name]
       | undefined;
   return {
     call: library.symbols,
-    change: (name) => present(find(name), LIBRARY, name),
+    optional: (name) => present(find(name), LIBRARY, name),
     has: (name) => find(name) !== undefined,
     [Symbol.dispose]: () => resources.dispose(),
   };
 }
 
-function openStandIn(): Deno.DynamicLibrary<typeof changes> | undefined {
+function openStandIn(): Deno.DynamicLibrary<typeof lacking> | undefined {
   const path = Deno.env.get("SLUICE_TEST_IPHLPAPI");
   if (path === undefined || !runsUnderWine()) return undefined;
-  return openLibrary(path, changes, "the tests build it");
+  return openLibrary(path, lacking, "the tests build it");
 }

@@ -1,5 +1,5 @@
 /**
- * kernel32.dll: handles, events, waits, completion ports, memory, time.
+ * kernel32.dll: handles, events, waits, completion ports, memory.
  * https://learn.microsoft.com/en-us/windows/win32/api/
  *
  * A HANDLE is declared u32: only its low 32 bits matter («Interprocess
@@ -29,6 +29,13 @@ const SYMBOLS = {
   ResetEvent: { parameters: ["u32"], result: "i32" },
   // DWORD WINAPI WaitForSingleObject(HANDLE hHandle, DWORD dwMilliseconds);
   WaitForSingleObject: { parameters: ["u32", "u32"], result: "u32" },
+  // The same on a thread of its own, which blocks instead of the caller.
+  WaitForSingleObjectElsewhere: {
+    name: "WaitForSingleObject",
+    parameters: ["u32", "u32"],
+    result: "u32",
+    nonblocking: true,
+  },
   // DWORD WINAPI WaitForMultipleObjects(DWORD nCount, const HANDLE *lpHandles, BOOL bWaitAll,
   //                                     DWORD dwMilliseconds);
   // At most 64 handles, 8 bytes each.
@@ -69,9 +76,26 @@ const SYMBOLS = {
     parameters: ["buffer", "u32", "u32", "u64", "u32", "u32", "u64"],
     result: "u32",
   },
-  // ULONGLONG WINAPI GetTickCount64(VOID);
-  // Milliseconds since the system started, time asleep included.
-  GetTickCount64: { parameters: [], result: "u64" },
+  // BOOL WINAPI QueryUnbiasedInterruptTime(PULONGLONG UnbiasedTime);
+  // In 100 ns since the system started, time asleep left out.
+  QueryUnbiasedInterruptTime: { parameters: ["buffer"], result: "i32" },
+  // HANDLE WINAPI OpenProcess(DWORD dwDesiredAccess, BOOL bInheritHandle, DWORD dwProcessId);
+  // 0 where it failed.
+  OpenProcess: { parameters: ["u32", "i32", "u32"], result: "u32" },
+  // BOOL WINAPI GetProcessTimes(HANDLE hProcess, LPFILETIME lpCreationTime, LPFILETIME lpExitTime,
+  //                             LPFILETIME lpKernelTime, LPFILETIME lpUserTime);
+  GetProcessTimes: {
+    parameters: ["u32", "buffer", "buffer", "buffer", "buffer"],
+    result: "i32",
+  },
+  // BOOL WINAPI CreateDirectoryW(LPCWSTR lpPathName, LPSECURITY_ATTRIBUTES lpSecurityAttributes);
+  CreateDirectoryW: { parameters: ["buffer", "buffer"], result: "i32" },
+  // HLOCAL WINAPI LocalFree(HLOCAL hMem);
+  LocalFree: { parameters: ["pointer"], result: "pointer" },
+  // HMODULE WINAPI GetModuleHandleW(LPCWSTR lpModuleName);
+  GetModuleHandleW: { parameters: ["buffer"], result: "pointer" },
+  // FARPROC WINAPI GetProcAddress(HMODULE hModule, LPCSTR lpProcName);
+  GetProcAddress: { parameters: ["pointer", "buffer"], result: "pointer" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** The functions by their C names. */
