@@ -16,6 +16,8 @@ const SYMBOLS = {
   GetLastError: { parameters: [], result: "u32" },
   // BOOL WINAPI CloseHandle(HANDLE hObject);
   CloseHandle: { parameters: ["u32"], result: "i32" },
+  // BOOL WINAPI SetHandleInformation(HANDLE hObject, DWORD dwMask, DWORD dwFlags);
+  SetHandleInformation: { parameters: ["u32", "u32", "u32"], result: "i32" },
   // HANDLE WINAPI CreateEventW(LPSECURITY_ATTRIBUTES lpEventAttributes, BOOL bManualReset,
   //                            BOOL bInitialState, LPCWSTR lpName);
   // 0 where it failed.
@@ -55,6 +57,19 @@ const SYMBOLS = {
   // FALSE with WAIT_TIMEOUT where nothing came.
   GetQueuedCompletionStatusEx: {
     parameters: ["u32", "buffer", "u32", "buffer", "u32", "i32"],
+    result: "i32",
+  },
+  // The same on a thread of its own, which blocks instead of the caller.
+  GetQueuedCompletionStatusElsewhere: {
+    name: "GetQueuedCompletionStatusEx",
+    parameters: ["u32", "buffer", "u32", "buffer", "u32", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  // BOOL WINAPI PostQueuedCompletionStatus(HANDLE CompletionPort,
+  //     DWORD dwNumberOfBytesTransferred, ULONG_PTR dwCompletionKey, LPOVERLAPPED lpOverlapped);
+  PostQueuedCompletionStatus: {
+    parameters: ["u32", "u32", "u64", "u64"],
     result: "i32",
   },
   // LPVOID WINAPI VirtualAlloc(LPVOID lpAddress, SIZE_T dwSize, DWORD flAllocationType,
@@ -116,6 +131,9 @@ export const WAIT = {
   /** Handles that one wait takes. */
   MAXIMUM_OBJECTS: 64,
 } as const;
+
+/** The flag of SetHandleInformation: whether children inherit a handle. */
+export const HANDLE_FLAG_INHERIT = 1;
 
 /** A time that never comes, for the waits. */
 export const INFINITE = 0xffff_ffff;

@@ -234,6 +234,12 @@ export class AfdPoll {
       : this.#words[this.#slots.at(slot) + SlotWord.Key];
   }
 
+  /** The handle of the i-th, an event. */
+  event(i: number): number {
+    const at = this.#slots.eventAt(-1 - this.#ready[i]);
+    return this.#words[at + EventWord.Handle];
+  }
+
   /** The socket of the i-th. */
   socket(i: number): number {
     return this.#words[this.#slots.at(this.#ready[i]) + SlotWord.Socket];

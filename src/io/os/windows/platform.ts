@@ -1,9 +1,16 @@
 /** Windows, put together from its parts; see the Platform interface. */
 import type { Platform } from "../../platform.ts";
+import { openClock } from "./clock.ts";
+import { attachPoller, openPoller } from "./poller.ts";
+import { sendFailure } from "./send_failure.ts";
+import { openSocketLibraries } from "./socket_libraries.ts";
+import { attachWake, openWake } from "./wake.ts";
 import { openStartupTasks } from "./startup_tasks.ts";
 
 /** Opens the libraries of the system for the calling thread, and all that is made with them. */
 export function openWindowsPlatform(): Platform {
+  const libraries = openSocketLibraries();
+  const { kernel32, kernelbase } = libraries;
   return {
     createTun: () => missing("making a TUN interface"),
     attachTun: () => missing("a TUN interface"),
@@ -13,15 +20,15 @@ export function openWindowsPlatform(): Platform {
     attachTunnelSocket: () => missing("the tunnel's socket"),
     openOutside: () => missing("the outside"),
     attachOutside: () => missing("the outside"),
-    sendFailure: () => missing("the outside"),
-    openPoller: () => missing("waiting"),
-    attachPoller: () => missing("waiting"),
-    openWake: () => missing("waking"),
-    attachWake: () => missing("waking"),
+    sendFailure,
+    openPoller: () => openPoller(libraries),
+    attachPoller: (attachment) => attachPoller(libraries, attachment),
+    openWake: () => openWake(kernel32),
+    attachWake: (descriptor) => attachWake(kernel32, descriptor),
     openStreamSockets: () => missing("the sockets of relays"),
     openSocketEvents: () => missing("waiting for many sockets"),
     openEchoListener: () => missing("seeing pings"),
-    openClock: () => missing("the clock"),
+    openClock: () => openClock(kernelbase),
     openJournal: () => missing("the journal"),
     openHostNetwork: () => missing("the host's network"),
     openPolicyRouting: () => missing("policy routing"),
@@ -32,7 +39,7 @@ export function openWindowsPlatform(): Platform {
     readPrivileges: () => missing("privileges"),
     raiseOpenFileLimit: () => missing("the limit of open files"),
     giveBackPages: () => {},
-    [Symbol.dispose]: () => {},
+    [Symbol.dispose]: () => libraries[Symbol.dispose](),
   };
 }
 
