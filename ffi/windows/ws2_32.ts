@@ -191,9 +191,17 @@ export const FIO = { NREAD: 0x4004_667f, NBIO: 0x8004_667e | 0 } as const;
 /** Commands of WSAIoctl. */
 export const SIO = {
   BASE_HANDLE: 0x4800_0022,
+  TCP_INFO: 0xd800_0027,
   UDP_CONNRESET: 0x9800_000c,
   UDP_NETRESET: 0x9800_000f,
   GET_EXTENSION_FUNCTION_POINTER: 0xc800_0006,
+} as const;
+
+/** States of a TCP connection, as SIO_TCP_INFO tells them. */
+export const TCP_STATE = {
+  ESTABLISHED: 4,
+  FIN_WAIT_1: 5,
+  FIN_WAIT_2: 6,
 } as const;
 
 /** WSAID_WSARECVMSG, the GUID of a function that no library exports. */

@@ -3,7 +3,10 @@ import type { Platform } from "../../platform.ts";
 import { openClock } from "./clock.ts";
 import { attachPoller, openPoller } from "./poller.ts";
 import { sendFailure } from "./send_failure.ts";
+import { openSocketEvents } from "./socket_events.ts";
 import { openSocketLibraries } from "./socket_libraries.ts";
+import { SocketReadiness } from "./socket_readiness.ts";
+import { openStreamSockets } from "./stream_sockets.ts";
 import { attachWake, openWake } from "./wake.ts";
 import { openStartupTasks } from "./startup_tasks.ts";
 
@@ -11,6 +14,7 @@ import { openStartupTasks } from "./startup_tasks.ts";
 export function openWindowsPlatform(): Platform {
   const libraries = openSocketLibraries();
   const { kernel32, kernelbase } = libraries;
+  const readiness = new SocketReadiness();
   return {
     createTun: () => missing("making a TUN interface"),
     attachTun: () => missing("a TUN interface"),
@@ -25,8 +29,8 @@ export function openWindowsPlatform(): Platform {
     attachPoller: (attachment) => attachPoller(libraries, attachment),
     openWake: () => openWake(kernel32),
     attachWake: (descriptor) => attachWake(kernel32, descriptor),
-    openStreamSockets: () => missing("the sockets of relays"),
-    openSocketEvents: () => missing("waiting for many sockets"),
+    openStreamSockets: () => openStreamSockets(libraries, readiness),
+    openSocketEvents: () => openSocketEvents(libraries, readiness),
     openEchoListener: () => missing("seeing pings"),
     openClock: () => openClock(kernelbase),
     openJournal: () => missing("the journal"),

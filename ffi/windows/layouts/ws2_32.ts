@@ -1,0 +1,43 @@
+/** Structs of ws2_32.dll (x64), as data; see ffi/layout.ts. */
+import { struct } from "../../layout.ts";
+
+/** IPv4 socket address. */
+export const sockaddrIn = struct("struct sockaddr_in", "winsock2.h", 16, [
+  ["sin_family", "u16le", 0],
+  ["sin_port", "u16be", 2],
+  ["sin_addr", "u32be", 4],
+]);
+
+/** IPv6 socket address. */
+export const sockaddrIn6 = struct("struct sockaddr_in6", "ws2tcpip.h", 28, [
+  ["sin6_family", "u16le", 0],
+  ["sin6_port", "u16be", 2],
+  ["sin6_flowinfo", "u32be", 4],
+  ["sin6_addr", "bytes", 8],
+  ["sin6_scope_id", "u32le", 24],
+]);
+
+/** What closing does with what was not yet sent. */
+export const linger = struct("struct linger", "winsock2.h", 4, [
+  ["l_onoff", "u16le", 0],
+  ["l_linger", "u16le", 2],
+]);
+
+/** What is waited for at a socket. */
+export const pollFd = struct("WSAPOLLFD", "winsock2.h", 16, [
+  ["fd", "u64le", 0],
+  ["events", "u16le", 8],
+  ["revents", "u16le", 10],
+]);
+
+/** What the system tells of a connection; the state is a TCPSTATE. */
+export const tcpInfo = struct("TCP_INFO_v0", "mstcpip.h", 88, [
+  ["State", "u32le", 0],
+  ["Mss", "u32le", 4],
+  ["ConnectionTimeMs", "u64le", 8],
+  ["TimestampsEnabled", "u8", 16],
+  ["RttUs", "u32le", 20],
+  ["BytesInFlight", "u32le", 28],
+  ["BytesOut", "u64le", 48],
+  ["SynRetrans", "u8", 84],
+]);

@@ -1,0 +1,449 @@
+/**
+ * A relay's sockets on Windows. Source: Winsock 2.
+ *
+ * What is different from Linux, and that nothing can be done about: bytes that a
+ * RST follows at once are lost; a connection can't vanish without a RST; nothing
+ * bounds what waits unsent but the system's own measure of the connection.
+ */
+import { HANDLE_FLAG_INHERIT } from "../../../../ffi/windows/kernel32.ts";
+import {
+  linger,
+  pollFd,
+  tcpInfo,
+} from "../../../../ffi/windows/layouts/ws2_32.ts";
+import {
+  INVALID_SOCKET,
+  IPPROTO,
+  MSG,
+  POLL,
+  SD,
+  SIO,
+  SO,
+  SOCK,
+  SOL_SOCKET,
+  TCP,
+  TCP_STATE,
+  WSA,
+} from "../../../../ffi/windows/ws2_32.ts";
+import { equalWords } from "../../../core/wire/address.ts";
+import type { SocketOrigin } from "../../ports/dialer.ts";
+import {
+  type BindAddress,
+  type ListenOptions,
+  SocketError,
+  type StreamSockets,
+} from "../../ports/stream_sockets.ts";
+import { errorText } from "./error_text.ts";
+import {
+  readSocketAddress,
+  readSocketPort,
+  SOCKET_ADDRESS_ROOM,
+  writeSocketAddress,
+} from "./socket_address.ts";
+import { socketError } from "./socket_error.ts";
+import type { SocketLibraries } from "./socket_libraries.ts";
+import { familyOf, SocketOpener } from "./socket_opener.ts";
+import type { SocketReadiness } from "./socket_readiness.ts";
+import { WinsockOptions } from "./winsock_options.ts";
+
+const LOOPBACK = Int32Array.of(0, 0, 0xffff, 0x7f00_0001);
+/** Events of WSAPoll at a connection whose other end has finished or failed. */
+const ENDED = POLL.ERR | POLL.HUP | POLL.NVAL;
+/** How long the other end of a pair may take; it is this host. */
+const PAIR_MS = 5000;
+
+/** Opens the sockets for the calling thread. */
+export function openStreamSockets(
+  libraries: SocketLibraries,
+  readiness: SocketReadiness,
+): StreamSockets {
+  return new WindowsStreamSockets(libraries, readiness);
+}
+
+class WindowsStreamSockets implements StreamSockets {
+  readonly peer = new Int32Array(4);
+  peerPort = 0;
+  readonly #call: SocketLibraries["ws2"]["call"];
+  readonly #kernel32: SocketLibraries["kernel32"]["call"];
+  readonly #readiness: SocketReadiness;
+  readonly #options: WinsockOptions;
+  readonly #opener: SocketOpener;
+  readonly #address = new Uint8Array(SOCKET_ADDRESS_ROOM);
+  readonly #room = new Int32Array(1);
+  readonly #roomBytes = new Uint8Array(this.#room.buffer);
+  readonly #own = new Int32Array(4);
+  readonly #other = new Int32Array(4);
+  readonly #byte = new Uint8Array(1);
+  readonly #info = new Uint8Array(tcpInfo.size);
+  readonly #polled = new DataView(new ArrayBuffer(pollFd.size));
+  readonly #polledBytes = new Uint8Array(this.#polled.buffer);
+  readonly #resetOnClose = lingerForNoTime();
+  /** The last peek that left a socket's room unfilled: whose, and its bytes. */
+  #peeked = -1;
+  #peekedBytes = 0;
+
+  constructor(libraries: SocketLibraries, readiness: SocketReadiness) {
+    this.#call = libraries.ws2.call;
+    this.#kernel32 = libraries.kernel32.call;
+    this.#readiness = readiness;
+    this.#options = new WinsockOptions(libraries.ws2);
+    this.#opener = new SocketOpener(libraries.ws2);
+  }
+
+  /** An interface's address takes in what came by that interface alone: its name says no more. */
+  listen({ address, backlog }: ListenOptions): number {
+    return this.#opener.openListener(address, backlog);
+  }
+
+  accept(listener: number): number {
+    this.#room[0] = SOCKET_ADDRESS_ROOM;
+    const socket = this.#call.accept(listener, this.#address, this.#roomBytes);
+    if (socket === INVALID_SOCKET) {
+      const error = this.#error();
+      if (error === -SocketError.WouldBlock) this.#readiness.emptied(listener);
+      return error;
+    }
+    // It does not wait, as the listener does not; what else it has from it is not written down.
+    this.noDelay(socket);
+    this.#kernel32.SetHandleInformation(socket, HANDLE_FLAG_INHERIT, 0);
+    this.#readPeer();
+    return socket;
+  }
+
+  connect(words: Int32Array, port: number, origin?: SocketOrigin): number {
+    return this.#opener.openConnection(words, port, origin);
+  }
+
+  connectResult(descriptor: number): number {
+    const error = this.#options.get(descriptor, SOL_SOCKET, SO.ERROR);
+    if (error > 0) return -socketError(error);
+    if (error < 0) return error;
+    const connected = this.#peerOf(descriptor);
+    return connected === -SocketError.NotConnected
+      ? -SocketError.InProgress
+      : connected;
+  }
+
+  receive(
+    descriptor: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    length: number,
+  ): number {
+    const count = this.#call.recv(descriptor, bytes, length, 0);
+    if (count < 0) return this.#receiveError(descriptor, length);
+    if (count < length) this.#readiness.emptied(descriptor);
+    return count;
+  }
+
+  peek(
+    descriptor: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    length: number,
+  ): number {
+    const count = this.#call.recv(descriptor, bytes, length, MSG.PEEK);
+    if (count < 0) return this.#receiveError(descriptor, length);
+    this.#peeked = count < length ? descriptor : -1;
+    this.#peekedBytes = count;
+    return count;
+  }
+
+  discard(
+    descriptor: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    length: number,
+  ): number {
+    const count = this.#call.recv(descriptor, bytes, length, 0);
+    if (count < 0) return this.#receiveError(descriptor, length);
+    if (this.#peeked === descriptor && this.#peekedBytes === count) {
+      this.#readiness.emptied(descriptor);
+    }
+    return count;
+  }
+
+  send(
+    descriptor: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    length: number,
+  ): number {
+    const count = this.#call.send(descriptor, bytes, length, 0);
+    return count === length ? count : this.#sentLess(descriptor, count);
+  }
+
+  shutdownWrite(descriptor: number): number {
+    return this.#result(this.#call.shutdown(descriptor, SD.SEND));
+  }
+
+  takeError(descriptor: number): number {
+    const error = this.#options.get(descriptor, SOL_SOCKET, SO.ERROR);
+    if (error !== 0) return error < 0 ? error : -socketError(error);
+    // A reset is told by calls that move bytes.
+    const count = this.#call.recv(descriptor, this.#byte, 1, MSG.PEEK);
+    if (count >= 0) return 0;
+    const failed = this.#error();
+    return failed === -SocketError.WouldBlock ||
+        failed === -SocketError.NotConnected ||
+        failed === -SocketError.MessageTooLong
+      ? 0
+      : failed;
+  }
+
+  isToOwnHost(descriptor: number): boolean {
+    this.#room[0] = SOCKET_ADDRESS_ROOM;
+    const address = this.#address;
+    if (this.#call.getsockname(descriptor, address, this.#roomBytes) !== 0) {
+      return false;
+    }
+    readSocketAddress(address, 0, this.#own, 0);
+    if (this.#peerOf(descriptor) !== 0) return false;
+    readSocketAddress(address, 0, this.#other, 0);
+    // The host speaks to one address of its own from another one, too.
+    return equalWords(this.#own, 0, this.#other, 0) ||
+      this.#opener.isOwn(this.#other);
+  }
+
+  peerFinished(descriptor: number): boolean {
+    const state = this.#stateOf(descriptor);
+    if (state !== undefined) {
+      return state !== TCP_STATE.ESTABLISHED &&
+        state !== TCP_STATE.FIN_WAIT_1 && state !== TCP_STATE.FIN_WAIT_2;
+    }
+    // Only the end that was read to is seen so.
+    return (this.#poll(descriptor, POLL.RDNORM, 0) & ENDED) !== 0;
+  }
+
+  close(descriptor: number): void {
+    this.#readiness.closing(descriptor);
+    this.#call.closesocket(descriptor);
+  }
+
+  reset(descriptor: number): void {
+    this.#call.setsockopt(
+      descriptor,
+      SOL_SOCKET,
+      SO.LINGER,
+      this.#resetOnClose,
+      linger.size,
+    );
+    this.close(descriptor);
+  }
+
+  vanish(descriptor: number): void {
+    this.reset(descriptor);
+  }
+
+  noDelay(descriptor: number): number {
+    return this.#options.set(descriptor, IPPROTO.TCP, TCP.NODELAY, 1);
+  }
+
+  setBuffers(descriptor: number, byteLength: number): number {
+    return this.#options.set(descriptor, SOL_SOCKET, SO.RCVBUF, byteLength) ||
+      this.#options.set(descriptor, SOL_SOCKET, SO.SNDBUF, byteLength);
+  }
+
+  /**
+   * The system takes one write more than it wants to have for the connection's
+   * speed and distance. A size of our own would end that measuring.
+   */
+  setUnsentLimit(): number {
+    return 0;
+  }
+
+  keepAlive(
+    descriptor: number,
+    idle: number,
+    interval: number,
+    probes: number,
+  ): number {
+    const options = this.#options;
+    return options.set(descriptor, IPPROTO.TCP, TCP.KEEPALIVE, idle) ||
+      options.set(descriptor, IPPROTO.TCP, TCP.KEEPINTVL, interval) ||
+      options.set(descriptor, IPPROTO.TCP, TCP.KEEPCNT, probes) ||
+      options.set(descriptor, SOL_SOCKET, SO.KEEPALIVE, 1);
+  }
+
+  spare(): number {
+    return this.#opener.open(4, SOCK.DGRAM);
+  }
+
+  localPort(descriptor: number): number {
+    this.#room[0] = SOCKET_ADDRESS_ROOM;
+    const result = this.#call.getsockname(
+      descriptor,
+      this.#address,
+      this.#roomBytes,
+    );
+    return result === 0 ? readSocketPort(this.#address, 0) : 0;
+  }
+
+  openDatagram(family: 4 | 6, origin?: SocketOrigin): number {
+    return this.#opener.open(family, SOCK.DGRAM, origin);
+  }
+
+  bind(descriptor: number, address: BindAddress): number {
+    return this.#opener.bind(descriptor, address);
+  }
+
+  connectDatagram(descriptor: number, words: Int32Array, port: number): number {
+    this.#opener.tellRefusals(descriptor, 1);
+    return this.#opener.connect(descriptor, words, port);
+  }
+
+  sendTo(
+    descriptor: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    length: number,
+    words: Int32Array,
+    port: number,
+  ): number {
+    const addressLength = writeSocketAddress(
+      this.#address,
+      0,
+      familyOf(words),
+      words,
+      0,
+      port,
+    );
+    const count = this.#call.sendto(
+      descriptor,
+      bytes,
+      length,
+      0,
+      this.#address,
+      addressLength,
+    );
+    return count === length ? count : this.#sentLess(descriptor, count);
+  }
+
+  receiveFrom(
+    descriptor: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    length: number,
+  ): number {
+    this.#room[0] = SOCKET_ADDRESS_ROOM;
+    const count = this.#call.recvfrom(
+      descriptor,
+      bytes,
+      length,
+      0,
+      this.#address,
+      this.#roomBytes,
+    );
+    const received = count < 0 ? this.#receiveError(descriptor, length) : count;
+    if (received >= 0) this.#readPeer();
+    return received;
+  }
+
+  /** By TCP over loopback: Windows has no pairs. */
+  pair(ends: Int32Array): number {
+    const opener = this.#opener;
+    const listener = opener.openListener({ words: LOOPBACK, port: 0 }, 1);
+    if (listener < 0) return listener;
+    const near = this.connect(LOOPBACK, this.localPort(listener));
+    const far = near < 0 ? near : this.#acceptFrom(listener, near);
+    this.#call.closesocket(listener);
+    if (far < 0) return near < 0 ? near : opener.giveUp(near, far);
+    this.noDelay(near);
+    ends[0] = near;
+    ends[1] = far;
+    return 0;
+  }
+
+  errorText(error: number): string {
+    return errorText(error);
+  }
+
+  /** Accepts the connection that comes from an end of ours; strangers are sent away. */
+  #acceptFrom(listener: number, near: number): number {
+    for (;;) {
+      if (this.#poll(listener, POLL.RDNORM, PAIR_MS) === 0) {
+        return -SocketError.TimedOut;
+      }
+      const far = this.accept(listener);
+      if (far < 0) return far;
+      const isOurs = this.peerPort === this.localPort(near) &&
+        equalWords(this.peer, 0, LOOPBACK, 0);
+      if (isOurs) return far;
+      this.#call.closesocket(far);
+    }
+  }
+
+  /** Writes the peer's address to the scratch memory. @returns 0 or a negative error */
+  #peerOf(descriptor: number): number {
+    this.#room[0] = SOCKET_ADDRESS_ROOM;
+    return this.#result(
+      this.#call.getpeername(descriptor, this.#address, this.#roomBytes),
+    );
+  }
+
+  /** The state of TCP: Windows 10 (version 1703) and later tell it. */
+  #stateOf(descriptor: number): number | undefined {
+    this.#room[0] = 0;
+    const failed = this.#call.WSAIoctl(
+      descriptor,
+      SIO.TCP_INFO,
+      this.#roomBytes,
+      4,
+      this.#info,
+      tcpInfo.size,
+      this.#roomBytes,
+      null,
+      null,
+    );
+    return failed === 0 ? this.#info[tcpInfo.at.State] : undefined;
+  }
+
+  /** Waits for one socket. @returns the events of WSAPoll; 0 where the time was over */
+  #poll(descriptor: number, events: number, timeoutMs: number): number {
+    const polled = this.#polled;
+    polled.setUint32(pollFd.at.fd, descriptor, true);
+    polled.setUint16(pollFd.at.events, events, true);
+    polled.setUint16(pollFd.at.revents, 0, true);
+    this.#call.WSAPoll(this.#polledBytes, 1, timeoutMs);
+    return polled.getUint16(pollFd.at.revents, true);
+  }
+
+  /** What a read gives that gave no count. */
+  #receiveError(descriptor: number, length: number): number {
+    const code = this.#call.WSAGetLastError();
+    if (code === WSA.EWOULDBLOCK) this.#readiness.emptied(descriptor);
+    // The room is full; the rest of the datagram is gone.
+    if (code === WSA.EMSGSIZE) return length;
+    if (code === WSA.ECONNRESET && this.#isDatagram(descriptor)) {
+      return -SocketError.ConnectionRefused;
+    }
+    return -socketError(code);
+  }
+
+  #isDatagram(descriptor: number): boolean {
+    return this.#options.get(descriptor, SOL_SOCKET, SO.TYPE) === SOCK.DGRAM;
+  }
+
+  /** What a write gives that did not take all bytes. */
+  #sentLess(descriptor: number, count: number): number {
+    const result = count >= 0 ? count : this.#error();
+    if (count >= 0 || result === -SocketError.WouldBlock) {
+      this.#readiness.filled(descriptor);
+    }
+    return result;
+  }
+
+  #readPeer(): void {
+    readSocketAddress(this.#address, 0, this.peer, 0);
+    this.peerPort = readSocketPort(this.#address, 0);
+  }
+
+  #error(): number {
+    return -socketError(this.#call.WSAGetLastError());
+  }
+
+  #result(result: number): number {
+    return result === 0 ? 0 : this.#error();
+  }
+}
+
+/** What makes closing reset a connection. */
+function lingerForNoTime(): Uint8Array<ArrayBuffer> {
+  const value = new Uint8Array(linger.size);
+  value[linger.at.l_onoff] = 1;
+  return value;
+}

@@ -1,0 +1,10 @@
+/** The relay's sockets on Windows: what all systems do. */
+import { openPlatform } from "../../../../../src/io/platform.ts";
+import { testStreamSockets } from "../../../../contract/stream_sockets.ts";
+
+testStreamSockets({
+  open: openPlatform,
+  loopback: "lo",
+  tooManyProbes: 1000,
+  refusedDatagrams: "told",
+});
