@@ -6,7 +6,7 @@
 import { cacheDirectory } from "../../tests/support/cache_directory.ts";
 import { PrivateApt } from "../../tests/support/private_apt.ts";
 import { runCommand } from "../../tests/support/process.ts";
-import { winePlace } from "./place.ts";
+import { LOADER, unshareCommand, wineEnvironment } from "./place.ts";
 import {
   cachedWine,
   RECIPE,
@@ -121,9 +121,11 @@ async function fetchDeno(work: string, wine: Wine): Promise<void> {
 
 /** The first start takes seconds; what it makes is kept, and shares its modules. */
 async function makePrefix(wine: Wine): Promise<void> {
-  const place = winePlace(wine, { prefix: wine.prefix });
-  await runCommand([...place.command, "wineboot.exe", "--init"], {
-    env: place.env,
+  const env = wineEnvironment({ prefix: wine.prefix });
+  // wineserver writes the registry when it ends, a while after the last program.
+  const script = `${LOADER} wineboot.exe --init && ${env.WINESERVER} --wait`;
+  await runCommand([...unshareCommand(wine), "eval", script], {
+    env,
     timeoutMs: 120_000,
   });
   const system = `${wine.prefix}/drive_c/windows/system32`;

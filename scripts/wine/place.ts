@@ -13,7 +13,12 @@ import type { Wine } from "./recipe.ts";
 /** The file that starts a Windows program, inside. */
 export const LOADER = "/usr/lib/wine/wine64";
 
-const ENTER = 'mount --bind "$1" /usr || exit 125; shift; "$@"';
+const ENTER = [
+  // Where wineserver listens; without it, a directory in /tmp that nobody removes.
+  'user=/run/user; mkdir -p "$user" && mount -t tmpfs run "$user" &&',
+  'mkdir -m 700 "$user/$(id -u)" && mount --bind "$1" /usr || exit 125',
+  'shift; "$@"',
+].join("\n");
 
 /** How to run programs of one prefix. */
 export interface PlaceOptions {
