@@ -31,13 +31,6 @@ const SYMBOLS = {
   ResetEvent: { parameters: ["u32"], result: "i32" },
   // DWORD WINAPI WaitForSingleObject(HANDLE hHandle, DWORD dwMilliseconds);
   WaitForSingleObject: { parameters: ["u32", "u32"], result: "u32" },
-  // The same on another thread, for one that must not block.
-  WaitForSingleObjectElsewhere: {
-    name: "WaitForSingleObject",
-    parameters: ["u32", "u32"],
-    result: "u32",
-    nonblocking: true,
-  },
   // The same on a thread of its own, which blocks instead of the caller.
   WaitForSingleObjectElsewhere: {
     name: "WaitForSingleObject",
