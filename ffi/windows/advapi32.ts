@@ -13,6 +13,19 @@ const symbols = {
     parameters: ["u64", "u32", "buffer", "u32", "buffer"],
     result: "i32",
   },
+  /** BOOL LookupAccountSidW(const WCHAR *system, PSID sid, WCHAR *name, DWORD *nameLength, WCHAR *domain, DWORD *domainLength, SID_NAME_USE *use); */
+  LookupAccountSidW: {
+    parameters: [
+      "pointer",
+      "buffer",
+      "buffer",
+      "buffer",
+      "buffer",
+      "buffer",
+      "buffer",
+    ],
+    result: "i32",
+  },
   /** BOOL ConvertSidToStringSidW(PSID sid, WCHAR **text); to be freed by LocalFree. */
   ConvertSidToStringSidW: { parameters: ["pointer", "buffer"], result: "i32" },
   /** BOOL ConvertStringSecurityDescriptorToSecurityDescriptorW(const WCHAR *text, DWORD revision, PSECURITY_DESCRIPTOR *, ULONG *size); to be freed by LocalFree. */

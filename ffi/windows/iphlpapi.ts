@@ -18,6 +18,16 @@ const symbols = {
   GetUnicastIpAddressTable: { parameters: ["u16", "buffer"], result: "u32" },
   /** DWORD GetIpForwardTable2(ADDRESS_FAMILY, MIB_IPFORWARD_TABLE2 **table); */
   GetIpForwardTable2: { parameters: ["u16", "buffer"], result: "u32" },
+  /** DWORD GetExtendedTcpTable(void *table, DWORD *size, BOOL sorted, ULONG family, TCP_TABLE_CLASS, ULONG reserved); */
+  GetExtendedTcpTable: {
+    parameters: ["buffer", "buffer", "i32", "u32", "u32", "u32"],
+    result: "u32",
+  },
+  /** DWORD GetExtendedUdpTable(void *table, DWORD *size, BOOL sorted, ULONG family, UDP_TABLE_CLASS, ULONG reserved); */
+  GetExtendedUdpTable: {
+    parameters: ["buffer", "buffer", "i32", "u32", "u32", "u32"],
+    result: "u32",
+  },
   /** void FreeMibTable(void *table); */
   FreeMibTable: { parameters: ["pointer"], result: "void" },
   /** DWORD ConvertInterfaceAliasToLuid(const WCHAR *alias, NET_LUID *luid); */

@@ -103,6 +103,18 @@ const SYMBOLS = {
     parameters: ["u32", "buffer", "buffer", "buffer", "buffer"],
     result: "i32",
   },
+  // BOOL WINAPI QueryFullProcessImageNameW(HANDLE hProcess, DWORD dwFlags, LPWSTR lpExeName, PDWORD lpdwSize);
+  // The size is in characters.
+  QueryFullProcessImageNameW: {
+    parameters: ["u32", "u32", "buffer", "buffer"],
+    result: "i32",
+  },
+  // HANDLE WINAPI CreateToolhelp32Snapshot(DWORD dwFlags, DWORD th32ProcessID);
+  CreateToolhelp32Snapshot: { parameters: ["u32", "u32"], result: "u32" },
+  // BOOL WINAPI Process32FirstW(HANDLE hSnapshot, LPPROCESSENTRY32W lppe);
+  Process32FirstW: { parameters: ["u32", "buffer"], result: "i32" },
+  // BOOL WINAPI Process32NextW(HANDLE hSnapshot, LPPROCESSENTRY32W lppe);
+  Process32NextW: { parameters: ["u32", "buffer"], result: "i32" },
   // BOOL WINAPI CreateDirectoryW(LPCWSTR lpPathName, LPSECURITY_ATTRIBUTES lpSecurityAttributes);
   CreateDirectoryW: { parameters: ["buffer", "buffer"], result: "i32" },
   // HLOCAL WINAPI LocalFree(HLOCAL hMem);

@@ -175,3 +175,57 @@ export const dnsInterfaceSettings = struct(
     ["ProfileNameServer", "pointer", 56],
   ],
 );
+
+/** A connection of the table TCP_TABLE_OWNER_PID_ALL; ports lie in the first two bytes. */
+export const mibTcprowOwnerPid = struct(
+  "MIB_TCPROW_OWNER_PID",
+  "iphlpapi.h",
+  24,
+  [
+    ["dwState", "u32le", 0],
+    ["dwLocalAddr", "u32be", 4],
+    ["dwLocalPort", "u16be", 8],
+    ["dwRemoteAddr", "u32be", 12],
+    ["dwRemotePort", "u16be", 16],
+    ["dwOwningPid", "u32le", 20],
+  ],
+);
+
+/** The same over IPv6. */
+export const mibTcp6rowOwnerPid = struct(
+  "MIB_TCP6ROW_OWNER_PID",
+  "iphlpapi.h",
+  56,
+  [
+    ["ucLocalAddr", "bytes", 0],
+    ["dwLocalPort", "u16be", 20],
+    ["ucRemoteAddr", "bytes", 24],
+    ["dwRemotePort", "u16be", 44],
+    ["dwState", "u32le", 48],
+    ["dwOwningPid", "u32le", 52],
+  ],
+);
+
+/** A socket of the table UDP_TABLE_OWNER_PID. */
+export const mibUdprowOwnerPid = struct(
+  "MIB_UDPROW_OWNER_PID",
+  "iphlpapi.h",
+  12,
+  [
+    ["dwLocalAddr", "u32be", 0],
+    ["dwLocalPort", "u16be", 4],
+    ["dwOwningPid", "u32le", 8],
+  ],
+);
+
+/** The same over IPv6. */
+export const mibUdp6rowOwnerPid = struct(
+  "MIB_UDP6ROW_OWNER_PID",
+  "iphlpapi.h",
+  28,
+  [
+    ["ucLocalAddr", "bytes", 0],
+    ["dwLocalPort", "u16be", 20],
+    ["dwOwningPid", "u32le", 24],
+  ],
+);

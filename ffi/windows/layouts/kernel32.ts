@@ -8,3 +8,11 @@ export const overlappedEntry = struct("OVERLAPPED_ENTRY", "windows.h", 32, [
   ["Internal", "u64le", 16],
   ["dwNumberOfBytesTransferred", "u32le", 24],
 ]);
+
+/** A process of a snapshot. */
+export const processEntry = struct("PROCESSENTRY32W", "tlhelp32.h", 568, [
+  ["dwSize", "u32le", 0],
+  ["th32ProcessID", "u32le", 8],
+  ["th32ParentProcessID", "u32le", 32],
+  ["szExeFile", "bytes", 44],
+]);

@@ -19,7 +19,7 @@ import { ProcFiles } from "./proc_files.ts";
 import { fileName, parseExecutable, parseProcStat } from "./proc_texts.ts";
 import { openProcessEvents, type ProcessEvents } from "./process_events.ts";
 import { type ProcessFacts, ProcessFactsCache } from "./process_facts.ts";
-import { ProcessTree, type Sighting } from "./process_tree.ts";
+import { ProcessTree, type Sighting } from "../process_tree.ts";
 import { type FoundSocket, SocketDiag } from "./socket_diag.ts";
 import { SocketHolders } from "./socket_holders.ts";
 import { UdpNeighbours } from "./udp_neighbours.ts";

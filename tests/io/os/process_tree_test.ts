@@ -1,7 +1,7 @@
 /** Who started whom, by events and by sight, against a slow obvious twin. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { ProcessTree } from "../../../../src/io/os/linux/process_tree.ts";
+import { ProcessTree } from "../../../src/io/os/process_tree.ts";
 
 function sighting(processId: number, startTime: number, parentId: number) {
   const path = `/bin/p${processId}.${startTime}`;

@@ -6,7 +6,7 @@
  * told by its start time. A node that has ended is kept while a descendant of
  * it lives.
  */
-import type { ProcessOrigin } from "../../ports.ts";
+import type { ProcessOrigin } from "../ports.ts";
 
 /** How many nodes there may be: those that live, and those that have ended. */
 const LIVING = 65_536;
