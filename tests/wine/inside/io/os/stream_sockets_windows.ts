@@ -6,5 +6,6 @@ testStreamSockets({
   open: openPlatform,
   loopback: "lo",
   tooManyProbes: 1000,
-  refusedDatagrams: "told",
+  // Wine takes the error away when it looks for it.
+  refusedDatagrams: "silent",
 });
