@@ -14,12 +14,12 @@ import type {
 } from "../../ports.ts";
 import { openPing, openRawEcho } from "./echo_socket.ts";
 import { emptyReport, ERROR_PAYLOAD_ROOM, ErrorQueue } from "./error_queue.ts";
-import { isRawHandle } from "./outside_handle.ts";
+import { isRawHandle } from "../shared/outside_handle.ts";
 import { OutsideBinding } from "./outside_binding.ts";
 import { OutsideModes } from "./outside_modes.ts";
 import { OutsidePathMtu } from "./outside_path_mtu.ts";
 import { OutsideReceiver } from "./outside_receiver.ts";
-import { OutsideRetired } from "./outside_retired.ts";
+import { OutsideRetired } from "../shared/outside_retired.ts";
 import { OutsideSender } from "./outside_sender.ts";
 import { configureOutside, LinuxOutsideSockets } from "./outside_sockets.ts";
 import { PollSet, PollTag } from "./poller_set.ts";

@@ -24,7 +24,7 @@ import { isMappedIpv4 } from "../../../core/wire/address.ts";
 import type { OutsideShared } from "../../ports.ts";
 import { MessageTrains, type TrainOwner } from "./message_trains.ts";
 import { controlSpace, type MessageVector } from "./message_vector.ts";
-import { descriptorOf } from "./outside_handle.ts";
+import { descriptorOf } from "../shared/outside_handle.ts";
 import { OutsideModes } from "./outside_modes.ts";
 import { SocketOptions } from "./socket_option.ts";
 

@@ -21,10 +21,10 @@ import { Protocol } from "../../../core/wire/protocol.ts";
 import type { OutsideShared } from "../../ports.ts";
 import { DescriptorRoom } from "./descriptor_room.ts";
 import { openPing } from "./echo_socket.ts";
-import { isRawHandle, RawHandle } from "./outside_handle.ts";
+import { isRawHandle, RawHandle } from "../shared/outside_handle.ts";
 import { OutsideBinding } from "./outside_binding.ts";
 import { OutsideModes } from "./outside_modes.ts";
-import { OutsideRetired } from "./outside_retired.ts";
+import { OutsideRetired } from "../shared/outside_retired.ts";
 import { PollSet } from "./poller_set.ts";
 import {
   readSocketPort,

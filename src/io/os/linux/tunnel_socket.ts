@@ -36,7 +36,7 @@ import {
 } from "./socket_address.ts";
 import { SocketOptions } from "./socket_option.ts";
 import { TunnelSocketQueue } from "./tunnel_socket_queue.ts";
-import { TunnelSocketSources } from "./tunnel_socket_sources.ts";
+import { TunnelSocketSources } from "../shared/tunnel_socket_sources.ts";
 
 /** What the socket may hold while its worker is busy. */
 const BUFFER_BYTES = 7 << 20;

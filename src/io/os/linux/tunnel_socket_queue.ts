@@ -14,7 +14,7 @@ import {
 import { writeU32be, writeU32le } from "../../../core/wire/bytes.ts";
 import { MessageTrains, type TrainOwner } from "./message_trains.ts";
 import { controlSpace, type MessageVector } from "./message_vector.ts";
-import type { TunnelSocketSources } from "./tunnel_socket_sources.ts";
+import type { TunnelSocketSources } from "../shared/tunnel_socket_sources.ts";
 
 /** Messages that can wait; one more sends those before it. */
 const CAPACITY = 512;
