@@ -181,7 +181,11 @@ export function wireguardTunnel(
 export async function startClient(
   { lab, host }: ClientLab,
   config: Record<string, unknown>,
-  options: { readonly logLevel?: string; readonly name?: string } = {},
+  options: {
+    readonly logLevel?: string;
+    readonly name?: string;
+    readonly env?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<LoggedProcess> {
   const path = await lab.write(
     options.name ?? "client.yaml",
@@ -189,7 +193,7 @@ export async function startClient(
   );
   const process = spawnSluice(host, "client", {
     args: ["client", "-c", path, "--log-level", options.logLevel ?? "debug"],
-    env: CLIENT_ENV,
+    env: { ...CLIENT_ENV, ...options.env },
   });
   await process.waitForLine(/client up:/);
   return process;
@@ -217,6 +221,19 @@ export async function seenByTcp(
 ): Promise<string | undefined> {
   const { stdout } = await host.run(
     [program, "-N", "-w", "3", address, String(ECHO_PORT)],
+    { input: "GET / HTTP/1.0\r\n\r\n", exit: "any", timeoutMs: 10_000 },
+  );
+  return stdout.trim().split("\n").at(-1)?.trim() || undefined;
+}
+
+/** The same by proxies that end both ways where one has ended: without -N. */
+export async function seenByProxy(
+  host: Namespace,
+  program: string,
+  address: string = OUTSIDE.first,
+): Promise<string | undefined> {
+  const { stdout } = await host.run(
+    [program, "-w", "3", address, String(ECHO_PORT)],
     { input: "GET / HTTP/1.0\r\n\r\n", exit: "any", timeoutMs: 10_000 },
   );
   return stdout.trim().split("\n").at(-1)?.trim() || undefined;
