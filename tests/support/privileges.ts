@@ -3,19 +3,23 @@
  * that it needs. On a user's machine a test that can't run is skipped with the
  * reason in its name; where CI=true it fails instead.
  */
+import { cachedWine } from "../../scripts/wine/recipe.ts";
 import { runCommand } from "./process.ts";
 import { cachedWireguardGo } from "./wireguard_go_package.ts";
 
-/** What a test needs besides namespaces: a program, a TUN device, true root. */
+/** What a test needs besides namespaces: a program, a TUN device, Wine, true root. */
 export type Need =
   | { readonly program: string }
   | "tun"
   | "wireguard-go"
+  | "wine"
   | "root";
 
 /** Programs that every lab uses. */
 const LAB_PROGRAMS = ["unshare", "nsenter", "setpriv", "ip"];
+const MINGW = "x86_64-w64-mingw32-gcc";
 const PACKAGES: Record<string, string> = {
+  [MINGW]: "gcc-mingw-w64-x86-64",
   ip: "iproute2",
   ping: "iputils-ping",
   danted: "dante-server",
@@ -40,6 +44,8 @@ export async function missingForLab(
   const programs = [
     ...LAB_PROGRAMS,
     ...needs.flatMap((need) => typeof need === "object" ? [need.program] : []),
+    // What Windows programs of tests are built by.
+    ...needs.includes("wine") ? [MINGW] : [],
   ];
   for (const program of programs) {
     if (!await hasProgram(program)) {
@@ -86,6 +92,9 @@ async function missingDevices(
   }
   if (needs.includes("wireguard-go") && !await cachedWireguardGo()) {
     return "wireguard-go is missing: deno run -A scripts/peers.ts";
+  }
+  if (needs.includes("wine") && !await cachedWine()) {
+    return "Wine is missing: deno run -A scripts/wine.ts";
   }
   return undefined;
 }

@@ -173,24 +173,30 @@ export class WineMachine {
   ): WineProgram {
     const program = new WineProgram(
       `${this.namespace.name}/${name}`,
-      [...this.#enter, ...ENDS_WITH_PARENT, ...command],
-      {
-        env: { ...this.#env, ...options.env },
-        cwd: options.cwd ?? PROJECT,
-        stdin: options.stdin,
-      },
+      this.#inside(command, options.cwd),
+      { env: { ...this.#env, ...options.env }, stdin: options.stdin },
     );
     this.namespace.lab.adopt(program);
     return program;
+  }
+
+  /** Entering a mount namespace leaves the working directory behind. */
+  #inside(command: readonly string[], cwd = PROJECT): string[] {
+    return [
+      ...this.#enter,
+      `--wdns=${cwd}`,
+      ...ENDS_WITH_PARENT,
+      ...command,
+    ];
   }
 
   #run(
     command: readonly string[],
     options: CommandOptions = {},
   ): Promise<CommandResult> {
-    return runCommand([...this.#enter, ...ENDS_WITH_PARENT, ...command], {
-      cwd: PROJECT,
-      ...options,
+    const { cwd, ...rest } = options;
+    return runCommand(this.#inside(command, cwd), {
+      ...rest,
       env: { ...this.#env, ...options.env },
     });
   }
