@@ -26,6 +26,16 @@ const symbols = {
     ],
     result: "i32",
   },
+  /** BOOL CheckTokenMembership(HANDLE token, PSID sid, BOOL *isMember); without a token the caller's own; a group that only denies does not count. */
+  CheckTokenMembership: {
+    parameters: ["pointer", "buffer", "buffer"],
+    result: "i32",
+  },
+  /** BOOL CreateWellKnownSid(WELL_KNOWN_SID_TYPE, PSID domain, PSID sid, DWORD *length); */
+  CreateWellKnownSid: {
+    parameters: ["u32", "pointer", "buffer", "buffer"],
+    result: "i32",
+  },
   /** BOOL ConvertSidToStringSidW(PSID sid, WCHAR **text); to be freed by LocalFree. */
   ConvertSidToStringSidW: { parameters: ["pointer", "buffer"], result: "i32" },
   /** BOOL ConvertStringSecurityDescriptorToSecurityDescriptorW(const WCHAR *text, DWORD revision, PSECURITY_DESCRIPTOR *, ULONG *size); to be freed by LocalFree. */

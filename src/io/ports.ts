@@ -17,6 +17,7 @@ export * from "./ports/udp_carrier.ts";
 export * from "./ports/stream_sockets.ts";
 export * from "./ports/socket_events.ts";
 export * from "./ports/host_network.ts";
+export * from "./ports/name_resolution.ts";
 export * from "./ports/journal.ts";
 export * from "./ports/privileges.ts";
 export * from "./ports/process_table.ts";

@@ -57,6 +57,12 @@ export type Loosened =
     readonly reason: string;
   };
 
+/** What became of a listener's datagrams at the host's own firewall. */
+export type Admitted =
+  | { readonly kind: "unneeded" }
+  | { readonly kind: "admitted"; readonly rule: string }
+  | { readonly kind: "refused"; readonly reason: string };
+
 /** A way out of the host. */
 export interface Egress {
   /** The system's number of the interface. */
@@ -79,7 +85,12 @@ export interface HostNetwork extends Disposable {
    * another one: where the system filters that strictly, it is made loose.
    */
   loosen(interfaceIndex: number): Loosened;
-  /** Undoes all that `apply` and `loosen` did. */
+  /**
+   * Lets datagrams to a port of this program in, where the host's own firewall
+   * would drop them; elsewhere that is the administrator's business.
+   */
+  admit(port: number): Admitted;
+  /** Undoes all that `apply`, `loosen` and `admit` did. */
   reset(): void;
   /**
    * Undoes what earlier processes of ours left behind when they died, sockets
@@ -91,7 +102,8 @@ export interface HostNetwork extends Disposable {
   interfaceIndex(name: string): number | undefined;
   /**
    * How the host would send to a destination now; undefined without a route.
-   * @param mark the packet's, where policy routing tells packets apart by it.
+   * @param mark the packet's, where policy routing tells packets apart by it;
+   * elsewhere any mark is one of our own packets, which go by no route of ours.
    */
   egressFor(words: AddressWords, mark?: number): Egress | undefined;
 }

@@ -1,0 +1,353 @@
+/**
+ * The host's side of an interface by iphlpapi: MTU, metric, addresses and
+ * routes, made to be as a configuration says, and undone.
+ *
+ * What is there is read first, so that only what is missing is added and only
+ * what we added is ever removed. Each addition is in the journal before it is
+ * made. An adapter takes addresses and routes along when it goes; rules of the
+ * firewall and of name resolution stay, and the journal is for them most of all.
+ */
+import { Win32, Win32Error } from "../../../../ffi/windows/win32_error.ts";
+import { type AddressWords, equalWords } from "../../../core/wire/address.ts";
+import type {
+  Admitted,
+  Egress,
+  HostNetwork,
+  InterfaceConfig,
+  Journal,
+  Loosened,
+  NetworkWarning,
+} from "../../ports.ts";
+import {
+  fulfils,
+  IPV6_MINIMUM_MTU,
+  journalEntries,
+  networkWords,
+  planChange,
+  prefixText,
+  sameAddress,
+  sameNetwork,
+  sameRoute,
+  withoutIpv6,
+} from "../interface_change.ts";
+import type { LinkAddress, RouteRequest } from "../network_entities.ts";
+import { recoverLeftovers } from "../recovery.ts";
+import {
+  addRule,
+  removeRule,
+  ruleName,
+  type RunProgram,
+} from "./firewall_rule.ts";
+import { undoEntry } from "./host_network_recovery.ts";
+import type { IpTables } from "./ip_helper.ts";
+import type { FamilySettings, WindowsLink } from "./ip_rows.ts";
+import type { NamePolicy } from "./name_policy.ts";
+import { chooseRoute, chooseSource } from "./route_choice.ts";
+
+/** Codes of what is gone already. */
+const GONE = [Win32.FileNotFound, Win32.NotFound];
+const FAMILIES = [4, 6] as const;
+/** Loopback is the first interface of every Windows. */
+const LOOPBACK_INDEX = 1;
+/** How long a new adapter may take to get IPv4, and IPv6 after it, in ms. */
+const IPV4_PATIENCE_MS = 5000;
+const IPV6_PATIENCE_MS = 1000;
+const PAUSE_MS = 20;
+
+/** What a HostNetwork works with. */
+export interface HostNetworkOptions {
+  readonly tables: IpTables;
+  readonly policy: NamePolicy;
+  readonly journal: Journal;
+  readonly run: RunProgram;
+  /** Blocks for so long, in ms. */
+  readonly pause: (ms: number) => void;
+}
+
+/** What we changed of one interface. */
+interface Applied {
+  readonly link: WindowsLink;
+  /** Families as they were before us; none of a family that it lacks. */
+  readonly before: ReadonlyMap<4 | 6, FamilySettings>;
+  addresses: readonly LinkAddress[];
+  routes: readonly RouteRequest[];
+}
+
+/** Opens the host's network configuration. */
+export function openHostNetwork(options: HostNetworkOptions): HostNetwork {
+  return new WindowsHostNetwork(options);
+}
+
+class WindowsHostNetwork implements HostNetwork {
+  readonly #options: HostNetworkOptions;
+  readonly #tables: IpTables;
+  readonly #journal: Journal;
+  readonly #applied = new Map<string, Applied>();
+  /** Names of rules that we made. */
+  readonly #rules = new Set<string>();
+
+  constructor(options: HostNetworkOptions) {
+    this.#options = options;
+    this.#tables = options.tables;
+    this.#journal = options.journal;
+  }
+
+  apply(config: InterfaceConfig): readonly NetworkWarning[] {
+    const link = this.#tables.link(config.name);
+    if (link === undefined) {
+      throw new Error(`there is no interface named ${config.name}`);
+    }
+    const applied = this.#appliedTo(link, config);
+    const missing = config.mtu < IPV6_MINIMUM_MTU
+      ? "mtu"
+      : applied.before.has(6)
+      ? undefined
+      : "disabled";
+    const { possible, warnings } = withoutIpv6(config, missing);
+    this.#applyFamilies(applied, possible);
+    this.#applyAddresses(applied, possible);
+    this.#applyRoutes(applied, possible);
+    return warnings;
+  }
+
+  /** Windows takes what comes in, whichever way its answers leave. */
+  loosen(): Loosened {
+    return { kind: "unneeded" };
+  }
+
+  admit(port: number): Admitted {
+    const { run } = this.#options;
+    const listener = { port, program: Deno.execPath() };
+    const name = ruleName(listener);
+    const scope = `firewall:${name}`;
+    this.#journal.record(scope, [{ kind: "firewall-rule", name }]);
+    this.#rules.add(name);
+    try {
+      addRule(run, listener);
+      return { kind: "admitted", rule: name };
+    } catch (error) {
+      this.#rules.delete(name);
+      this.#journal.record(scope, []);
+      const reason = error instanceof Error ? error.message : String(error);
+      return { kind: "refused", reason };
+    }
+  }
+
+  reset(): void {
+    for (const name of this.#rules) {
+      removeRule(this.#options.run, name);
+      this.#journal.record(`firewall:${name}`, []);
+      this.#rules.delete(name);
+    }
+    for (const [name, { link, before, addresses, routes }] of this.#applied) {
+      for (const route of routes) this.#removeRoute(route);
+      for (const address of addresses) this.#removeAddress(address);
+      for (const [family, settings] of before) {
+        tolerate(
+          GONE,
+          () => this.#tables.setFamily(link.index, family, settings),
+        );
+      }
+      this.#journal.record(scopeOf(name), []);
+      this.#applied.delete(name);
+    }
+  }
+
+  recover(): readonly string[] {
+    return recoverLeftovers(
+      this.#journal,
+      (entry) => undoEntry(this.#options, entry),
+    );
+  }
+
+  interfaceIndex(name: string): number | undefined {
+    return this.#tables.link(name)?.index;
+  }
+
+  /** @param mark of packets of our own: what we lead elsewhere doesn't count. */
+  egressFor(words: AddressWords, mark?: number): Egress | undefined {
+    const addresses = this.#tables.addresses();
+    const own = addresses.find((one) => equalWords(one.words, 0, words, 0));
+    if (own !== undefined) {
+      return { interfaceIndex: LOOPBACK_INDEX, source: own.words };
+    }
+    const ours = new Set(
+      [...this.#applied.values()].map(({ link }) => link.index),
+    );
+    const running = new Set(
+      this.#tables.links().filter((link) => link.up).map(({ index }) => index),
+    );
+    const route = chooseRoute(
+      this.#tables.routes(),
+      words,
+      (index) => running.has(index) && !(mark !== undefined && ours.has(index)),
+    );
+    if (route === undefined) return undefined;
+    return {
+      interfaceIndex: route.index,
+      source: this.#tables.bestSource(route.index, words) ??
+        chooseSource(addresses, route, words),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#tables[Symbol.dispose]();
+  }
+
+  /** What is known of an interface; nothing where it is a new one of that name. */
+  #appliedTo(link: WindowsLink, config: InterfaceConfig): Applied {
+    const known = this.#applied.get(link.name);
+    if (known !== undefined && known.link.index === link.index) return known;
+    const before = this.#families(link, config);
+    const applied = { link, before, addresses: [], routes: [] };
+    this.#applied.set(link.name, applied);
+    return applied;
+  }
+
+  /** The families of an interface; those of a new adapter come a little later. */
+  #families(
+    { index, name }: WindowsLink,
+    config: InterfaceConfig,
+  ): Map<4 | 6, FamilySettings> {
+    const wants = [...config.addresses, ...config.routes]
+      .some(({ family }) => family === 6);
+    const patience = {
+      4: IPV4_PATIENCE_MS,
+      6: wants && config.mtu >= IPV6_MINIMUM_MTU ? IPV6_PATIENCE_MS : 0,
+    };
+    const families = new Map<4 | 6, FamilySettings>();
+    for (const family of FAMILIES) {
+      for (let left = patience[family];; left -= PAUSE_MS) {
+        const settings = this.#tables.family(index, family);
+        if (settings !== undefined) families.set(family, settings);
+        if (settings !== undefined || left <= 0) break;
+        this.#options.pause(PAUSE_MS);
+      }
+    }
+    if (!families.has(4)) {
+      throw new Error(`the system gives interface ${name} no IPv4`);
+    }
+    return families;
+  }
+
+  #applyFamilies({ link, before }: Applied, config: InterfaceConfig): void {
+    for (const family of before.keys()) {
+      if (family === 6 && config.mtu < IPV6_MINIMUM_MTU) continue;
+      const isWayOut = config.routes.some((route) =>
+        route.family === family && route.prefixLength <= 1
+      );
+      const present = this.#tables.family(link.index, family);
+      // Ahead of other ways out; else the system's own choice is right.
+      const metric = isWayOut ? 0 : before.get(family)!.metric;
+      if (present?.mtu === config.mtu && present.metric === metric) continue;
+      this.#tables.setFamily(link.index, family, { mtu: config.mtu, metric });
+    }
+  }
+
+  #applyAddresses(applied: Applied, config: InterfaceConfig): void {
+    const { index } = applied.link;
+    const present = this.#tables.addresses();
+    const wanted = config.addresses.map((address) => ({ ...address, index }));
+    const plan = planChange(applied.addresses, wanted, {
+      same: sameAddress,
+      isPresent: (address) =>
+        present.some((other) => sameAddress(other, address)),
+    });
+    applied.addresses = [...plan.unwanted, ...plan.ours];
+    this.#record(applied);
+    for (const address of plan.unwanted) this.#removeAddress(address);
+    for (const address of plan.missing) this.#addAddress(address);
+    applied.addresses = plan.ours;
+    this.#record(applied);
+  }
+
+  #applyRoutes(applied: Applied, config: InterfaceConfig): void {
+    const { index } = applied.link;
+    // Read now: with an interface's last address the system takes its routes.
+    const present = this.#tables.routes();
+    // An interface that is down has no routes.
+    const wanted = (config.up ? config.routes : [])
+      .map((route) => ({ ...route, words: networkWords(route), index }));
+    const plan = planChange(applied.routes, wanted, {
+      same: sameRoute,
+      isPresent: (route) => present.some((other) => fulfils(other, route)),
+    });
+    applied.routes = [...plan.unwanted, ...plan.ours];
+    this.#record(applied);
+    for (const route of plan.unwanted) this.#removeRoute(route);
+    for (const route of plan.missing) this.#addRoute(route);
+    applied.routes = plan.ours;
+    this.#record(applied);
+  }
+
+  #addAddress(address: LinkAddress): void {
+    try {
+      this.#tables.addAddress(address);
+    } catch (error) {
+      if (!isCode(error, Win32.ObjectAlreadyExists)) throw error;
+      // One address is one interface's, be that one down or not.
+      const holder = this.#tables.addresses().find((other) =>
+        other.index !== address.index &&
+        equalWords(other.words, 0, address.words, 0)
+      );
+      if (holder === undefined) return;
+      throw new Error(
+        `address ${prefixText(address)}: ${this.#nameOf(holder.index)} has it`,
+        { cause: error },
+      );
+    }
+  }
+
+  #addRoute(route: RouteRequest): void {
+    try {
+      this.#tables.addRoute(route);
+    } catch (error) {
+      if (!isCode(error, Win32.ObjectAlreadyExists)) throw error;
+      // Of the same interface and next hop, with another metric.
+      const other = this.#tables.routes().find((present) =>
+        present.index === route.index && sameNetwork(present, route)
+      );
+      if (other === undefined) return;
+      throw new Error(
+        `route ${prefixText(route)}: there is one already through ` +
+          this.#nameOf(other.index),
+        { cause: error },
+      );
+    }
+  }
+
+  #nameOf(index: number): string {
+    return this.#tables.links().find((link) => link.index === index)?.name ??
+      `interface ${index}`;
+  }
+
+  #removeRoute(route: RouteRequest): void {
+    tolerate(GONE, () => this.#tables.removeRoute(route));
+  }
+
+  #removeAddress(address: LinkAddress): void {
+    tolerate(GONE, () => this.#tables.removeAddress(address));
+  }
+
+  #record({ link, addresses, routes }: Applied): void {
+    const entries = journalEntries(link, addresses, routes);
+    this.#journal.record(scopeOf(link.name), entries);
+  }
+}
+
+function scopeOf(name: string): string {
+  return `network:${name}`;
+}
+
+function isCode(error: unknown, code: number): boolean {
+  return error instanceof Win32Error && error.code === code;
+}
+
+/** Runs a change whose result may be there already. */
+function tolerate(codes: readonly number[], change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    if (!codes.some((code) => isCode(error, code))) throw error;
+  }
+}
