@@ -8,6 +8,7 @@ import { openSocketLibraries } from "./socket_libraries.ts";
 import { SocketReadiness } from "./socket_readiness.ts";
 import { openStreamSockets } from "./stream_sockets.ts";
 import { attachWake, openWake } from "./wake.ts";
+import { openProcessTable } from "./process_table.ts";
 import { openStartupTasks } from "./startup_tasks.ts";
 
 /** Opens the libraries of the system for the calling thread, and all that is made with them. */
@@ -37,7 +38,7 @@ export function openWindowsPlatform(): Platform {
     openHostNetwork: () => missing("the host's network"),
     openPolicyRouting: () => missing("policy routing"),
     openKillSwitch: () => missing("the kill switch"),
-    openProcessTable: () => missing("the process table"),
+    openProcessTable: () => openProcessTable({ now: openClock(kernelbase) }),
     openNetworkMonitor: () => missing("the network monitor"),
     openStartupTasks: () => openStartupTasks(),
     readPrivileges: () => missing("privileges"),
