@@ -30,6 +30,11 @@ function setup(
   return { kind, proxy, credentials };
 }
 
+/** A proxy that says no when it has read so many bytes. */
+function refusalAfter(read: number, line: string): Step[] {
+  return [{ await: read }, { say: `${line}\r\n\r\n` }, "close"];
+}
+
 async function failureOf(
   kind: "socks5" | "http",
   script: readonly Step[],
@@ -121,12 +126,12 @@ Deno.test("dial: an HTTP proxy that dies, refuses, or talks nonsense", async () 
       /within its answer$/,
     ],
     [
-      [{ await: 1 }, { say: "HTTP/1.1 407 No\r\n\r\n" }, "close"],
+      refusalAfter(HTTP_REQUEST.length, "HTTP/1.1 407 No"),
       "proxy-auth",
       /HTTP\/1\.1 407 No$/,
     ],
     [
-      [{ await: 1 }, { say: "HTTP/1.1 503 Busy\r\n\r\n" }, "close"],
+      refusalAfter(HTTP_REQUEST.length, "HTTP/1.1 503 Busy"),
       "proxy-refused",
       /HTTP\/1\.1 503 Busy$/,
     ],
@@ -142,6 +147,17 @@ Deno.test("dial: an HTTP proxy that dies, refuses, or talks nonsense", async () 
     assert.equal(failure.kind, kind, JSON.stringify(script).slice(0, 100));
     assert.match(failure.text, text);
   }
+});
+
+Deno.test({
+  name: "dial: what an HTTP proxy says before it resets is the reason",
+  // Windows throws away what a RST follows at once.
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const failure = await failureOf("http", refusalAfter(1, "HTTP/1.1 407 No"));
+    assert.equal(failure.kind, "proxy-auth");
+    assert.match(failure.text, /HTTP\/1\.1 407 No$/);
+  },
 });
 
 Deno.test("dial: garbage from what is no SOCKS5 proxy", async () => {
