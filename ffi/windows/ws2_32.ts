@@ -87,6 +87,12 @@ const SYMBOLS = {
     parameters: ["u32", "buffer", "i32", "i32", "buffer", "i32"],
     result: "i32",
   },
+  // int sendto(…), the bytes by their address
+  sendtoAt: {
+    name: "sendto",
+    parameters: ["u32", "u64", "i32", "i32", "buffer", "i32"],
+    result: "i32",
+  },
   // int WSASendMsg(SOCKET Handle, LPWSAMSG lpMsg, DWORD dwFlags, LPDWORD lpNumberOfBytesSent,
   //     LPWSAOVERLAPPED lpOverlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE lpCompletionRoutine);
   WSASendMsg: {

@@ -15,6 +15,7 @@ import { Random } from "../datapath/twins/random.ts";
 import { denoRun } from "../support/agent.ts";
 import { Lab } from "../support/lab.ts";
 import { missingForLab } from "../support/privileges.ts";
+import { linuxSockets } from "../io/os/linux/linux_sockets.ts";
 import { OutsideEnd } from "../support/outside_end.ts";
 import { median } from "./statistics.ts";
 
@@ -64,7 +65,7 @@ function kernelBytes(): number {
 /** Mappings' sockets, more and more of them. */
 class Sockets implements Disposable {
   readonly #libc = openLibc();
-  readonly #end = new OutsideEnd(this.#libc, {
+  readonly #end = new OutsideEnd(linuxSockets(this.#libc), {
     capacity: Math.max(...WANTED),
     rows: 4096,
     receiveBytes: 200 * 92_000,

@@ -3,19 +3,22 @@
  * the port in one thread.
  */
 import assert from "node:assert/strict";
-import type { Libc } from "../../ffi/libc.ts";
 import { Verdict } from "../../src/core/columns/verdict.ts";
 import { OpenFailure } from "../../src/core/flow/outside_sockets.ts";
 import { parseEndpoint } from "../../src/core/wire/address.ts";
-import { attachOutside, openOutside } from "../../src/io/os/linux/outside.ts";
-import { attachPoller, openPoller } from "../../src/io/os/linux/poller.ts";
-import { openWake } from "../../src/io/os/linux/wake.ts";
+import type { Platform } from "../../src/io/platform.ts";
 import type { OpenedOutside, OutsidePort, Poller } from "../../src/io/ports.ts";
 import {
   PacketArena,
   type PacketArenaOptions,
   PlainSocket,
 } from "./packet_arena.ts";
+
+/** What opens it. */
+export type OutsidePlatform = Pick<
+  Platform,
+  "openWake" | "openPoller" | "attachPoller" | "openOutside" | "attachOutside"
+>;
 
 /** Settings of a test's outside. */
 export interface OutsideEndOptions extends PacketArenaOptions {
@@ -37,18 +40,18 @@ export class OutsideEnd implements Disposable {
   readonly poller: Poller;
   readonly opened: OpenedOutside;
   readonly outside: OutsidePort;
-  readonly #libc: Libc;
+  readonly #platform: OutsidePlatform;
   readonly #stack = new DisposableStack();
 
-  constructor(libc: Libc, options: OutsideEndOptions = {}) {
-    this.#libc = libc;
+  constructor(platform: OutsidePlatform, options: OutsideEndOptions = {}) {
+    this.#platform = platform;
     this.arena = new PacketArena(options);
-    const wake = this.#stack.use(openWake(libc));
-    const { descriptor } = this.#stack.use(openPoller(libc));
+    const wake = this.#stack.use(platform.openWake());
+    const { descriptor } = this.#stack.use(platform.openPoller());
     this.poller = this.#stack.use(
-      attachPoller(libc, { descriptor, wake: wake.descriptor }),
+      platform.attachPoller({ descriptor, wake: wake.descriptor }),
     );
-    this.opened = this.#stack.use(openOutside(libc, {
+    this.opened = this.#stack.use(platform.openOutside({
       poller: descriptor,
       wake: wake.descriptor,
       capacity: options.capacity ?? 32,
@@ -58,10 +61,15 @@ export class OutsideEnd implements Disposable {
   }
 
   /** A second user, as another worker is. */
-  attach(libc: Libc = this.#libc): OutsidePort {
+  attach(platform: OutsidePlatform = this.#platform): OutsidePort {
     const { bytes, receiveArea } = this.arena;
     const { shared } = this.opened;
-    return attachOutside(libc, { shared, bytes, receiveArea, headroom: 128 });
+    return platform.attachOutside({
+      shared,
+      bytes,
+      receiveArea,
+      headroom: 128,
+    });
   }
 
   /** Opens a UDP socket on any free port for a NAT row. @returns its handle. */

@@ -2,14 +2,16 @@
  * Ends of a tunnel's socket for tests: an arena and one attachment each.
  */
 import assert from "node:assert/strict";
-import type { Libc } from "../../ffi/libc.ts";
 import { parseEndpoint } from "../../src/core/wire/address.ts";
-import {
-  attachTunnelSocket,
-  openTunnelSocket,
-} from "../../src/io/os/linux/tunnel_socket.ts";
+import type { Platform } from "../../src/io/platform.ts";
 import type { OpenedTunnelSocket, TunnelSocket } from "../../src/io/ports.ts";
 import { PacketArena } from "./packet_arena.ts";
+
+/** What opens the sockets. */
+export type TunnelSocketPlatform = Pick<
+  Platform,
+  "openTunnelSocket" | "attachTunnelSocket"
+>;
 
 /** A socket of ours with an arena of its own. */
 export class TunnelEnd {
@@ -18,7 +20,7 @@ export class TunnelEnd {
   readonly socket: TunnelSocket;
 
   constructor(
-    readonly libc: Libc,
+    readonly platform: TunnelSocketPlatform,
     options: {
       source?: "sticky" | "system";
       rows?: number;
@@ -27,11 +29,11 @@ export class TunnelEnd {
   ) {
     this.arena = new PacketArena(options);
     const { bytes, receiveArea } = this.arena;
-    this.opened = openTunnelSocket(libc, {
+    this.opened = platform.openTunnelSocket({
       port: 0,
       source: options.source ?? "system",
     });
-    this.socket = attachTunnelSocket(libc, {
+    this.socket = platform.attachTunnelSocket({
       ...this.opened,
       bytes,
       receiveArea,
@@ -39,9 +41,9 @@ export class TunnelEnd {
   }
 
   /** A second user of the same socket, as another worker is. */
-  attach(libc: Libc = this.libc): TunnelSocket {
+  attach(platform: TunnelSocketPlatform = this.platform): TunnelSocket {
     const { bytes, receiveArea } = this.arena;
-    return attachTunnelSocket(libc, { ...this.opened, bytes, receiveArea });
+    return platform.attachTunnelSocket({ ...this.opened, bytes, receiveArea });
   }
 
   /** Queues and sends messages. @returns how many failed. */

@@ -41,3 +41,38 @@ export const tcpInfo = struct("TCP_INFO_v0", "mstcpip.h", 88, [
   ["BytesOut", "u64le", 48],
   ["SynRetrans", "u8", 84],
 ]);
+
+/** A piece of memory. */
+export const wsaBuf = struct("WSABUF", "winsock2.h", 16, [
+  ["len", "u32le", 0],
+  ["buf", "pointer", 8],
+]);
+
+/** A message with address, pieces and control data. */
+export const wsaMsg = struct("WSAMSG", "winsock2.h", 56, [
+  ["name", "pointer", 0],
+  ["namelen", "i32le", 8],
+  ["lpBuffers", "pointer", 16],
+  ["dwBufferCount", "u32le", 24],
+  ["Control", "bytes", 32],
+  ["dwFlags", "u32le", 48],
+]);
+
+/** Header of a control message; its data follows, all padded to 8. */
+export const wsaCmsgHdr = struct("WSACMSGHDR", "winsock2.h", 16, [
+  ["cmsg_len", "u64le", 0],
+  ["cmsg_level", "i32le", 8],
+  ["cmsg_type", "i32le", 12],
+]);
+
+/** The local address and interface of an IPv4 datagram. */
+export const inPktinfo = struct("IN_PKTINFO", "ws2tcpip.h", 8, [
+  ["ipi_addr", "u32be", 0],
+  ["ipi_ifindex", "u32le", 4],
+]);
+
+/** The same of an IPv6 datagram. */
+export const in6Pktinfo = struct("IN6_PKTINFO", "ws2tcpip.h", 20, [
+  ["ipi6_addr", "bytes", 0],
+  ["ipi6_ifindex", "u32le", 16],
+]);

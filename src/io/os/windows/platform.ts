@@ -4,9 +4,11 @@ import { openClock } from "./clock.ts";
 import { attachPoller, openPoller } from "./poller.ts";
 import { sendFailure } from "./send_failure.ts";
 import { openSocketEvents } from "./socket_events.ts";
+import { openSocketStreams } from "./socket_streams.ts";
 import { openSocketLibraries } from "./socket_libraries.ts";
 import { SocketReadiness } from "./socket_readiness.ts";
 import { openStreamSockets } from "./stream_sockets.ts";
+import { attachTunnelSocket, openTunnelSocket } from "./tunnel_socket.ts";
 import { attachWake, openWake } from "./wake.ts";
 import { openProcessTable } from "./process_table.ts";
 import { openStartupTasks } from "./startup_tasks.ts";
@@ -14,15 +16,15 @@ import { openStartupTasks } from "./startup_tasks.ts";
 /** Opens the libraries of the system for the calling thread, and all that is made with them. */
 export function openWindowsPlatform(): Platform {
   const libraries = openSocketLibraries();
-  const { kernel32, kernelbase } = libraries;
+  const { kernel32, kernelbase, ws2 } = libraries;
   const readiness = new SocketReadiness();
   return {
     createTun: () => missing("making a TUN interface"),
     attachTun: () => missing("a TUN interface"),
     attachWholeTun: () => missing("a TUN interface"),
     attachPacketWriter: () => missing("writing packets"),
-    openTunnelSocket: () => missing("the tunnel's socket"),
-    attachTunnelSocket: () => missing("the tunnel's socket"),
+    openTunnelSocket: (options) => openTunnelSocket(ws2, options),
+    attachTunnelSocket: (attachment) => attachTunnelSocket(ws2, attachment),
     openOutside: () => missing("the outside"),
     attachOutside: () => missing("the outside"),
     sendFailure,
@@ -32,6 +34,7 @@ export function openWindowsPlatform(): Platform {
     attachWake: (descriptor) => attachWake(kernel32, descriptor),
     openStreamSockets: () => openStreamSockets(libraries, readiness),
     openSocketEvents: () => openSocketEvents(libraries, readiness),
+    openSocketStreams: () => openSocketStreams(),
     openEchoListener: () => missing("seeing pings"),
     openClock: () => openClock(kernelbase),
     openJournal: () => missing("the journal"),

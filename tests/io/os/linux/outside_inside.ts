@@ -17,6 +17,7 @@ import { Lab } from "../../../support/lab.ts";
 import { OutsideEnd } from "../../../support/outside_end.ts";
 import { numbered } from "../../../support/packet_arena.ts";
 import { runCommand } from "../../../support/process.ts";
+import { linuxSockets } from "./linux_sockets.ts";
 
 interface Family {
   readonly family: 4 | 6;
@@ -114,7 +115,7 @@ Deno.test("outside sockets", async (t) => {
   await t.step("without the right to ping, open says so", async () => {
     using libc = openLibc();
     await allowPing("1 0");
-    using end = new OutsideEnd(libc, { echo: "ping" });
+    using end = new OutsideEnd(linuxSockets(libc), { echo: "ping" });
     assert.equal(end.opened.echo, "none");
     for (const family of [4, 6] as const) {
       const protocol = family === 4 ? 1 : 58;
@@ -132,7 +133,7 @@ Deno.test("outside sockets", async (t) => {
         async () => {
           using libc = openLibc();
           await allowPing("0 2147483647");
-          using end = new OutsideEnd(libc, { echo: kind });
+          using end = new OutsideEnd(linuxSockets(libc), { echo: kind });
           assert.equal(end.opened.echo, kind);
           const { outside, arena } = end;
           const natRow = 12;
@@ -255,7 +256,7 @@ Deno.test("outside sockets", async (t) => {
   for (const family of [V4, V6]) {
     await t.step(`ICMP errors of a router over IPv${family.family}`, () => {
       using libc = openLibc();
-      using end = new OutsideEnd(libc);
+      using end = new OutsideEnd(linuxSockets(libc));
       const { outside, arena } = end;
       const { report } = outside;
       const { batch } = arena;
@@ -324,7 +325,7 @@ Deno.test("outside sockets", async (t) => {
     async () => {
       await runCommand(["ip", "link", "set", "lo", "mtu", "1500"]);
       using libc = openLibc();
-      using end = new OutsideEnd(libc);
+      using end = new OutsideEnd(linuxSockets(libc));
       const { outside } = end;
       for (const { family, loopback, headers } of [V4, V6]) {
         const near = end.openUdp(family, 1);

@@ -7,6 +7,7 @@ import { raiseOpenFileLimit } from "../../../../src/io/os/linux/limits.ts";
 import { Ready } from "../../../../src/io/ports.ts";
 import { freePort, OutsideEnd } from "../../../support/outside_end.ts";
 import { numbered, PlainSocket } from "../../../support/packet_arena.ts";
+import { linuxSockets } from "./linux_sockets.ts";
 
 const ignore = Deno.build.os !== "linux";
 const F_GETFD = 1;
@@ -33,7 +34,7 @@ for (const { family, host, hostname } of CASES) {
     ignore,
     async fn() {
       using libc = openLibc();
-      using end = new OutsideEnd(libc);
+      using end = new OutsideEnd(linuxSockets(libc));
       using far = new PlainSocket(hostname);
       const handle = end.openUdp(family, 5);
       const port = end.outside.port(handle);
@@ -85,7 +86,7 @@ for (const { family, host, hostname } of CASES) {
     ignore,
     fn() {
       using libc = openLibc();
-      using end = new OutsideEnd(libc);
+      using end = new OutsideEnd(linuxSockets(libc));
       const near = end.openUdp(family, 1);
       const far = end.openUdp(family, 2);
       const farPort = end.outside.port(far);
@@ -109,7 +110,7 @@ for (const { family, host, hostname } of CASES) {
     ignore,
     async fn() {
       using libc = openLibc();
-      using end = new OutsideEnd(libc);
+      using end = new OutsideEnd(linuxSockets(libc));
       const { outside, poller, arena } = end;
       const handle = end.openUdp(family, 3);
       const closed = freePort(family);
@@ -163,7 +164,7 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using end = new OutsideEnd(libc);
+    using end = new OutsideEnd(linuxSockets(libc));
     const { outside, poller, arena } = end;
     const handle = end.openUdp(4, 3);
     const closed = freePort(4);
@@ -186,7 +187,7 @@ Deno.test({
   ignore,
   async fn() {
     using libc = openLibc();
-    using end = new OutsideEnd(libc);
+    using end = new OutsideEnd(linuxSockets(libc));
     using far = new PlainSocket("127.0.0.1");
     const { outside } = end;
     const handles = [1, 2].map((row) => end.openUdp(4, row));
@@ -228,7 +229,9 @@ Deno.test({
   ignore,
   async fn() {
     using libc = openLibc();
-    using end = new OutsideEnd(libc, { receiveBytes: 3 * 67_000 });
+    using end = new OutsideEnd(linuxSockets(libc), {
+      receiveBytes: 3 * 67_000,
+    });
     using far = new PlainSocket("127.0.0.1");
     const handle = end.openUdp(4, 9);
     const port = end.outside.port(handle);
@@ -258,7 +261,7 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using end = new OutsideEnd(libc);
+    using end = new OutsideEnd(linuxSockets(libc));
     const receiving = end.attach();
     const { outside, poller } = end;
     const rows = [4, 0, 31];
@@ -296,7 +299,7 @@ Deno.test({
     using libc = openLibc();
     const handles: number[] = [];
     {
-      using end = new OutsideEnd(libc);
+      using end = new OutsideEnd(linuxSockets(libc));
       for (let row = 0; row < 4; row++) {
         handles.push(end.openUdp(4, row));
       }
@@ -318,7 +321,7 @@ Deno.test({
       errno: () => errno,
       call: { ...libc.call, socket: () => -1 },
     });
-    using end = new OutsideEnd(libc, { echo: "ping" });
+    using end = new OutsideEnd(linuxSockets(libc), { echo: "ping" });
     assert.equal(end.outside.open(17, 4, taken.port, 0), OpenFailure.InUse);
     for (
       const [errno, failure] of [
@@ -330,7 +333,7 @@ Deno.test({
         [ERRNO.EAFNOSUPPORT, OpenFailure.NotPermitted],
       ]
     ) {
-      const outside = end.attach(failing(errno));
+      const outside = end.attach(linuxSockets(failing(errno)));
       assert.equal(outside.open(17, 6, 4000, 0), failure);
     }
     assert.equal(end.poller.wait(0), 0);
@@ -343,7 +346,10 @@ Deno.test({
   async fn() {
     using libc = openLibc();
     const wanted = Math.min(3000, raiseOpenFileLimit(libc) - 200);
-    using end = new OutsideEnd(libc, { capacity: 4096, rows: 4096 });
+    using end = new OutsideEnd(linuxSockets(libc), {
+      capacity: 4096,
+      rows: 4096,
+    });
     using far = new PlainSocket("127.0.0.1");
     const { outside, poller, arena } = end;
     const ports: number[] = [];

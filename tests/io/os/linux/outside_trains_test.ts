@@ -20,6 +20,7 @@ import { OutsideEnd } from "../../../support/outside_end.ts";
 import { numbered } from "../../../support/packet_arena.ts";
 import { type Target, target } from "../../../support/tunnel_end.ts";
 import { ALL, type Script, scriptedLibc } from "./scripted_libc.ts";
+import { linuxSockets } from "./linux_sockets.ts";
 
 const ignore = Deno.build.os !== "linux";
 const WAIT_MS = 5000;
@@ -91,13 +92,13 @@ for (const family of [4, 6] as const) {
     ignore,
     fn() {
       using libc = openLibc();
-      using end = new OutsideEnd(libc);
+      using end = new OutsideEnd(linuxSockets(libc));
       let calls: number[] = [];
       const counting = scriptedLibc(libc, ({ messages }) => {
         calls.push(messages);
         return ALL;
       });
-      const sending = end.attach(counting);
+      const sending = end.attach(linuxSockets(counting));
       const near = [end.openUdp(family, 1), end.openUdp(family, 2)];
       const far = [end.openUdp(family, 3), end.openUdp(family, 4)]
         .map((handle) => end.outside.port(handle));
@@ -138,7 +139,9 @@ for (const family of [4, 6] as const) {
     ignore,
     fn() {
       using libc = openLibc();
-      using end = new OutsideEnd(libc, { receiveBytes: 20 * 92_000 });
+      using end = new OutsideEnd(linuxSockets(libc), {
+        receiveBytes: 20 * 92_000,
+      });
       const near = [1, 2, 3].map((row) => end.openUdp(family, row));
       const far = [4, 5].map((row) => end.openUdp(family, row));
       const ports = far.map((handle) => end.outside.port(handle));
@@ -188,7 +191,7 @@ for (const family of [4, 6] as const) {
       for (
         const [rows, receiveBytes] of [[1024, 20 * 92_000], [256, 9 * 92_000]]
       ) {
-        using end = new OutsideEnd(libc, { rows, receiveBytes });
+        using end = new OutsideEnd(linuxSockets(libc), { rows, receiveBytes });
         const port = end.outside.port(end.openUdp(family, 7));
         const descriptor = libc.call.socket(
           family === 4 ? AF.INET : AF.INET6,
@@ -330,8 +333,8 @@ for (const { name, script, failed } of failures) {
     ignore,
     fn() {
       using libc = openLibc();
-      using end = new OutsideEnd(libc);
-      const sending = end.attach(scriptedLibc(libc, script()));
+      using end = new OutsideEnd(linuxSockets(libc));
+      const sending = end.attach(linuxSockets(scriptedLibc(libc, script())));
       const near = end.openUdp(4, 1);
       const port = end.outside.port(end.openUdp(4, 2));
       const { batch } = end.arena;
@@ -358,7 +361,7 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using end = new OutsideEnd(libc);
+    using end = new OutsideEnd(linuxSockets(libc));
     const handle = end.openUdp(4, 1);
     // Broadcast needs an option that these sockets do not have.
     const rows = [0, 1, 2, 3, 4].map((i) =>
@@ -378,7 +381,7 @@ Deno.test({
   ignore,
   fn() {
     using libc = openLibc();
-    using end = new OutsideEnd(libc);
+    using end = new OutsideEnd(linuxSockets(libc));
     const { outside, poller, arena } = end;
     const { batch } = arena;
     const near = end.openUdp(4, 1);

@@ -1,17 +1,18 @@
 /** The tunnel's socket where MTUs and addresses change; in its own namespace. */
 import assert from "node:assert/strict";
-import { openLibc } from "../../../../ffi/libc.ts";
+import { type Libc, openLibc } from "../../../../ffi/libc.ts";
 import { POLL } from "../../../../ffi/linux_socket_constants.ts";
 import { runCommand } from "../../../support/process.ts";
 import { numbered, PlainSocket } from "../../../support/packet_arena.ts";
 import { target, TunnelEnd } from "../../../support/tunnel_end.ts";
+import { linuxSockets } from "./linux_sockets.ts";
 
 Deno.test("trains of messages over the path's MTU arrive in fragments", async () => {
   await runCommand(["ip", "link", "set", "lo", "mtu", "1300"]);
   using libc = openLibc();
   for (const host of ["127.0.0.1", "[::1]"]) {
-    using a = new TunnelEnd(libc);
-    using b = new TunnelEnd(libc);
+    using a = new TunnelEnd(linuxSockets(libc));
+    using b = new TunnelEnd(linuxSockets(libc));
     const sent = [1400, 1400, 1400, 1400, 200, 1200, 1200, 1400, 1400, 60]
       .map((length, i) => numbered(i, length));
     for (let round = 0; round < 50; round++) {
@@ -34,13 +35,13 @@ Deno.test("an address that the host has lost is not answered from", async () => 
     const address = [`${lost}/${prefix}`, "dev", "lo"];
     const atOnce = prefix === "128" ? ["nodad"] : [];
     await runCommand([...command, "add", ...address, ...atOnce]);
-    using server = new TunnelEnd(libc, { source: "sticky" });
+    using server = new TunnelEnd(linuxSockets(libc), { source: "sticky" });
     using client = new PlainSocket(other);
     const { port } = server.socket;
     const host = other.includes(":") ? `[${other}]` : other;
     const back = target(`${host}:${client.port}`);
     do await client.send(numbered(1, 20), { hostname: lost, port }); while (
-      !hasInput(server)
+      !hasInput(libc, server)
     );
     assert.equal(server.receiveAll().bytes.length, 1);
     assert.equal(server.send(back, [numbered(2, 20)]), 0);
@@ -58,7 +59,7 @@ Deno.test("an address that the host has lost is not answered from", async () => 
 });
 
 /** Waits a moment for input: what comes right after a new address may get lost. */
-function hasInput({ libc, opened }: TunnelEnd): boolean {
+function hasInput(libc: Libc, { opened }: TunnelEnd): boolean {
   const poll = new Int32Array([opened.descriptor, POLL.IN]);
   return libc.call.poll(new Uint8Array(poll.buffer), 1, 200) === 1;
 }
