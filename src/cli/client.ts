@@ -127,7 +127,11 @@ async function run(path: string, logLevel?: LogLevel): Promise<void> {
     trace: level === "trace",
     onFailure: (message) => ending.fail(message),
   }).catch((error) => {
-    throw startupError(error, "client");
+    throw startupError(
+      error,
+      "client",
+      platform.readPrivileges().advice,
+    );
   });
   // Whoever reads that it is up may ask for the counters at once.
   const attending = attend(attendedClient(client), {

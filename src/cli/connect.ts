@@ -118,7 +118,11 @@ async function run(
       }),
     );
   } catch (error) {
-    throw startupError(error, "connect");
+    throw startupError(
+      error,
+      "connect",
+      platform.readPrivileges().advice,
+    );
   }
   tunnel.handshakeNow();
   // Whoever reads that it is up may ask for the counters at once.

@@ -79,7 +79,11 @@ async function run(path: string, logLevel?: LogLevel): Promise<void> {
     trace: level === "trace",
     onFailure: (message) => ending.fail(message),
   }).catch((error) => {
-    throw startupError(error, "server");
+    throw startupError(
+      error,
+      "server",
+      platform.readPrivileges().advice,
+    );
   });
   const { tunnel } = server;
   // Whoever reads that it is up may ask for the counters at once.

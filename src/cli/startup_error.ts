@@ -1,6 +1,6 @@
 /** Why a tunnel could not start, in words that say what to do. */
 import { KillSwitchError, PortInUseError } from "../io/ports.ts";
-import { type Privileges, TunError } from "../io/ports.ts";
+import { type Privileges, type SystemAdvice, TunError } from "../io/ports.ts";
 import { UnsupportedSystemError } from "../io/platform.ts";
 import { SocketInUseError } from "../control/unix_server.ts";
 import { UapiSocketInUseError } from "../control/uapi_server.ts";
@@ -19,14 +19,15 @@ const WITHOUT_TUN =
 export function startupError(
   error: unknown,
   command: TunCommand,
+  advice: SystemAdvice,
 ): unknown {
-  if (error instanceof TunError) return tunError(error, command);
+  if (error instanceof TunError) return tunError(error, { command, advice });
   if (error instanceof PortInUseError) {
     return new UserError(
       error.message,
       command === "server"
-        ? "stop that program (ss -ulpn shows it) or set another interface.listenPort"
-        : "stop that program (ss -ulpn shows it) or leave ListenPort out of the file",
+        ? `stop that program (${advice.ports}) or set another interface.listenPort`
+        : `stop that program (${advice.ports}) or leave ListenPort out of the file`,
     );
   }
   if (error instanceof UapiSocketInUseError) {
@@ -42,7 +43,7 @@ export function startupError(
     return new UserError(
       `the kill switch: ${error.message}`,
       error.problem === "unsupported"
-        ? "load the packet filter (modprobe nf_tables), or set killSwitch.enabled: false"
+        ? `${advice.filter}, or set killSwitch.enabled: false`
         : undefined,
     );
   }
@@ -60,28 +61,34 @@ export function requireTun(
   privileges: Privileges,
   command: TunCommand,
 ): void {
-  const { tun, netAdmin } = privileges;
+  const { tun, netAdmin, advice } = privileges;
   if (tun.kind === "absent") {
     throw new UserError(
       `there is no ${tun.path}: ${tun.reason}`,
-      advice("load the driver: modprobe tun", command),
+      orWithout(advice.driver, command),
     );
   }
   if (!netAdmin) {
     throw new UserError(
-      "a TUN adapter needs the right to change interfaces (CAP_NET_ADMIN)",
-      advice("run it as root: sudo sluice …", command),
+      `a TUN adapter needs the right to change interfaces (${advice.rightsName})`,
+      orWithout(advice.rights, command),
     );
   }
   if (tun.kind === "denied") {
     throw new UserError(
       `${tun.path} may not be opened: ${tun.reason}`,
-      advice("run it as root: sudo sluice …", command),
+      orWithout(advice.rights, command),
     );
   }
 }
 
-function tunError(error: TunError, command: TunCommand): UserError {
+function tunError(
+  error: TunError,
+  { command, advice }: {
+    readonly command: TunCommand;
+    readonly advice: SystemAdvice;
+  },
+): UserError {
   const { code, interfaceName } = error;
   switch (code) {
     case "name-taken":
@@ -98,13 +105,13 @@ function tunError(error: TunError, command: TunCommand): UserError {
     case "device-absent":
       return new UserError(
         error.message,
-        advice(error.advice ?? "load the driver: modprobe tun", command),
+        orWithout(error.advice ?? advice.driver, command),
       );
     case "device-denied":
     case "not-permitted":
       return new UserError(
         error.message,
-        advice(error.advice ?? "run it as root: sudo sluice …", command),
+        orWithout(error.advice ?? advice.rights, command),
       );
     case "failed":
       return new UserError(
@@ -114,6 +121,6 @@ function tunError(error: TunError, command: TunCommand): UserError {
   }
 }
 
-function advice(text: string, command: TunCommand): string {
+function orWithout(text: string, command: TunCommand): string {
   return command === "server" ? `${text}; ${WITHOUT_TUN}` : text;
 }

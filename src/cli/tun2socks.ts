@@ -157,7 +157,11 @@ async function run(flags: Tun2socksFlags, level: LogLevel): Promise<void> {
     trace: level === "trace",
     events: events(ending, options),
   }).catch((error) => {
-    throw startupError(error, "tun2socks");
+    throw startupError(
+      error,
+      "tun2socks",
+      platform.readPrivileges().advice,
+    );
   });
   // Whoever reads that it is up may ask for the counters at once.
   const attending = attend(attendedStack(stack), {

@@ -2,7 +2,7 @@
  * What this process may do, as data: the command line says what to do about it.
  */
 import { cString, type Libc } from "../../../../ffi/libc.ts";
-import type { Privileges, TunAccess } from "../../ports.ts";
+import type { Privileges, SystemAdvice, TunAccess } from "../../ports.ts";
 
 /** The device that TUN interfaces are made with. */
 export const TUN_PATH = "/dev/net/tun";
@@ -14,6 +14,15 @@ const EACCES = 13;
 const O_RDWR = 2;
 const O_CLOEXEC = 0x80000;
 
+/** What to do on Linux. */
+export const LINUX_ADVICE: SystemAdvice = {
+  rightsName: "CAP_NET_ADMIN",
+  rights: "run it as root: sudo sluice …",
+  driver: "load the driver: modprobe tun",
+  ports: "ss -ulpn shows it",
+  filter: "load the packet filter (modprobe nf_tables)",
+};
+
 /** Looks at the effective capabilities and tries to open /dev/net/tun. */
 export function readPrivileges(libc: Libc): Privileges {
   const effective = effectiveCapabilities(
@@ -24,6 +33,7 @@ export function readPrivileges(libc: Libc): Privileges {
     netAdmin: has(effective, CAP_NET_ADMIN),
     netRaw: has(effective, CAP_NET_RAW),
     tun: tunAccess(libc),
+    advice: LINUX_ADVICE,
   };
 }
 

@@ -2,17 +2,28 @@
  * What this process may do, as data: the command line says what to do about it.
  * Windows asks one thing: whether an administrator's rights are in force.
  */
-import type { Privileges, TunAccess } from "../../ports.ts";
+import type { Privileges, SystemAdvice } from "../../ports.ts";
 import { Security } from "./security.ts";
 
-/** @param tun whether the driver's library can be had. */
-export function readPrivileges(tun: TunAccess): Privileges {
+/** What to do on Windows. */
+export const WINDOWS_ADVICE: SystemAdvice = {
+  rightsName: "an administrator's",
+  rights:
+    "start it from a terminal that was opened with «Run as administrator»",
+  driver: "put wintun.dll (https://www.wintun.net) beside the program",
+  ports: "netstat -abno -p udp shows it",
+  filter: "start the service «Base Filtering Engine» (sc start bfe)",
+};
+
+/** Whether the TUN driver can be had shows in making an adapter. */
+export function readPrivileges(): Privileges {
   using security = new Security();
   const isElevated = security.isElevated();
   return {
     userId: isElevated ? 0 : 1,
     netAdmin: isElevated,
     netRaw: isElevated,
-    tun,
+    tun: { kind: "usable" },
+    advice: WINDOWS_ADVICE,
   };
 }
