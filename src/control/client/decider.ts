@@ -10,9 +10,9 @@
  * destination, as it was when it began: judged again, only tunnels and rules may
  * make a difference. Those whose verdict stays the same are not touched. Others
  * are settled anew; a TCP connection can't be moved from one way out to another,
- * since the other end would see it come from elsewhere, and is ended. One that
- * is dropped while its tunnel is down is not moved: it goes on where the tunnel
- * comes back in time.
+ * since the other end would see it come from elsewhere, and is ended. So is, by
+ * the packet side, one that is dropped since its tunnel has fallen: its program
+ * hears of it at once.
  */
 import { type FlowVerdict, Way } from "../../core/flow/flow_table.ts";
 import type { FlowOwner as RuleOwner } from "../../core/route/rules/facts.ts";
