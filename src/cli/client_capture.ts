@@ -126,6 +126,8 @@ export function killSwitchPolicy(
   };
 }
 
+/** How loopback's prefixes begin, whatever its interface is called. */
+const LOOPBACK = ["127.", "::1/"];
 /** Multicast and broadcast that stay within a network. */
 const LOCAL_GROUPS = ["224.0.0.0/24", "255.255.255.255/32", "ff02::/16"];
 
@@ -138,7 +140,9 @@ export function attachedNetworks(
   >[] = Deno.networkInterfaces(),
 ): AllowedNetwork[] {
   const texts = interfaces
-    .filter(({ name }) => name !== "lo" && name !== captureInterface)
+    .filter(({ name, cidr }) =>
+      name !== captureInterface && !LOOPBACK.some((net) => cidr.startsWith(net))
+    )
     .map(({ cidr }) => cidr);
   const networks = [...new Set([...texts, ...LOCAL_GROUPS])].flatMap((text) => {
     const prefix = readPrefix(text);

@@ -8,6 +8,8 @@ import { sharedBuffer } from "../core/columns/columns.ts";
 
 /** Addresses that are looked at; more than a host has. */
 const CAPACITY = 256;
+/** Loopback and link-local. */
+const LOCAL = /^(?:127\.|fe80:|::1$)/;
 /** How late an address may be noticed, in ms. */
 const INTERVAL_MS = 2000;
 
@@ -44,8 +46,6 @@ export class HostAddresses implements Disposable {
 /** Address words of all but loopback, link-local and the tunnel's own. */
 function readAddresses(tunnelName: string): Uint32Array[] {
   return Deno.networkInterfaces()
-    .filter(({ name, address }) =>
-      name !== tunnelName && name !== "lo" && !address.startsWith("fe80:")
-    )
+    .filter(({ name, address }) => name !== tunnelName && !LOCAL.test(address))
     .flatMap(({ address }) => parseAddress(address) ?? []);
 }

@@ -101,6 +101,7 @@ export class RunningServer implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const { loaded } = this.#options;
+    this.#admit();
     await this.#followPeers(loaded.config);
     if (loaded.config.dns.listen) {
       this.#dns = this.#resources.use(
@@ -130,6 +131,19 @@ export class RunningServer implements AsyncDisposable {
     );
     const timer = setInterval(() => this.#saveMemory(), MEMORY_INTERVAL_MS);
     this.#resources.defer(() => clearInterval(timer));
+  }
+
+  /** Where the host's own firewall would drop what peers send. */
+  #admit(): void {
+    const { network } = this.#options;
+    const { port } = this.tunnel;
+    this.#resources.defer(() => network.reset());
+    const admitted = network.admit(port);
+    if (admitted.kind !== "refused") return;
+    logger("Core").warn(
+      "the firewall could not be told to let UDP port {port} in: {reason}",
+      { port, reason: admitted.reason },
+    );
   }
 
   #openTunnel(): TunnelProcess {
