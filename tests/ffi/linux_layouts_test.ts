@@ -3,8 +3,13 @@
  * against figures of the ABI where no compiler is there.
  */
 import assert from "node:assert/strict";
-import type { FieldType, Layout } from "../../ffi/layout.ts";
 import * as layouts from "../../ffi/linux_layouts.ts";
+import {
+  checkFields,
+  expectedLines,
+  layoutProgram,
+  type NamedLayout,
+} from "../support/layout_check.ts";
 
 /** sizeof as the x86-64 psABI and the kernel's headers give them. */
 const PUBLISHED_SIZES: Record<string, number> = {
@@ -44,44 +49,16 @@ const PUBLISHED_SIZES: Record<string, number> = {
   rlimit: 16,
 };
 
-const WIDTHS: Record<FieldType, number | undefined> = {
-  u8: 1,
-  i8: 1,
-  u16le: 2,
-  u16be: 2,
-  u32le: 4,
-  i32le: 4,
-  u32be: 4,
-  u64le: 8,
-  i64le: 8,
-  pointer: 8,
-  bytes: undefined,
-};
+const PRELUDE = ["#define _GNU_SOURCE", "#include <time.h>"];
 
-const all: [string, Layout][] = Object.entries(layouts);
+const all: NamedLayout[] = Object.entries(layouts);
 
 Deno.test("every layout has its published size, and fields that fit without overlap", () => {
   assert.deepEqual(
     Object.fromEntries(all.map(([name, layout]) => [name, layout.size])),
     PUBLISHED_SIZES,
   );
-  for (const [name, { fields, size }] of all) {
-    let end = 0;
-    for (const [field, type, offset] of fields) {
-      assert.ok(offset >= end, `${name}.${field} overlaps what is before it`);
-      end = offset + (WIDTHS[type] ?? 1);
-      assert.ok(end <= size, `${name}.${field} lies outside`);
-    }
-  }
-});
-
-Deno.test("offsets by name are those of the fields", () => {
-  for (const [, { fields, at }] of all) {
-    assert.deepEqual(
-      at,
-      Object.fromEntries(fields.map(([name, , offset]) => [name, offset])),
-    );
-  }
+  for (const layout of all) checkFields(layout, "none");
 });
 
 const compiler = Deno.build.os === "linux" ? await findCompiler() : undefined;
@@ -97,44 +74,18 @@ Deno.test({
       name ===
         (Deno.build.arch === "x86_64" ? "epollEventX64" : "epollEventArm64")
     );
-    const lines = await compileAndRun(compiler!, cProgram(mine));
-    const expected = mine.flatMap(([name, { size, fields }]) => [
-      `${name} ${size}`,
-      ...fields.map(([field, type, offset]) =>
-        `${name}.${field} ${offset}${
-          WIDTHS[type] === undefined ? "" : ` ${WIDTHS[type]}`
-        }`
-      ),
-    ]);
-    assert.deepEqual(lines, expected);
+    const lines = await compileAndRun(
+      compiler!,
+      layoutProgram(PRELUDE, mine.toSorted(linuxLast)),
+    );
+    assert.deepEqual(lines, expectedLines(mine.toSorted(linuxLast)));
   },
 });
 
-/** A program that prints each size, and each field's offset and width. */
-function cProgram(entries: readonly [string, Layout][]): string {
-  const headers = [...new Set(entries.map(([, { header }]) => header))]
-    // These want socket types, which they do not include by themselves.
-    .toSorted((a, b) =>
-      Number(a.startsWith("linux/")) - Number(b.startsWith("linux/"))
-    );
-  const prints = entries.flatMap(([name, { cName, fields }]) => [
-    `printf("${name} %zu\\n", sizeof(${cName}));`,
-    ...fields.map(([field, type]) =>
-      WIDTHS[type] === undefined
-        ? `printf("${name}.${field} %zu\\n", offsetof(${cName}, ${field}));`
-        : `printf("${name}.${field} %zu %zu\\n", offsetof(${cName}, ${field}), sizeof(((${cName} *)0)->${field}));`
-    ),
-  ]);
-  return [
-    "#define _GNU_SOURCE",
-    "#include <stddef.h>",
-    "#include <stdio.h>",
-    "#include <time.h>",
-    ...headers.map((header) => `#include <${header}>`),
-    "int main(void) {",
-    ...prints,
-    "return 0; }",
-  ].join("\n");
+/** Headers of Linux want socket types, which they do not include by themselves. */
+function linuxLast([, a]: NamedLayout, [, b]: NamedLayout): number {
+  return Number(a.header.startsWith("linux/")) -
+    Number(b.header.startsWith("linux/"));
 }
 
 async function compileAndRun(

@@ -184,9 +184,9 @@ export const mibTcprowOwnerPid = struct(
   [
     ["dwState", "u32le", 0],
     ["dwLocalAddr", "u32be", 4],
-    ["dwLocalPort", "u16be", 8],
+    ["dwLocalPort", "bytes", 8],
     ["dwRemoteAddr", "u32be", 12],
-    ["dwRemotePort", "u16be", 16],
+    ["dwRemotePort", "bytes", 16],
     ["dwOwningPid", "u32le", 20],
   ],
 );
@@ -198,9 +198,9 @@ export const mibTcp6rowOwnerPid = struct(
   56,
   [
     ["ucLocalAddr", "bytes", 0],
-    ["dwLocalPort", "u16be", 20],
+    ["dwLocalPort", "bytes", 20],
     ["ucRemoteAddr", "bytes", 24],
-    ["dwRemotePort", "u16be", 44],
+    ["dwRemotePort", "bytes", 44],
     ["dwState", "u32le", 48],
     ["dwOwningPid", "u32le", 52],
   ],
@@ -213,7 +213,7 @@ export const mibUdprowOwnerPid = struct(
   12,
   [
     ["dwLocalAddr", "u32be", 0],
-    ["dwLocalPort", "u16be", 4],
+    ["dwLocalPort", "bytes", 4],
     ["dwOwningPid", "u32le", 8],
   ],
 );
@@ -225,7 +225,7 @@ export const mibUdp6rowOwnerPid = struct(
   28,
   [
     ["ucLocalAddr", "bytes", 0],
-    ["dwLocalPort", "u16be", 20],
+    ["dwLocalPort", "bytes", 20],
     ["dwOwningPid", "u32le", 24],
   ],
 );

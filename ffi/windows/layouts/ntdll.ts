@@ -25,14 +25,14 @@ export const ioStatusBlock = struct("IO_STATUS_BLOCK", "winternl.h", 16, [
 ]);
 
 /** One socket of a poll; in no header of Microsoft's. */
-export const afdPollHandleInfo = struct("AFD_POLL_HANDLE_INFO", "", 16, [
+export const afdPollHandleInfo = struct("AFD_POLL_HANDLE_INFO", "afd.h", 16, [
   ["Handle", "pointer", 0],
   ["Events", "u32le", 8],
   ["Status", "u32le", 12],
 ]);
 
 /** A poll of one socket, as it goes in and comes out. */
-export const afdPollInfo = struct("AFD_POLL_INFO", "", 32, [
+export const afdPollInfo = struct("AFD_POLL_INFO", "afd.h", 32, [
   ["Timeout", "i64le", 0],
   ["NumberOfHandles", "u32le", 8],
   ["Exclusive", "u32le", 12],

@@ -34,25 +34,27 @@ export async function buildForWindows(build: WindowsBuild): Promise<string> {
   if (await Deno.stat(path).then(() => true, () => false)) return path;
   await Deno.mkdir(cacheDirectory(), { recursive: true });
   const work = await Deno.makeTempDir({ dir: cacheDirectory() });
-  await runCommand([
-    COMPILER,
-    "-O2",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    ...(build.name.endsWith(".dll") ? ["-shared"] : []),
-    ...build.flags ?? [],
-    ...(build.headers ?? []).map((file) => `-I${parent(file)}`),
-    "-o",
-    `${work}/${build.name}`,
-    ...build.sources,
-    "-static-libgcc",
-    ...(build.libraries ?? []).map((library) => `-l${library}`),
-  ], { timeoutMs: 120_000 });
-  // Another test may have built the same in the meantime.
-  await Deno.rename(work, directory).catch(() =>
-    Deno.remove(work, { recursive: true })
-  );
+  try {
+    await runCommand([
+      COMPILER,
+      "-O2",
+      "-Wall",
+      "-Wextra",
+      "-Werror",
+      ...(build.name.endsWith(".dll") ? ["-shared"] : []),
+      ...build.flags ?? [],
+      ...new Set(build.headers?.map((file) => `-I${parent(file)}`)),
+      "-o",
+      `${work}/${build.name}`,
+      ...build.sources,
+      "-static-libgcc",
+      ...(build.libraries ?? []).map((library) => `-l${library}`),
+    ], { timeoutMs: 120_000 });
+    // Another test may have built the same in the meantime.
+    await Deno.rename(work, directory).catch(() => {});
+  } finally {
+    await Deno.remove(work, { recursive: true }).catch(() => {});
+  }
   return path;
 }
 
