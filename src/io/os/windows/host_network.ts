@@ -37,11 +37,12 @@ import {
   removeRule,
   ruleName,
   type RunProgram,
+  runProgram,
 } from "./firewall_rule.ts";
 import { undoEntry } from "./host_network_recovery.ts";
-import type { IpTables } from "./ip_helper.ts";
+import { type IpTables, openIpTables } from "./ip_helper.ts";
 import type { FamilySettings, WindowsLink } from "./ip_rows.ts";
-import type { NamePolicy } from "./name_policy.ts";
+import { type NamePolicy, openNamePolicy } from "./name_policy.ts";
 import { chooseRoute, chooseSource } from "./route_choice.ts";
 
 /** Codes of what is gone already. */
@@ -73,9 +74,22 @@ interface Applied {
   routes: readonly RouteRequest[];
 }
 
-/** Opens the host's network configuration. */
-export function openHostNetwork(options: HostNetworkOptions): HostNetwork {
+/** Opens the host's network configuration. @throws {MissingLibraryError} */
+export function openHostNetwork(journal: Journal): HostNetwork {
+  using guard = new DisposableStack();
+  const tables = guard.use(openIpTables());
+  const policy = guard.use(openNamePolicy());
+  guard.move();
+  return hostNetworkOf({ tables, policy, journal, run: runProgram, pause });
+}
+
+/** The host's network over parts that are given. */
+export function hostNetworkOf(options: HostNetworkOptions): HostNetwork {
   return new WindowsHostNetwork(options);
+}
+
+function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 class WindowsHostNetwork implements HostNetwork {
@@ -192,6 +206,7 @@ class WindowsHostNetwork implements HostNetwork {
 
   [Symbol.dispose](): void {
     this.#tables[Symbol.dispose]();
+    this.#options.policy[Symbol.dispose]();
   }
 
   /** What is known of an interface; nothing where it is a new one of that name. */

@@ -16,8 +16,8 @@ import type {
   NameResolution,
   NameResolutionOptions,
 } from "../../ports.ts";
-import type { IpTables } from "./ip_helper.ts";
-import type { NamePolicy } from "./name_policy.ts";
+import { type IpTables, openIpTables } from "./ip_helper.ts";
+import { type NamePolicy, openNamePolicy } from "./name_policy.ts";
 
 const SCOPE = "names";
 const DNS_PORT = 53;
@@ -29,6 +29,18 @@ export interface WindowsNameResolutionOptions extends NameResolutionOptions {
   readonly tables: IpTables;
   readonly policy: NamePolicy;
   readonly journal: Journal;
+}
+
+/** Opens the name resolution. @throws {MissingLibraryError} */
+export function openNameResolution(
+  journal: Journal,
+  options: NameResolutionOptions,
+): NameResolution {
+  using guard = new DisposableStack();
+  const tables = guard.use(openIpTables());
+  const policy = guard.use(openNamePolicy());
+  guard.move();
+  return new WindowsNameResolution({ ...options, tables, policy, journal });
 }
 
 /** See the file header. */

@@ -38,7 +38,7 @@ import {
   withoutInterfaces,
 } from "../network_snapshot.ts";
 import { type SleepClocks, SleepMeter } from "../sleep_meter.ts";
-import type { IpTables } from "./ip_helper.ts";
+import { type IpTables, openIpTables } from "./ip_helper.ts";
 
 const AF_UNSPEC = 0;
 const AUTO_RESET = 0;
@@ -61,8 +61,19 @@ export interface WindowsNetworkMonitorOptions extends NetworkMonitorOptions {
   readonly lookMs?: number;
 }
 
-/** @throws {Win32Error | MissingLibraryError} where the system lacks what it takes. */
+/**
+ * @param clock in ms, through sleep.
+ * @throws {Win32Error | MissingLibraryError} where the system lacks what it takes.
+ */
 export function openNetworkMonitor(
+  clock: () => number,
+  options: NetworkMonitorOptions,
+): NetworkMonitor {
+  return networkMonitorOf({ ...options, tables: openIpTables(), clock });
+}
+
+/** A monitor over parts that are given. */
+export function networkMonitorOf(
   options: WindowsNetworkMonitorOptions,
 ): NetworkMonitor {
   return new WindowsNetworkMonitor(options);

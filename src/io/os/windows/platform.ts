@@ -1,7 +1,12 @@
 /** Windows, put together from its parts; see the Platform interface. */
 import type { Platform } from "../../platform.ts";
 import { openClock } from "./clock.ts";
+import { openHostNetwork } from "./host_network.ts";
+import { journalDirectories, openJournal } from "./journal.ts";
+import { openNetworkMonitor } from "./network_monitor.ts";
+import { openPolicyRouting } from "./policy_routing.ts";
 import { attachPoller, openPoller } from "./poller.ts";
+import { readPrivileges } from "./privileges.ts";
 import { sendFailure } from "./send_failure.ts";
 import { openSocketEvents } from "./socket_events.ts";
 import { openSocketStreams } from "./socket_streams.ts";
@@ -37,15 +42,17 @@ export function openWindowsPlatform(): Platform {
     openSocketStreams: () => openSocketStreams(),
     openEchoListener: () => missing("seeing pings"),
     openClock: () => openClock(kernelbase),
-    openJournal: () => missing("the journal"),
-    openHostNetwork: () => missing("the host's network"),
-    openPolicyRouting: () => missing("policy routing"),
+    openJournal: () => openJournal(journalDirectories()),
+    openHostNetwork,
+    openPolicyRouting,
     openKillSwitch: () => missing("the kill switch"),
     openProcessTable: () => openProcessTable({ now: openClock(kernelbase) }),
-    openNetworkMonitor: () => missing("the network monitor"),
+    openNetworkMonitor: (options) =>
+      openNetworkMonitor(openClock(kernelbase), options),
     openStartupTasks: () => openStartupTasks(),
-    readPrivileges: () => missing("privileges"),
-    raiseOpenFileLimit: () => missing("the limit of open files"),
+    readPrivileges,
+    // Handles of a process are limited by memory alone.
+    raiseOpenFileLimit: () => Infinity,
     giveBackPages: () => {},
     [Symbol.dispose]: () => libraries[Symbol.dispose](),
   };

@@ -26,7 +26,7 @@ import {
   sameRoute,
 } from "../interface_change.ts";
 import type { Route, RouteRequest } from "../network_entities.ts";
-import type { IpTables } from "./ip_helper.ts";
+import { type IpTables, openIpTables } from "./ip_helper.ts";
 import { covers } from "./route_choice.ts";
 
 const SCOPE = "policy";
@@ -51,10 +51,13 @@ export interface PolicyRoutingOptions {
   readonly journal: Journal;
 }
 
-/** Opens the routes of our own. */
-export function openPolicyRouting(
-  options: PolicyRoutingOptions,
-): PolicyRouting {
+/** Opens the routes of our own. @throws {MissingLibraryError} */
+export function openPolicyRouting(journal: Journal): PolicyRouting {
+  return policyRoutingOf({ tables: openIpTables(), journal });
+}
+
+/** The routes over parts that are given. */
+export function policyRoutingOf(options: PolicyRoutingOptions): PolicyRouting {
   return new WindowsPolicyRouting(options);
 }
 
