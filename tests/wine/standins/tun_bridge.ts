@@ -9,7 +9,7 @@
  * for tests without a host network. Messages are those of wintun.c: u32 type << 24 | length, then the bytes.
  */
 import { cString, type Libc, openLibc } from "../../../ffi/libc.ts";
-import { pollfd } from "../../../ffi/linux_layouts.ts";
+import { ifreq, pollfd } from "../../../ffi/linux_layouts.ts";
 import {
   AF,
   ERRNO,
@@ -23,13 +23,12 @@ import {
 import { parsePrefix } from "../../../src/core/wire/address.ts";
 import { readU32le, writeU32le } from "../../../src/core/wire/bytes.ts";
 import { Netlink } from "../../../src/io/os/linux/netlink.ts";
-import { createTun, isInterfaceName } from "../../../src/io/os/linux/tun.ts";
+import { isInterfaceName } from "../../../src/io/os/linux/tun.ts";
 import { ArenaPiece, EBADFD } from "../../../src/io/os/linux/tun_pieces.ts";
 import {
   SOCKET_ADDRESS_ROOM,
   writeSocketAddress,
 } from "../../../src/io/os/linux/socket_address.ts";
-import type { CreatedTun } from "../../../src/io/ports.ts";
 
 /** The port that the stand-in asks where nothing says another. */
 export const BRIDGE_PORT = 7701;
@@ -50,12 +49,68 @@ const BUFFER = 1 << 20;
 const GATHERED = 256;
 const SOCKET_ROOM = 4 << 20;
 
+/** An interface that the bridge owns. */
+interface OwnedTun {
+  readonly name: string;
+  readonly descriptor: number;
+  readonly index: number;
+}
+
+const O_RDWR_NONBLOCK = 0x802;
+const TUNSETIFF = 0x400454ca;
+const TUNSETIFINDEX = 0x400454da;
+const IFF_TUN_NO_PI = 0x1001;
+
+/**
+ * Makes an interface.
+ * @param index what it has to be, for one that was there before: Wine goes on
+ * showing interfaces that are gone, under the index that they had.
+ * @throws {LibcError}
+ */
+function openTun(
+  libc: Libc,
+  name: string,
+  index: number | undefined,
+): OwnedTun {
+  const { call } = libc;
+  const descriptor = call.open(cString("/dev/net/tun"), O_RDWR_NONBLOCK);
+  if (descriptor < 0) throw libc.error("open(/dev/net/tun)");
+  try {
+    if (index !== undefined) {
+      const wanted = new Uint8Array(Int32Array.of(index).buffer);
+      if (call.ioctl(descriptor, TUNSETIFINDEX, wanted) !== 0) {
+        throw libc.error("ioctl(TUNSETIFINDEX)");
+      }
+    }
+    const request = new Uint8Array(ifreq.size);
+    request.set(new TextEncoder().encode(name), ifreq.at.ifr_name);
+    new DataView(request.buffer)
+      .setUint16(ifreq.at.ifr_flags, IFF_TUN_NO_PI, true);
+    if (call.ioctl(descriptor, TUNSETIFF, request) !== 0) {
+      throw libc.error("ioctl(TUNSETIFF)");
+    }
+    return { name, descriptor, index: call.if_nametoindex(cString(name)) };
+  } catch (error) {
+    call.close(descriptor);
+    throw error;
+  }
+}
+
 /** What an interface gets when it comes up. */
 interface Place {
   readonly name: string;
   readonly words: Int32Array;
   readonly prefixLength: number;
   readonly mtu: number;
+}
+
+/** What all adapters have in common. */
+interface Shared {
+  readonly place: Place | undefined;
+  /** Indices by the names of interfaces that there were. */
+  readonly indices: Map<string, number>;
+  /** Takes the adapter of that name away. */
+  readonly remove: (name: string) => void;
 }
 
 /** One adapter: a connection, and its interface once it is named. */
@@ -66,22 +121,19 @@ class BridgedAdapter implements Disposable {
   readonly #out = new Uint8Array(BUFFER);
   readonly #inPiece = new ArenaPiece(this.#in);
   readonly #outPiece = new ArenaPiece(this.#out);
-  readonly #place: Place | undefined;
-  /** Takes the adapter of that name away. */
-  readonly #remove: (name: string) => void;
-  #tun: CreatedTun | undefined;
+  readonly #shared: Shared;
+  #tun: OwnedTun | undefined;
   #started = false;
   #have = 0;
 
   constructor(
     libc: Libc,
     socket: number,
-    options: { place: Place | undefined; remove: (name: string) => void },
+    shared: Shared,
   ) {
     this.#libc = libc;
     this.socket = socket;
-    this.#place = options.place;
-    this.#remove = options.remove;
+    this.#shared = shared;
   }
 
   get name(): string | undefined {
@@ -132,7 +184,7 @@ class BridgedAdapter implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#tun?.[Symbol.dispose]();
+    if (this.#tun) this.#libc.call.close(this.#tun.descriptor);
     this.#libc.call.close(this.socket);
   }
 
@@ -151,7 +203,7 @@ class BridgedAdapter implements Disposable {
       case Message.Create:
         return this.#create(this.#text(at, length));
       case Message.Remove:
-        this.#remove(this.#text(at, length));
+        this.#shared.remove(this.#text(at, length));
         return true;
       case Message.Start:
         this.#setUp(true);
@@ -169,12 +221,14 @@ class BridgedAdapter implements Disposable {
 
   #create(name: string): boolean {
     const libc = this.#libc;
+    const { indices } = this.#shared;
     let index = 0;
     try {
       const own = isInterfaceName(name) ? name : `wintun${this.socket}`;
-      this.#tun = createTun(libc, { name: own, offload: "none" });
-      index = libc.call.if_nametoindex(cString(this.#tun.name));
-      console.log(`made ${this.#tun.name}, index ${index}`);
+      this.#tun = openTun(libc, own, indices.get(own));
+      index = this.#tun.index;
+      indices.set(own, index);
+      console.log(`made ${own}, index ${index}`);
     } catch (error) {
       console.log(`cannot make ${name}: ${error}`);
     }
@@ -187,9 +241,9 @@ class BridgedAdapter implements Disposable {
     this.#started = up;
     if (this.#tun === undefined) return;
     using netlink = new Netlink(this.#libc);
-    const index = this.#libc.call.if_nametoindex(cString(this.#tun.name));
-    if (index === 0) return;
-    const place = this.#place;
+    const { index } = this.#tun;
+    if (this.#libc.call.if_nametoindex(cString(this.#tun.name)) === 0) return;
+    const { place } = this.#shared;
     if (up && place !== undefined && place.name === this.#tun.name) {
       const { words, prefixLength, mtu } = place;
       netlink.addAddress({ family: 4, words, prefixLength, index });
@@ -258,8 +312,12 @@ function serve(port: number, place: Place | undefined): never {
     adapters.splice(i, 1);
     adapter[Symbol.dispose]();
   };
-  const remove = (name: string) =>
-    adapters.filter((adapter) => adapter.name === name).forEach(end);
+  const shared: Shared = {
+    place,
+    indices: new Map(),
+    remove: (name) =>
+      adapters.filter((adapter) => adapter.name === name).forEach(end),
+  };
   for (;;) {
     const set = new DataView(
       new ArrayBuffer((1 + 2 * adapters.length) * pollfd.size),
@@ -287,7 +345,7 @@ function serve(port: number, place: Place | undefined): never {
     over.forEach(end);
     if (ready(0)) {
       const socket = accept(libc, listener);
-      adapters.push(new BridgedAdapter(libc, socket, { place, remove }));
+      adapters.push(new BridgedAdapter(libc, socket, shared));
     }
   }
 }

@@ -11,6 +11,7 @@
 import type { Kernel32 } from "../../../../ffi/windows/kernel32.ts";
 import { openIphlpapi } from "../../../../ffi/windows/iphlpapi.ts";
 import { MissingLibraryError } from "../../../../ffi/windows/missing_library.ts";
+import { runsUnderWine } from "../../../../ffi/windows/wine.ts";
 import {
   openWintun,
   WINTUN,
@@ -75,7 +76,8 @@ export class WintunDevices implements Disposable {
     const kernel32 = this.#kernel32;
     using guard = new DisposableStack();
     const wintun = this.#trusted(name);
-    const iphlpapi = guard.use(openIphlpapi());
+    // Wine goes on showing interfaces that are gone.
+    const iphlpapi = runsUnderWine() ? undefined : guard.use(openIphlpapi());
     const made = guard.use(
       openWintunAdapter({ kernel32, wintun, iphlpapi }, name),
     );

@@ -37,7 +37,8 @@ const PAUSE_MS = 300;
 export interface WintunParts {
   readonly kernel32: Kernel32;
   readonly wintun: Wintun;
-  readonly iphlpapi: Iphlpapi;
+  /** Undefined where names cannot be looked up before. */
+  readonly iphlpapi: Iphlpapi | undefined;
 }
 
 /** An adapter with its session; disposing of it removes the adapter. */
@@ -95,7 +96,9 @@ export function adapterGuid(name: string): Uint8Array<ArrayBuffer> {
  * Whether an interface has the name that is not ours. The library would rename
  * that one, whatever it is, to take its name.
  */
-function isForeign({ call }: Iphlpapi, name: string): boolean {
+function isForeign(iphlpapi: Iphlpapi | undefined, name: string): boolean {
+  if (iphlpapi === undefined) return false;
+  const { call } = iphlpapi;
   const luid = new Uint8Array(8);
   if (call.ConvertInterfaceAliasToLuid(wideText(name), luid) !== 0) {
     return false;

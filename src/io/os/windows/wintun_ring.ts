@@ -66,25 +66,15 @@ export class WintunRing {
    * @returns its length, or one of {@linkcode Received}.
    */
   receive(at: number, room: number): number {
-    const call = this.#wintun;
-    const session = this.#session;
-    let packet = call.WintunReceivePacket(session, this.#sizeAt);
-    if (packet === NULL) {
-      if (this.#kernel32.GetLastError() !== ERROR_NO_MORE_ITEMS) {
-        this.gone = true;
-        return Received.Gone;
-      }
-      // Who waits sets the event again, so that it stays set until all is read.
-      this.#kernel32.ResetEvent(this.#event);
-      packet = call.WintunReceivePacket(session, this.#sizeAt);
-      if (packet === NULL) return Received.Nothing;
+    const length = this.#take(at, room);
+    if (length !== Received.Nothing) return length;
+    if (this.#kernel32.GetLastError() !== ERROR_NO_MORE_ITEMS) {
+      this.gone = true;
+      return Received.Gone;
     }
-    const length = this.#size[0];
-    if (length <= room) {
-      this.#kernel32.RtlMoveMemory(this.#arena + BigInt(at), packet, length);
-    }
-    call.WintunReleaseReceivePacket(session, packet);
-    return length <= room ? length : Received.TooLong;
+    // Who waits sets the event again, so that it stays set until all is read.
+    this.#kernel32.ResetEvent(this.#event);
+    return this.#take(at, room);
   }
 
   /** Has whoever waits for packets look again: some were left in the ring. */
@@ -108,9 +98,23 @@ export class WintunRing {
       }
       return false;
     }
-    this.#kernel32.RtlMoveMemory(packet, this.#arena + BigInt(at), length);
+    this.#kernel32.RtlMoveMemory(packet, this.#arena + BigInt(at | 0), length);
     call.WintunSendPacket(session, packet);
     return true;
+  }
+
+  /** The address has one source here: where two meet, compiled code makes an object. */
+  #take(at: number, room: number): number {
+    const call = this.#wintun;
+    const session = this.#session;
+    const packet = call.WintunReceivePacket(session, this.#sizeAt);
+    if (packet === NULL) return Received.Nothing;
+    const length = this.#size[0];
+    if (length <= room) {
+      this.#kernel32.RtlMoveMemory(this.#arena + BigInt(at | 0), packet, length);
+    }
+    call.WintunReleaseReceivePacket(session, packet);
+    return length <= room ? length : Received.TooLong;
   }
 }
 
