@@ -15,6 +15,7 @@ import { SocketReadiness } from "./socket_readiness.ts";
 import { openStreamSockets } from "./stream_sockets.ts";
 import { attachTunnelSocket, openTunnelSocket } from "./tunnel_socket.ts";
 import { attachWake, openWake } from "./wake.ts";
+import { tunEvent, WintunDevices } from "./wintun.ts";
 import { openProcessTable } from "./process_table.ts";
 import { openStartupTasks } from "./startup_tasks.ts";
 
@@ -23,18 +24,23 @@ export function openWindowsPlatform(): Platform {
   const libraries = openSocketLibraries();
   const { kernel32, kernelbase, ws2 } = libraries;
   const readiness = new SocketReadiness();
+  const wintun = new WintunDevices(kernel32);
   return {
-    createTun: () => missing("making a TUN interface"),
-    attachTun: () => missing("a TUN interface"),
-    attachWholeTun: () => missing("a TUN interface"),
-    attachPacketWriter: () => missing("writing packets"),
+    createTun: (options) => wintun.create(options),
+    attachTun: (attachment) => wintun.attach(attachment),
+    attachWholeTun: (attachment) => wintun.attachWhole(attachment),
+    attachPacketWriter: (attachment) => wintun.attachWriter(attachment),
     openTunnelSocket: (options) => openTunnelSocket(ws2, options),
     attachTunnelSocket: (attachment) => attachTunnelSocket(ws2, attachment),
     openOutside: () => missing("the outside"),
     attachOutside: () => missing("the outside"),
     sendFailure,
     openPoller: () => openPoller(libraries),
-    attachPoller: (attachment) => attachPoller(libraries, attachment),
+    attachPoller: ({ tun, ...attachment }) =>
+      attachPoller(libraries, {
+        ...attachment,
+        tun: tun === undefined ? undefined : tunEvent(tun),
+      }),
     openWake: () => openWake(kernel32),
     attachWake: (descriptor) => attachWake(kernel32, descriptor),
     openStreamSockets: () => openStreamSockets(libraries, readiness),
@@ -54,7 +60,10 @@ export function openWindowsPlatform(): Platform {
     // Handles of a process are limited by memory alone.
     raiseOpenFileLimit: () => Infinity,
     giveBackPages: () => {},
-    [Symbol.dispose]: () => libraries[Symbol.dispose](),
+    [Symbol.dispose]: () => {
+      wintun[Symbol.dispose]();
+      libraries[Symbol.dispose]();
+    },
   };
 }
 

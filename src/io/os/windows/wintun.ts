@@ -59,6 +59,11 @@ const OFFLOAD: TunOffload = {
 const BLOCK_LENGTH = 16;
 const SESSION_AT = 8;
 
+/** The event of a TUN's descriptor: set while packets wait. */
+export function tunEvent(descriptor: number): number {
+  return new DataView(viewNative(descriptor, BLOCK_LENGTH)).getUint32(0, true);
+}
+
 /** Wintun as one thread uses it; the library is opened when it is first needed. */
 export class WintunDevices implements Disposable {
   readonly #kernel32: Kernel32;
