@@ -90,7 +90,8 @@ export class RelayProcess implements Disposable {
     };
     this.counters = new RelayCounters(this.#countersBuffer);
     this.wake = guard.use(platform.openWake());
-    this.#bridges = guard.use(new TlsBridges());
+    const streams = guard.use(platform.openSocketStreams());
+    this.#bridges = guard.use(new TlsBridges(streams));
     this.#resources.use(guard.move());
   }
 

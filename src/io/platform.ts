@@ -29,6 +29,7 @@ import type {
   Privileges,
   ProcessTable,
   SocketEvents,
+  SocketStreams,
   StartupTasks,
   StreamSockets,
   StreamSocketsOptions,
@@ -67,6 +68,7 @@ export interface Platform extends Disposable {
 
   openStreamSockets(options?: StreamSocketsOptions): StreamSockets;
   openSocketEvents(): SocketEvents;
+  openSocketStreams(): SocketStreams;
 
   /** Undefined where the system does not let us see pings. */
   openEchoListener(): EchoListener | undefined;

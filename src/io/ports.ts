@@ -16,6 +16,7 @@ export * from "./ports/dialer.ts";
 export * from "./ports/udp_carrier.ts";
 export * from "./ports/stream_sockets.ts";
 export * from "./ports/socket_events.ts";
+export * from "./ports/socket_streams.ts";
 export * from "./ports/host_network.ts";
 export * from "./ports/name_resolution.ts";
 export * from "./ports/journal.ts";

@@ -1,22 +1,11 @@
 /**
- * Node's sockets over descriptors, and a stream below TLS that keeps a socket's
- * errors: TLS that gets the socket itself tells a reset as an ordinary end.
+ * A stream below TLS that keeps a socket's errors: TLS that gets Node's socket
+ * itself tells a reset as an ordinary end.
  */
-import { Socket } from "node:net";
 import { Duplex } from "node:stream";
 
-/** A socket over a connected descriptor, which it owns from then on. */
-export function openSocket(fd: number): Socket {
-  return new Socket({
-    fd,
-    readable: true,
-    writable: true,
-    allowHalfOpen: true,
-  });
-}
-
 /** The socket's bytes, ends and errors as a plain stream; destroying it destroys the socket. */
-export function streamOver(socket: Socket): Duplex {
+export function streamOver(socket: Duplex): Duplex {
   const stream = new Duplex({
     allowHalfOpen: true,
     read: () => void socket.resume(),

@@ -16,12 +16,19 @@ import {
   type TLSSocket,
 } from "node:tls";
 import type { TlsBridgeRequest } from "../ports/dialer.ts";
-import { openSocket, streamOver } from "./socket_stream.ts";
+import type { SocketStream, SocketStreams } from "../ports/socket_streams.ts";
+import { streamOver } from "./socket_stream.ts";
 import { encodeTlsFailure, encodeTlsStands } from "./tls_prelude.ts";
 
 /** The bridges of a process; used by its control thread. */
 export class TlsBridges implements Disposable {
+  readonly #streams: SocketStreams;
   readonly #open = new Set<Bridge>();
+
+  /** @param streams what opens the sockets; the caller's to dispose of, after this */
+  constructor(streams: SocketStreams) {
+    this.#streams = streams;
+  }
 
   /** How many stand or are being made. */
   get count(): number {
@@ -30,7 +37,14 @@ export class TlsBridges implements Disposable {
 
   /** Takes both descriptors over and speaks TLS between them. */
   open(request: TlsBridgeRequest): void {
-    const bridge = new Bridge(request, () => this.#open.delete(bridge));
+    const streams = this.#streams;
+    const bridge = new Bridge(
+      {
+        plain: streams.open(request.plainDescriptor),
+        raw: streams.open(request.proxyDescriptor),
+      },
+      () => this.#open.delete(bridge),
+    );
     this.#open.add(bridge);
     bridge.start(request);
   }
@@ -42,16 +56,19 @@ export class TlsBridges implements Disposable {
 }
 
 class Bridge {
-  readonly #plain: Socket;
-  readonly #raw: Socket;
+  readonly #plain: SocketStream;
+  readonly #raw: SocketStream;
   readonly #ended: () => void;
   #secure: TLSSocket | undefined;
   #stands = false;
 
-  constructor(request: TlsBridgeRequest, ended: () => void) {
+  constructor(
+    { plain, raw }: { plain: SocketStream; raw: SocketStream },
+    ended: () => void,
+  ) {
     this.#ended = ended;
-    this.#plain = openSocket(request.plainDescriptor);
-    this.#raw = openSocket(request.proxyDescriptor);
+    this.#plain = plain;
+    this.#raw = raw;
   }
 
   start(request: TlsBridgeRequest): void {

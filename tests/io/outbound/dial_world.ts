@@ -41,14 +41,16 @@ export function target(
 export class DialWorld implements Disposable {
   readonly sockets: StreamSockets;
   readonly #counted: CountedSockets;
-  readonly bridges = new TlsBridges();
+  readonly bridges: TlsBridges;
   /** How often the last dial was stepped. */
   steps = 0;
   readonly #platform = openPlatform();
+  readonly #streams = this.#platform.openSocketStreams();
 
   constructor() {
     this.#counted = countSockets(this.#platform.openStreamSockets());
     this.sockets = this.#counted.sockets;
+    this.bridges = new TlsBridges(this.#streams);
   }
 
   /** How many sockets are open here, those of TLS included. */
@@ -111,6 +113,7 @@ export class DialWorld implements Disposable {
 
   [Symbol.dispose](): void {
     this.bridges[Symbol.dispose]();
+    this.#streams[Symbol.dispose]();
     this.#platform[Symbol.dispose]();
   }
 }

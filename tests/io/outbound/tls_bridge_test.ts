@@ -7,6 +7,7 @@ import {
   TlsPrelude,
 } from "../../../src/io/outbound/tls_prelude.ts";
 import { TlsBridges } from "../../../src/io/outbound/tls_bridge.ts";
+import { openPlatform } from "../../../src/io/platform.ts";
 import type { DialerSetup, ProxyTls } from "../../../src/io/ports/dialer.ts";
 import { missingForLab } from "../../support/privileges.ts";
 import { waitFor } from "../../support/wait.ts";
@@ -182,7 +183,9 @@ tlsTest(
 tlsTest("tls bridge: a worker that blocks in calls", async (certificate) => {
   using proxy = new TlsProxy(certificate);
   using echo = new EchoServer("127.0.0.1");
-  using bridges = new TlsBridges();
+  using platform = openPlatform();
+  using streams = platform.openSocketStreams();
+  using bridges = new TlsBridges(streams);
   const worker = new Worker(
     new URL("./tls_worker_program.ts", import.meta.url),
     { type: "module" },

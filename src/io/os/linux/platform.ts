@@ -18,6 +18,7 @@ import { giveBackPages } from "./resident_memory.ts";
 import { sendFailure } from "./send_failure.ts";
 import { openStartupTasks } from "./startup_tasks.ts";
 import { openSocketEvents } from "./socket_events.ts";
+import { openSocketStreams } from "./socket_streams.ts";
 import { openStreamSockets } from "./stream_sockets.ts";
 import { attachTun, attachWholeTun, createTun } from "./tun.ts";
 import { attachTunnelSocket, openTunnelSocket } from "./tunnel_socket.ts";
@@ -42,6 +43,7 @@ export function openLinuxPlatform(): Platform {
     attachWake: (descriptor) => attachWake(libc, descriptor),
     openStreamSockets: (options) => openStreamSockets(libc, options),
     openSocketEvents: () => openSocketEvents(libc),
+    openSocketStreams: () => openSocketStreams(),
     openEchoListener: () => openEchoListener(libc),
     openClock: () => openClock(libc),
     openJournal: () => openJournal({ directories: journalDirectories() }),

@@ -34,6 +34,8 @@ const ENTRY_WORDS = overlappedEntry.size >> 2;
 const KEY = overlappedEntry.at.lpCompletionKey >> 2;
 const OVERLAPPED = overlappedEntry.at.lpOverlapped >> 2;
 const STATUS_WORD = overlappedEntry.at.Internal >> 2;
+/** The completion key of what only ends a wait; events' are small numbers. */
+const INTERRUPT_KEY = 0x7fff_ffff;
 /** What a poll tells whether it is wanted or not. */
 const ALWAYS = AFD_POLL.ABORT | AFD_POLL.LOCAL_CLOSE | AFD_POLL.CONNECT_FAIL;
 /** As it lies in a signed word. */
@@ -197,11 +199,7 @@ export class AfdPoll {
    */
   wait(timeoutMs: number): number {
     this.#count = 0;
-    while (this.#count < ENTRIES) {
-      const slot = this.#slots.takeDue();
-      if (slot < 0) break;
-      this.#armOrReport(slot);
-    }
+    this.#armDue();
     const time = this.#count > 0 ? 0 : timeoutMs < 0 ? INFINITE : timeoutMs;
     if (this.#events.arm()) {
       this.#take(time);
@@ -214,6 +212,38 @@ export class AfdPoll {
       if (this.#events.isSet(event, first)) this.#report(-1 - event, 0);
     }
     return this.#count;
+  }
+
+  /**
+   * Waits for sockets without end, on a thread of its own that blocks in place
+   * of the caller; one at a time.
+   * @returns how many are reported; 0 after {@linkcode interrupt}
+   */
+  async waitElsewhere(): Promise<number> {
+    this.#count = 0;
+    this.#armDue();
+    if (this.#count > 0) return this.#count;
+    const got = await this.#libraries.kernel32.call
+      .GetQueuedCompletionStatusElsewhere(
+        this.#port,
+        this.#entryBytes,
+        ENTRIES,
+        this.#removedBytes,
+        INFINITE,
+        0,
+      );
+    if (got !== 0) this.#takeEntries(this.#removed[0]);
+    return this.#count;
+  }
+
+  /** Ends a {@linkcode waitElsewhere}. */
+  interrupt(): void {
+    this.#libraries.kernel32.call.PostQueuedCompletionStatus(
+      this.#port,
+      0,
+      BigInt(INTERRUPT_KEY),
+      0n,
+    );
   }
 
   /** The slot of the i-th that is reported; negative for an event. */
@@ -273,10 +303,18 @@ export class AfdPoll {
     return left <= 0;
   }
 
+  /** Polls again what is due. */
+  #armDue(): void {
+    while (this.#count < ENTRIES) {
+      const slot = this.#slots.takeDue();
+      if (slot < 0) break;
+      this.#armOrReport(slot);
+    }
+  }
+
   /** Takes what waits in the port. @returns how many polls have ended. */
   #take(time: number): number {
     const { call } = this.#libraries.kernel32;
-    const entries = this.#entries;
     const got = call.GetQueuedCompletionStatusEx(
       this.#port,
       this.#entryBytes,
@@ -285,12 +323,17 @@ export class AfdPoll {
       time,
       0,
     );
-    if (got === 0) return 0;
-    const count = this.#removed[0];
+    return got === 0 ? 0 : this.#takeEntries(this.#removed[0]);
+  }
+
+  /** Looks at what came out of the port. @returns how many polls have ended. */
+  #takeEntries(count: number): number {
+    const entries = this.#entries;
     let polls = 0;
     for (let i = 0; i < count; i++) {
       const at = i * ENTRY_WORDS;
       const key = entries[at + KEY];
+      if (key === INTERRUPT_KEY) continue;
       if (key >= EVENT_KEY) {
         const event = key - EVENT_KEY;
         if (this.#events.came(event)) this.#report(-1 - event, 0);

@@ -49,11 +49,19 @@ interface Watch {
 export function openSocketEvents(
   libraries: SocketLibraries,
   readiness: SocketReadiness,
-): SocketEvents {
-  return new WindowsSocketEvents(libraries, readiness);
+): WindowsSocketEvents {
+  return new DriverSocketEvents(libraries, readiness);
 }
 
-class WindowsSocketEvents implements SocketEvents, ReadinessListener {
+/** A set that a thread with an event loop can wait for, too: for sockets, without wakes. */
+export interface WindowsSocketEvents extends SocketEvents {
+  /** As `wait` without end, and the thread goes on meanwhile; 0 after `interrupt`. */
+  waitElsewhere(): Promise<number>;
+  /** Ends a `waitElsewhere`. */
+  interrupt(): void;
+}
+
+class DriverSocketEvents implements WindowsSocketEvents, ReadinessListener {
   readonly #libraries: SocketLibraries;
   readonly #readiness: SocketReadiness;
   readonly #poll: AfdPoll;
@@ -122,13 +130,7 @@ class WindowsSocketEvents implements SocketEvents, ReadinessListener {
 
   wait(timeoutMs: number): number {
     const poll = this.#poll;
-    for (const watch of this.#told) {
-      if (this.#watches[watch.slot] !== watch) continue;
-      watch.isTold = false;
-      this.#arm(watch);
-    }
-    this.#told.length = 0;
-    this.#count = 0;
+    this.#begin();
     const deadline = timeoutMs > 0 ? performance.now() + timeoutMs : 0;
     for (let left = timeoutMs;;) {
       const count = poll.wait(left);
@@ -139,6 +141,17 @@ class WindowsSocketEvents implements SocketEvents, ReadinessListener {
       left = Math.ceil(deadline - performance.now());
       if (left <= 0) return 0;
     }
+  }
+
+  async waitElsewhere(): Promise<number> {
+    this.#begin();
+    const count = await this.#poll.waitElsewhere();
+    for (let i = 0; i < count; i++) this.#take(i);
+    return this.#count;
+  }
+
+  interrupt(): void {
+    this.#poll.interrupt();
   }
 
   key(i: number): number {
@@ -167,6 +180,17 @@ class WindowsSocketEvents implements SocketEvents, ReadinessListener {
   [Symbol.dispose](): void {
     this.#readiness.leave(this);
     this.#resources.dispose();
+  }
+
+  /** Polls again what the last wait told. */
+  #begin(): void {
+    for (const watch of this.#told) {
+      if (this.#watches[watch.slot] !== watch) continue;
+      watch.isTold = false;
+      this.#arm(watch);
+    }
+    this.#told.length = 0;
+    this.#count = 0;
   }
 
   #find(socket: number): Watch | undefined {
