@@ -3,7 +3,7 @@ import { danteConfig } from "../../support/dante.ts";
 import { LoggedProcess, runCommand } from "../../support/process.ts";
 import { waitFor } from "../../support/wait.ts";
 import { PLACE } from "./contract.ts";
-import type { Certificate } from "./tls_proxy.ts";
+import type { Certificate } from "../../vectors/certificates.ts";
 
 /** Who may use them. */
 export const USER = { user: "alice", password: "open sesame:%" } as const;

@@ -9,13 +9,17 @@ import {
 import { TlsBridges } from "../../../src/io/outbound/tls_bridge.ts";
 import { openPlatform } from "../../../src/io/platform.ts";
 import type { DialerSetup, ProxyTls } from "../../../src/io/ports/dialer.ts";
-import { missingForLab } from "../../support/privileges.ts";
 import { waitFor } from "../../support/wait.ts";
 import { Connection, DialWorld, target } from "./dial_world.ts";
 import { BANNER, closedPort, EchoServer } from "./echo_server.ts";
 import { ResettingLine } from "./resetting_line.ts";
 import { ScriptedProxy } from "./scripted_proxy.ts";
-import { type Certificate, makeCertificate, TlsProxy } from "./tls_proxy.ts";
+import {
+  CERTIFICATE,
+  type Certificate,
+  OTHER_CERTIFICATE,
+} from "../../vectors/certificates.ts";
+import { TlsProxy } from "./tls_proxy.ts";
 import type { WorkerTask } from "./tls_worker_program.ts";
 
 const WORDS = target("127.0.0.1", 0).words;
@@ -30,23 +34,14 @@ function setup(
   return { kind: "http", proxy, tls };
 }
 
-const missing = await missingForLab([{ program: "openssl" }]);
-const certificate = missing === undefined ? await makeCertificate() : undefined;
-
 /** Registers a test that needs a certificate; checks that nothing stays open. */
 function tlsTest(
   name: string,
   run: (certificate: Certificate, world: DialWorld) => Promise<void>,
 ): void {
-  if (certificate === undefined && Deno.env.get("CI") !== "true") {
-    const fn = () => {};
-    Deno.test({ name: `${name} (skipped: ${missing})`, ignore: true, fn });
-    return;
-  }
   Deno.test(name, async () => {
-    if (certificate === undefined) throw new Error(`can't run: ${missing}`);
     using world = new DialWorld();
-    await run(certificate, world);
+    await run(CERTIFICATE, world);
     await waitFor("sockets to be closed", () => world.openSockets === 0);
   });
 }
@@ -81,10 +76,12 @@ tlsTest(
   "tls bridge: certificates are verified by authority and name",
   async (certificate, world) => {
     using proxy = new TlsProxy(certificate);
-    const other = await makeCertificate();
     const to = target("127.0.0.1", 9);
     const table: [DialerSetup, RegExp][] = [
-      [setup(proxy.port, other), /^TLS to the proxy failed: .*certificate/],
+      [
+        setup(proxy.port, OTHER_CERTIFICATE),
+        /^TLS to the proxy failed: .*certificate/,
+      ],
       [
         setup(proxy.port, certificate, "else.test"),
         /^TLS to the proxy failed: .*else\.test/,

@@ -1,11 +1,6 @@
 /** An HTTP proxy that is spoken to by TLS, and certificates for it. */
 import { runCommand } from "../../support/process.ts";
-
-/** A certificate that signs itself, and its key; PEM text. */
-export interface Certificate {
-  readonly certificate: string;
-  readonly key: string;
-}
+import type { Certificate } from "../../vectors/certificates.ts";
 
 /** Makes a certificate for `proxy.test` and an address. */
 export async function makeCertificate(

@@ -4,3 +4,4 @@ import "../../../io/dns_upstream_test.ts";
 import "../../../io/outbound/loopback_pair_test.ts";
 import "../../../io/outbound/proxy_dial_test.ts";
 import "../../../io/outbound/socks5_udp_test.ts";
+import "../../../io/outbound/tls_bridge_test.ts";
