@@ -46,6 +46,15 @@ export async function makeClient(
   };
 }
 
+/** A system of its own in a namespace, where the program runs instead of here. */
+export interface SluiceHost {
+  /** Starts `sluice ARGS` without waiting for anything. */
+  spawnSluice(
+    args: readonly string[],
+    options: Pick<SpawnSluiceOptions, "timers" | "env">,
+  ): LoggedProcess;
+}
+
 /** How to run the server. */
 export interface ServerOptions {
   readonly clients: readonly ClientIdentity[];
@@ -59,6 +68,8 @@ export interface ServerOptions {
   readonly logLevel?: "info" | "debug" | "trace";
   /** Runs it as an ordinary user. */
   readonly user?: Unprivileged;
+  /** Makes the system that it runs on, in its namespace. */
+  readonly host?: (namespace: Namespace) => Promise<SluiceHost>;
 }
 
 /** A running `sluice server`. */
@@ -134,6 +145,7 @@ export async function startServer(
     timers: options.timers,
     env: options.env,
     user: options.user,
+    host: await options.host?.(namespace),
   });
   const { name } = (config as { interface: { name: string } }).interface;
   const server = { process, namespace, keys, configPath, interfaceName: name };
@@ -155,6 +167,8 @@ export interface ConnectOptions {
   readonly env?: Record<string, string>;
   /** Base name of the `.conf`, which names the interface; "tunnel" where left out. */
   readonly name?: string;
+  /** The system that it runs on. */
+  readonly host?: SluiceHost;
 }
 
 /** What clients of the tests send through the tunnel. */
@@ -209,6 +223,7 @@ export async function startConnect(
     args: ["connect", path],
     timers: options.timers,
     env: options.env,
+    host: options.host,
   });
   await process.waitForLine(/tunnel up:/);
   return { process, namespace, interfaceName };
@@ -238,6 +253,8 @@ export interface SpawnSluiceOptions {
   readonly cwd?: string;
   /** How many files it may open; the system's limit without. */
   readonly openFiles?: number;
+  /** The system that it runs on, where that isn't ours. */
+  readonly host?: SluiceHost;
 }
 
 /** Starts `sluice ARGS` without waiting for anything. */
@@ -246,6 +263,7 @@ export function spawnSluice(
   name: string,
   options: SpawnSluiceOptions,
 ): LoggedProcess {
+  if (options.host) return options.host.spawnSluice(options.args, options);
   return namespace.spawn(
     `sluice ${name}`,
     [

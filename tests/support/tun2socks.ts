@@ -3,7 +3,7 @@ import { denoRun } from "./agent.ts";
 import type { Namespace } from "./lab.ts";
 import { danteConfig, type DanteOptions } from "./dante.ts";
 import type { LoggedProcess } from "./process.ts";
-import { spawnSluice } from "./sluice.ts";
+import { type SluiceHost, spawnSluice } from "./sluice.ts";
 import { waitFor } from "./wait.ts";
 
 const HTTP_BYTES = new URL("./http_bytes.ts", import.meta.url).pathname;
@@ -12,9 +12,11 @@ const HTTP_BYTES = new URL("./http_bytes.ts", import.meta.url).pathname;
 export async function startTun2socks(
   namespace: Namespace,
   args: readonly string[],
+  host?: SluiceHost,
 ): Promise<LoggedProcess> {
   const process = spawnSluice(namespace, "tun2socks", {
     args: ["tun2socks", ...args],
+    host,
   });
   await process.waitForLine(/TUN adapter /);
   return process;

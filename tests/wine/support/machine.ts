@@ -19,6 +19,7 @@ import {
   LoggedProcess,
   runCommand,
 } from "../../support/process.ts";
+import type { SluiceHost } from "../../support/sluice.ts";
 import { waitFor } from "../../support/wait.ts";
 
 const PROJECT = new URL("../../..", import.meta.url).pathname;
@@ -36,7 +37,7 @@ export interface MachineOptions {
 let machines = 0;
 
 /** A running machine. */
-export class WineMachine {
+export class WineMachine implements SluiceHost {
   readonly namespace: Namespace;
   /** Its prefix: `drive_c` is in it. */
   readonly prefix: string;
@@ -211,13 +212,27 @@ export interface MachineProgramOptions {
 
 const ENDS_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"] as const;
 
-/** A Windows program that runs. `signal("SIGKILL")` ends it like the task manager does. */
+/** A Windows program that runs; SIGKILL ends it like the task manager does. */
 export class WineProgram extends LoggedProcess {
-  /** Ctrl+C. */
-  async interrupt(): Promise<void> {
+  /** Windows knows no other signal than Ctrl+C: all but SIGKILL are that. */
+  override signal(signal: Deno.Signal): void {
     // Our child is nsenter; the program is its child.
-    const [pid] = await childrenOf(this.pid);
-    if (pid !== undefined) Deno.kill(pid, "SIGINT");
+    const [pid] = signal === "SIGKILL" ? [] : childrenOf(this.pid);
+    if (pid === undefined) super.signal("SIGKILL");
+    else sendInterrupt(pid);
+  }
+
+  /** Ctrl+C. */
+  interrupt(): void {
+    this.signal("SIGINT");
+  }
+}
+
+function sendInterrupt(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGINT");
+  } catch {
+    // It has ended in the meantime.
   }
 }
 
@@ -234,7 +249,7 @@ async function inner(
   usr: string,
   holder: LoggedProcess,
 ): Promise<number | undefined> {
-  const [pid] = await childrenOf(holder.pid);
+  const [pid] = childrenOf(holder.pid);
   if (pid === undefined) return undefined;
   const mounts = await Deno.readTextFile(`/proc/${pid}/mountinfo`);
   // A bind mount shows the directory as its root.
@@ -243,8 +258,11 @@ async function inner(
     : undefined;
 }
 
-async function childrenOf(pid: number): Promise<number[]> {
-  const path = `/proc/${pid}/task/${pid}/children`;
-  const text = await Deno.readTextFile(path).catch(() => "");
-  return text.split(" ").filter(Boolean).map(Number);
+function childrenOf(pid: number): number[] {
+  try {
+    const text = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`);
+    return text.split(" ").filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
 }
