@@ -3,26 +3,15 @@ import assert from "node:assert/strict";
 import {
   ask,
   clientStatus,
-  makeClientLab,
-  makeProgram,
   SEEN,
   seenByTcp,
-  startClient,
   tunnelIs,
   wireguardTunnel,
 } from "../support/client_lab.ts";
-import { e2eTest } from "../support/e2e.ts";
+import { clientTest } from "../support/client_scenario.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import type { Namespace } from "../support/lab.ts";
 import { waitFor } from "../support/wait.ts";
-
-const NEEDS = [
-  "tun",
-  { program: "ping" },
-  "wireguard-go",
-  { program: "wg" },
-  { program: "nc" },
-] as const;
 
 /** Waits until the outside sees a program so; undefined for not at all. */
 async function isSeen(
@@ -37,37 +26,33 @@ async function isSeen(
   );
 }
 
-await e2eTest({
+await clientTest({
   name:
     "client: what a tunnel that is down means to each fallback, and that it comes back",
-  needs: NEEDS,
-  run: async (lab) => {
-    const place = await makeClientLab(lab);
-    const { host } = place;
-    const names = ["blocked", "allowed", "passed", "never"];
-    const [blocked, allowed, passed, never] = await Promise.all(
-      names.map((name) => makeProgram(lab, "/usr/bin/nc", name)),
-    );
-    const client = await startClient(place, {
-      tunnels: [{
-        ...wireguardTunnel(place),
-        health: {
-          probe: "ping",
-          target: "10.66.0.1",
-          interval: "500ms",
-          timeout: "1s",
-          downAfter: 2,
-        },
-      }],
-      rules: [
-        { process: "blocked", tunnel: "wg" },
-        { process: "allowed", tunnel: "wg", fallback: "allowDirect" },
-        { process: "passed", tunnel: "wg", fallback: "nextRule" },
-        { process: "never", tunnel: "wg", fallback: "drop" },
-      ],
-      default: "direct",
-    });
-    await tunnelIs(host, "wg", "up");
+  needs: [{ program: "ping" }],
+  programs: { blocked: "nc", allowed: "nc", passed: "nc", never: "nc" },
+  config: (place) => ({
+    tunnels: [{
+      ...wireguardTunnel(place),
+      health: {
+        probe: "ping",
+        target: "10.66.0.1",
+        interval: "500ms",
+        timeout: "1s",
+        downAfter: 2,
+      },
+    }],
+    rules: [
+      { process: "blocked", tunnel: "wg" },
+      { process: "allowed", tunnel: "wg", fallback: "allowDirect" },
+      { process: "passed", tunnel: "wg", fallback: "nextRule" },
+      { process: "never", tunnel: "wg", fallback: "drop" },
+    ],
+    default: "direct",
+  }),
+  up: ["wg"],
+  run: async ({ place, host, programs }) => {
+    const { blocked, allowed, passed, never } = programs;
     const seen = () =>
       Promise.all(
         [blocked, allowed, passed, never].map((program) =>
@@ -103,27 +88,21 @@ await e2eTest({
     assert.equal((await ask(host, "resume")).code, 0);
     await tunnelIs(host, "wg", "up");
     assert.deepEqual(await seen(), up);
-    assert.equal(await client.stop(), 0);
   },
 });
 
-await e2eTest({
+await clientTest({
   name:
     "client: its config edited while it runs, flows with the same verdict live on, a bad edit is refused",
-  needs: NEEDS,
-  run: async (lab) => {
-    const place = await makeClientLab(lab);
-    const { host } = place;
-    const [alpha, beta] = await Promise.all(
-      ["alpha", "beta"].map((name) => makeProgram(lab, "/usr/bin/nc", name)),
-    );
-    const client = await startClient(place, {
-      tunnels: [wireguardTunnel(place)],
-      rules: [{ process: "alpha", tunnel: "wg" }],
-      default: "direct",
-    });
-    const path = `${lab.directory}/client.yaml`;
-    await tunnelIs(host, "wg", "up");
+  programs: { alpha: "nc", beta: "nc" },
+  config: (place) => ({
+    tunnels: [wireguardTunnel(place)],
+    rules: [{ process: "alpha", tunnel: "wg" }],
+    default: "direct",
+  }),
+  up: ["wg"],
+  run: async ({ place, host, programs: { alpha, beta }, client }) => {
+    const path = `${place.lab.directory}/client.yaml`;
     const living = host.spawn("living", [
       alpha,
       ...["-N", OUTSIDE.first, "7000"],
@@ -159,6 +138,5 @@ await e2eTest({
     // The flow from the beginning is still in its tunnel, and answered.
     await living.writeLine("GET / HTTP/1.0\r\n\r");
     await living.waitForLine(new RegExp(`^${SEEN.wireguard}$`));
-    assert.equal(await client.stop(), 0);
   },
 });

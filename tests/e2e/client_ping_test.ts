@@ -1,15 +1,7 @@
 /** Pings of `sluice client`'s programs go where their rules say; what is neither TCP, UDP nor ping goes nowhere. */
 import assert from "node:assert/strict";
-import {
-  clientStatus,
-  makeClientLab,
-  makeProgram,
-  SEEN,
-  startClient,
-  tunnelIs,
-  wireguardTunnel,
-} from "../support/client_lab.ts";
-import { e2eTest } from "../support/e2e.ts";
+import { clientStatus, SEEN, wireguardTunnel } from "../support/client_lab.ts";
+import { clientTest } from "../support/client_scenario.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import type { LoggedProcess } from "../support/process.ts";
 import { waitFor } from "../support/wait.ts";
@@ -26,36 +18,22 @@ function sources(wire: LoggedProcess, from: number): string[] {
   return [...new Set(found)].sort();
 }
 
-await e2eTest({
+await clientTest({
   name:
     "client: a ping goes its program's way, by ping sockets and raw ones; other protocols go nowhere and are counted",
-  needs: [
-    "tun",
-    "wireguard-go",
-    { program: "wg" },
-    { program: "ping" },
-    { program: "nc" },
-    { program: "socat" },
-    { program: "tcpdump" },
-  ],
-  run: async (lab) => {
-    const place = await makeClientLab(lab);
-    const { host, net } = place;
-    const [alpha, blocked, gamma, socat] = await Promise.all([
-      ...["alpha", "blocked", "gamma"].map((name) =>
-        makeProgram(lab, "/usr/bin/ping", name)
-      ),
-      makeProgram(lab, "/usr/bin/socat", "other"),
-    ]);
-    const client = await startClient(place, {
-      tunnels: [wireguardTunnel(place)],
-      rules: [
-        { process: "alpha", tunnel: "wg" },
-        { process: "blocked", tunnel: "drop" },
-      ],
-      default: "direct",
-    });
-    await tunnelIs(host, "wg", "up");
+  needs: ["nc", "socat", "tcpdump"].map((program) => ({ program })),
+  programs: { alpha: "ping", blocked: "ping", gamma: "ping" },
+  config: (place) => ({
+    tunnels: [wireguardTunnel(place)],
+    rules: [
+      { process: "alpha", tunnel: "wg" },
+      { process: "blocked", tunnel: "drop" },
+    ],
+    default: "direct",
+  }),
+  up: ["wg"],
+  run: async ({ place: { net }, host, programs }) => {
+    const { alpha, blocked, gamma } = programs;
     const wire = net.internet.spawn("tcpdump", [
       ...["tcpdump", "-i", "eth0", "-n", "-l", "--immediate-mode"],
       `icmp or icmp6 or ip proto ${SCTP} or ip proto ${GRE} or ` +
@@ -126,7 +104,7 @@ await e2eTest({
     const from = wire.lines.length;
     for (const protocol of [SCTP, GRE]) {
       await host.run([
-        socat,
+        "socat",
         "-u",
         "-",
         `IP4-SENDTO:${OUTSIDE.first}:${protocol}`,
@@ -142,6 +120,5 @@ await e2eTest({
     assert.deepEqual(leaked, []);
     const { drops } = await clientStatus(host);
     assert.ok(drops["protocol not forwarded"] >= 2, JSON.stringify(drops));
-    assert.equal(await client.stop(), 0);
   },
 });

@@ -1,11 +1,11 @@
 /** `sluice client` with real programs, tunnels and proxies; the network is that of client_lab.ts. */
 import assert from "node:assert/strict";
 import { e2eTest } from "../support/e2e.ts";
+import { clientTest, makePrograms } from "../support/client_scenario.ts";
 import {
   ask,
   clientStatus,
   makeClientLab,
-  makeProgram,
   PLACES,
   SEEN,
   seenByDns,
@@ -17,7 +17,7 @@ import {
 } from "../support/client_lab.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import { hostState } from "../support/host_state.ts";
-import type { Lab, Namespace } from "../support/lab.ts";
+import type { Namespace } from "../support/lab.ts";
 import { startDanteIn } from "../support/tun2socks.ts";
 
 const NEEDS = [
@@ -28,15 +28,6 @@ const NEEDS = [
   { program: "dig" },
   { program: "danted" },
 ] as const;
-
-/** Copies of nc and dig under the names of rules. */
-async function makePrograms(lab: Lab, name: string) {
-  const [nc, dig] = await Promise.all([
-    makeProgram(lab, "/usr/bin/nc", name),
-    makeProgram(lab, "/usr/bin/dig", `${name}-dig`),
-  ]);
-  return { nc, dig };
-}
 
 /** How the internet sees a program, by both protocols. */
 async function seen(host: Namespace, program: string, address: string) {
@@ -59,20 +50,21 @@ await e2eTest({
       port: 1080,
       external: ["eth0"],
     });
-    const [alpha, beta, gamma, delta] = await Promise.all(
-      ["alpha", "beta", "gamma", "delta"].map((name) =>
-        makePrograms(lab, name)
-      ),
-    );
+    const names = ["alpha", "beta", "gamma", "delta"] as const;
+    const programs = await makePrograms(place, {
+      ...{ alpha: "nc", beta: "nc", gamma: "nc", delta: "nc" },
+      ...{ "alpha-dig": "dig", "beta-dig": "dig" },
+      ...{ "gamma-dig": "dig", "delta-dig": "dig" },
+    });
     const before = await hostState(host);
     const client = await startClient(place, {
       tunnels: [
-        { ...wireguardTunnel(place), dns: [PLACES.tunnelDns] },
+        { ...wireguardTunnel(place), dns: [PLACES.tunnelDns, OUTSIDE.first6] },
         {
           name: "socks",
           type: "socks5",
           url: `socks5://${PLACES.proxies}:1080`,
-          dns: [PLACES.tunnelDns],
+          dns: [PLACES.tunnelDns, OUTSIDE.first6],
         },
       ],
       rules: [
@@ -86,9 +78,7 @@ await e2eTest({
     await tunnelIs(host, "socks", "up");
 
     const [a4, b4, c4, d4] = await Promise.all(
-      [alpha, beta, gamma, delta].map(({ nc }) =>
-        seen(host, nc, OUTSIDE.first)
-      ),
+      names.map((name) => seen(host, programs[name], OUTSIDE.first)),
     );
     assert.deepEqual(a4, { tcp: SEEN.wireguard, udp: SEEN.wireguard });
     assert.deepEqual(b4, { tcp: SEEN.proxy, udp: SEEN.proxy });
@@ -96,18 +86,16 @@ await e2eTest({
     assert.deepEqual(d4, { tcp: undefined, udp: undefined });
 
     const [a6, b6, c6, d6] = await Promise.all(
-      [alpha, beta, gamma, delta].map(({ nc }) =>
-        seen(host, nc, OUTSIDE.first6)
-      ),
+      names.map((name) => seen(host, programs[name], OUTSIDE.first6)),
     );
     assert.deepEqual(a6, { tcp: SEEN.wireguard6, udp: SEEN.wireguard6 });
-    assert.equal(b6.tcp, SEEN.proxy6);
+    assert.deepEqual(b6, { tcp: SEEN.proxy6, udp: SEEN.proxy6 });
     assert.deepEqual(c6, { tcp: SEEN.direct6, udp: SEEN.direct6 });
     assert.deepEqual(d6, { tcp: undefined, udp: undefined });
 
     // By the resolver that the host has, which each way replaces by its own.
     const [aDns, bDns, cDns, dDns] = await Promise.all(
-      [alpha, beta, gamma, delta].map(({ dig }) => seenByDns(host, dig)),
+      names.map((name) => seenByDns(host, programs[`${name}-dig`])),
     );
     assert.equal(aDns, SEEN.wireguard);
     assert.equal(bDns, SEEN.proxy);
@@ -124,6 +112,19 @@ await e2eTest({
     );
     assert.deepEqual([...new Set(asked(PLACES.dns))], [SEEN.direct]);
 
+    // Questions by IPv6 go to the way's resolver of that family.
+    const dns6 = await Promise.all(
+      names.map((name) =>
+        seenByDns(host, programs[`${name}-dig`], OUTSIDE.first6)
+      ),
+    );
+    assert.deepEqual(dns6, [
+      SEEN.wireguard6,
+      SEEN.proxy6,
+      SEEN.direct6,
+      undefined,
+    ]);
+
     const status = await clientStatus(host);
     assert.equal(status.killSwitch, "on");
     assert.equal(status.egress4, "out");
@@ -134,23 +135,18 @@ await e2eTest({
   },
 });
 
-await e2eTest({
+await clientTest({
   name:
     "client: a child follows its parent, also after that has ended; flows and explain say why",
-  needs: NEEDS,
-  run: async (lab) => {
-    const place = await makeClientLab(lab);
-    const { host } = place;
-    const [shell, nc] = await Promise.all([
-      makeProgram(lab, "/bin/sh", "launcher"),
-      makeProgram(lab, "/usr/bin/nc", "worker"),
-    ]);
-    const client = await startClient(place, {
-      tunnels: [wireguardTunnel(place)],
-      rules: [{ process: "launcher", children: true, tunnel: "wg" }],
-      default: "direct",
-    });
-    await tunnelIs(host, "wg", "up");
+  programs: { launcher: "sh", worker: "nc", holder: "nc" },
+  config: (place) => ({
+    tunnels: [wireguardTunnel(place)],
+    rules: [{ process: "launcher", children: true, tunnel: "wg" }],
+    default: "direct",
+  }),
+  up: ["wg"],
+  run: async ({ host, programs }) => {
+    const { launcher: shell, worker: nc, holder } = programs;
     const request = `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | ${nc} -N -w 3 ` +
       `${OUTSIDE.first} 7000`;
     const child = await host.run([shell, "-c", `${request}; true`], {
@@ -162,7 +158,6 @@ await e2eTest({
     });
     assert.match(stranger.stdout, new RegExp(`${SEEN.direct}\\n$`));
 
-    const holder = await makeProgram(lab, "/usr/bin/nc", "holder");
     const held = host.spawn("held", [
       shell,
       "-c",
@@ -193,26 +188,20 @@ await e2eTest({
     const other = await ask(host, "explain", "/usr/bin/other", "192.0.2.7");
     assert.match(other.stdout, /^verdict: direct, by default$/m);
     await held.closeInput();
-    assert.equal(await client.stop(), 0);
   },
 });
 
-await e2eTest({
+await clientTest({
   name:
     "client: a rule about a name holds for the address that a program has resolved, and for that program only",
-  needs: NEEDS,
-  run: async (lab) => {
-    const place = await makeClientLab(lab);
-    const { host } = place;
-    const [alpha, beta] = await Promise.all(
-      ["alpha", "beta"].map((name) => makeProgram(lab, "/usr/bin/nc", name)),
-    );
-    const client = await startClient(place, {
-      tunnels: [wireguardTunnel(place)],
-      rules: [{ destination: "*.example", tunnel: "wg" }],
-      default: "direct",
-    });
-    await tunnelIs(host, "wg", "up");
+  programs: { alpha: "nc", beta: "nc" },
+  config: (place) => ({
+    tunnels: [wireguardTunnel(place)],
+    rules: [{ destination: "*.example", tunnel: "wg" }],
+    default: "direct",
+  }),
+  up: ["wg"],
+  run: async ({ host, programs: { alpha, beta } }) => {
     // The resolver leads any name to itself.
     assert.equal(await seenByTcp(host, alpha, "a.example"), SEEN.wireguard);
     assert.equal(await seenByTcp(host, beta, PLACES.dns), SEEN.direct);
@@ -220,7 +209,6 @@ await e2eTest({
     assert.equal(await seenByTcp(host, beta, "b.test"), SEEN.direct);
     const explained = await ask(host, "explain", beta, "b.example");
     assert.match(explained.stdout, /^verdict: tunnel wg, by rule 1$/m);
-    assert.equal(await client.stop(), 0);
   },
 });
 

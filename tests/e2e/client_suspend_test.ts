@@ -1,0 +1,172 @@
+/**
+ * `sluice client` stopped for a minute, in true time, and its way out taken from
+ * under a download. It mostly waits.
+ */
+import assert from "node:assert/strict";
+import {
+  type ClientLab,
+  clientStatus,
+  makeClientLab,
+  makeProgram,
+  PLACES,
+  SEEN,
+  seenByTcp,
+  seenByUdp,
+  startClient,
+  tunnelIs,
+  wireguardTunnel,
+} from "../support/client_lab.ts";
+import { e2eTest } from "../support/e2e.ts";
+import { OUTSIDE } from "../support/gateway_net.ts";
+import type { LoggedProcess } from "../support/process.ts";
+import { startDanteIn } from "../support/tun2socks.ts";
+import { pause, waitFor, within } from "../support/wait.ts";
+
+const SUSPENDED_MS = 60_000;
+/** New flows work within this. */
+const SOON_MS = 2_000;
+/** What can't go on must have failed within this. */
+const FAST_MS = 10_000;
+const TICK_PORT = 8000;
+/** Each 0.2 s after the one before: enough for all that is done here. */
+const TICKS = 600;
+const OTHER = "10.5.0.1";
+const NEEDS = [
+  "tun",
+  "wireguard-go",
+  { program: "wg" },
+  { program: "nc" },
+  { program: "socat" },
+  { program: "danted" },
+] as const;
+
+/** A client with programs that go by WireGuard, SOCKS5 and directly. */
+async function startAll(place: ClientLab) {
+  const { lab, host, net } = place;
+  await startDanteIn(place.proxies, {
+    address: PLACES.proxies,
+    port: 1080,
+    external: ["eth0"],
+  });
+  // What it starts for each caller may outlive it for a while, and keeps no pipe.
+  net.internet.spawn("ticks", [
+    ...["sh", "-c"],
+    `exec socat TCP4-LISTEN:${TICK_PORT},fork,reuseaddr ` +
+    `'SYSTEM:for n in $(seq ${TICKS}); do echo tick || break; sleep 0.2; done' ` +
+    ">/dev/null 2>&1",
+  ]);
+  await waitFor("ticks", async () => {
+    const { code } = await net.router.run(
+      ["nc", "-z", OUTSIDE.first, String(TICK_PORT)],
+      { exit: "any" },
+    );
+    return code === 0;
+  });
+  const [alpha, beta, gamma] = await Promise.all(
+    ["alpha", "beta", "gamma"].map((name) =>
+      makeProgram(lab, "/usr/bin/nc", name)
+    ),
+  );
+  const client = await startClient(place, {
+    tunnels: [wireguardTunnel(place), {
+      name: "socks",
+      type: "socks5",
+      url: `socks5://${PLACES.proxies}:1080`,
+    }],
+    rules: [
+      { process: "alpha", tunnel: "wg" },
+      { process: "beta", tunnel: "socks" },
+    ],
+    default: "direct",
+  });
+  await Promise.all(["wg", "socks"].map((name) => tunnelIs(host, name, "up")));
+  const downloads = await Promise.all(
+    [alpha, beta, gamma].map(async (program) => {
+      const download = host.spawn(`download ${program}`, [
+        ...[program, OUTSIDE.first, String(TICK_PORT)],
+      ]);
+      await download.waitForLine(/tick/);
+      return download;
+    }),
+  );
+  return { client, alpha, beta, gamma, downloads };
+}
+
+/** Waits until a download has got more, or has failed. */
+async function resumesOrFails(download: LoggedProcess): Promise<void> {
+  const ended = download.waitForExit().then(() => true, () => true);
+  const before = download.lines.length;
+  let isOver = false;
+  void ended.then(() => isOver = true);
+  await waitFor(
+    `${download.name} to resume or fail`,
+    () => isOver || download.lines.length > before + 1,
+    { timeoutMs: FAST_MS },
+  );
+}
+
+await e2eTest({
+  name:
+    "client: after 60 s of suspension downloads resume or fail fast, new flows work within 2 s",
+  needs: NEEDS,
+  run: async (lab) => {
+    const place = await makeClientLab(lab);
+    const { host } = place;
+    const { client, alpha, beta, gamma, downloads } = await startAll(place);
+    client.signal("SIGSTOP");
+    await pause(SUSPENDED_MS);
+    client.signal("SIGCONT");
+    const seen = await within(
+      SOON_MS,
+      Promise.all([
+        seenByTcp(host, alpha, OUTSIDE.first),
+        seenByTcp(host, beta, OUTSIDE.second),
+        seenByTcp(host, gamma, OUTSIDE.first),
+        seenByUdp(host, alpha, OUTSIDE.second),
+        seenByUdp(host, gamma, OUTSIDE.second),
+      ]),
+    );
+    const { wireguard, proxy, direct } = SEEN;
+    assert.deepEqual(seen, [wireguard, proxy, direct, wireguard, direct]);
+    await Promise.all(downloads.map(resumesOrFails));
+    assert.ok((await clientStatus(host)).counters.resumes >= 1);
+    assert.equal(await client.stop(), 0);
+  },
+});
+
+await e2eTest({
+  name:
+    "client: its way out moves to another interface: downloads resume or fail fast, new flows work within 2 s",
+  needs: NEEDS,
+  run: async (lab) => {
+    const place = await makeClientLab(lab);
+    const { host, net } = place;
+    const { client, alpha, beta, gamma, downloads } = await startAll(place);
+    await lab.link(
+      { namespace: host, name: "out2", addresses: [`${OTHER}/24`] },
+      { namespace: net.router, name: "in2", addresses: ["10.5.0.2/24"] },
+    );
+    await host.ip(
+      "route replace default via 10.5.0.2 dev out2",
+      "link set out down",
+    );
+    const began = performance.now();
+    for (
+      const [program, expected] of [
+        [gamma, OTHER],
+        [alpha, SEEN.wireguard],
+        [beta, SEEN.proxy],
+      ]
+    ) {
+      await waitFor(
+        `${program} to be seen as ${expected}`,
+        async () => await seenByTcp(host, program, OUTSIDE.second) === expected,
+        { timeoutMs: 20_000, intervalMs: 20 },
+      );
+      const took = performance.now() - began;
+      assert.ok(took < SOON_MS, `${program} took ${took} ms`);
+    }
+    await Promise.all(downloads.map(resumesOrFails));
+    assert.equal(await client.stop(), 0);
+  },
+});
