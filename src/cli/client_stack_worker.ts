@@ -130,7 +130,10 @@ function openPump(
   const shared: PacketTunnelShared = {
     bytes,
     kernels,
-    aead: selectAead(kernels, { force: setup.crypto }).aead,
+    aead: selectAead(kernels, {
+      force: setup.crypto,
+      library: platform.cipherLibrary,
+    }).aead,
     random: new RandomPool(),
     sealArea: plan.take(SEAL),
     spareArea: plan.take(PIECES),

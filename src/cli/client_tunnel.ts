@@ -207,7 +207,10 @@ export class ClientTunnel implements Disposable {
       sessions: tables.sessions,
       peers: tables.peers,
       format,
-      aead: selectAead(kernels, { force: crypto }).aead,
+      aead: selectAead(kernels, {
+        force: crypto,
+        library: platform.cipherLibrary,
+      }).aead,
       socket,
       random: new RandomPool(),
       writer: TrafficWriter.Control,

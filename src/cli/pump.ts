@@ -157,7 +157,10 @@ class PumpParts {
       headroom,
       tailroom: SEAL_TAILROOM,
     });
-    this.aead = selectAead(kernels, { force: setup.crypto }).aead;
+    this.aead = selectAead(kernels, {
+      force: setup.crypto,
+      library: platform.cipherLibrary,
+    }).aead;
     this.counters = this.tables.counters[thread];
     this.link = new ControlLink(
       this.tables.rings[thread],

@@ -41,7 +41,7 @@ ends it and undoes what it changed. Changes of peers in the config are taken
 while it runs.
 
 Signals: SIGUSR1 prints all counters; SIGINT and SIGTERM end it.
-Environment: SLUICE_CRYPTO=auto|wasm|libcrypto|noble
+Environment: SLUICE_CRYPTO=auto|wasm|libcrypto|bcrypt|noble
              SLUICE_WORKERS=auto|single|1 to 16, instead of the config's
 
 Examples:

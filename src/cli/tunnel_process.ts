@@ -266,7 +266,10 @@ export class TunnelProcess implements AsyncDisposable {
   #openSender() {
     const { platform, mtu, timers } = this.#options;
     const kernels = instantiateKernels({ arenaBytes: CONTROL_ARENA });
-    const selection = selectAead(kernels, { force: this.#options.crypto });
+    const selection = selectAead(kernels, {
+      force: this.#options.crypto,
+      library: platform.cipherLibrary,
+    });
     const { bytes, firstFree } = kernels;
     const plan = new ArenaPlan(firstFree, bytes.length);
     const socket = platform.attachTunnelSocket({

@@ -71,11 +71,16 @@ export const interfaceNameText: z.ZodString = z.string().regex(
 export const logLevel = z.enum(["error", "warning", "info", "debug", "trace"]);
 
 /** Which implementation seals packets. */
-export const cryptoProvider = z.enum(["auto", "wasm", "libcrypto", "noble"])
-  .default("auto").meta({
-    description:
-      "Which implementation seals packets; auto takes the fastest that passes its self-test.",
-  });
+export const cryptoProvider = z.enum([
+  "auto",
+  "wasm",
+  "libcrypto",
+  "bcrypt",
+  "noble",
+]).default("auto").meta({
+  description:
+    "Which implementation seals packets; auto takes the fastest that passes its self-test.",
+});
 
 function isAddress(host: string): boolean {
   return host.includes(":") || parseIpv4(host) !== undefined;

@@ -8,6 +8,7 @@ import type { SendFailure } from "../core/engine/outside_error.ts";
 import { openLinuxPlatform } from "./os/linux/platform.ts";
 import { openWindowsPlatform } from "./os/windows/platform.ts";
 import type {
+  CipherLibrary,
   CreatedTun,
   CreateTunOptions,
   EchoListener,
@@ -45,6 +46,9 @@ import type {
 
 /** The operating system, for the thread that opened it. */
 export interface Platform extends Disposable {
+  /** Which library has its ciphers. */
+  readonly cipherLibrary: CipherLibrary;
+
   /** @throws {TunError} whose code says why. */
   createTun(options: CreateTunOptions): CreatedTun;
   attachTun(attachment: TunAttachment): TunDevice;

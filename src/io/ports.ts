@@ -8,6 +8,7 @@
  * ports (HostNetwork) throw with the name and code of the call that failed.
  */
 export * from "./ports/poller.ts";
+export * from "./ports/cipher_library.ts";
 export * from "./ports/tun.ts";
 export * from "./ports/packet_writer.ts";
 export * from "./ports/tunnel_socket.ts";

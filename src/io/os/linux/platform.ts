@@ -28,6 +28,7 @@ import { attachWake, openWake } from "./wake.ts";
 export function openLinuxPlatform(): Platform {
   const libc = openLibc();
   return {
+    cipherLibrary: "libcrypto",
     createTun: (options) => createTun(libc, options),
     attachTun: (attachment) => attachTun(libc, attachment),
     attachWholeTun: (attachment) => attachWholeTun(libc, attachment),

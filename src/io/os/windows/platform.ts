@@ -26,6 +26,7 @@ export function openWindowsPlatform(): Platform {
   const readiness = new SocketReadiness();
   const wintun = new WintunDevices(kernel32);
   return {
+    cipherLibrary: "bcrypt",
     createTun: (options) => wintun.create(options),
     attachTun: (attachment) => wintun.attach(attachment),
     attachWholeTun: (attachment) => wintun.attachWhole(attachment),
