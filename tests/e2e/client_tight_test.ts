@@ -5,12 +5,12 @@ import {
   ask,
   type ClientLab,
   makeClientLab,
-  makeProgram,
   PLACES,
   startClient,
   tunnelIs,
   wireguardTunnel,
 } from "../support/client_lab.ts";
+import { makePrograms } from "../support/client_scenario.ts";
 import { e2eTest } from "../support/e2e.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import type { LoggedProcess } from "../support/process.ts";
@@ -19,16 +19,17 @@ const STEPS = 200;
 const SEED = 20;
 const PORT = 9999;
 
-/** A program that never rests: TCP, UDP, both families, and questions. */
+/** A program that never rests: TCP, UDP, whole and in pieces, pings, both families, and questions. */
 function pester(
   { host }: ClientLab,
-  program: string,
-  dig: string,
+  { program, dig, ping }: Readonly<Record<"program" | "dig" | "ping", string>>,
 ): LoggedProcess {
   const targets = [OUTSIDE.second, OUTSIDE.first6];
   const lines = targets.flatMap((address) => [
     `printf x | ${program} -u -w 0 ${address} ${PORT}`,
+    `head -c 3000 /dev/zero | ${program} -u -w 0 ${address} ${PORT}`,
     `timeout 0.5 ${program} -z -w 1 ${address} ${PORT}`,
+    `timeout 0.5 ${ping} -q -c 1 -W 1 ${address} >/dev/null`,
   ]);
   return host.spawn("pester", [
     "sh",
@@ -48,15 +49,17 @@ await e2eTest({
     { program: "wg" },
     { program: "nc" },
     { program: "dig" },
+    { program: "ping" },
     { program: "tcpdump" },
   ],
   run: async (lab) => {
     const place = await makeClientLab(lab);
     const { host, net } = place;
-    const [program, dig] = await Promise.all([
-      makeProgram(lab, "/usr/bin/nc", "blocked"),
-      makeProgram(lab, "/usr/bin/dig", "blocked-dig"),
-    ]);
+    const { blocked: program, ...others } = await makePrograms(place, {
+      blocked: "nc",
+      "blocked-dig": "dig",
+      "blocked-ping": "ping",
+    });
     const config = {
       tunnels: [wireguardTunnel(place)],
       rules: [{ process: "blocked*", tunnel: "wg" }],
@@ -67,7 +70,8 @@ await e2eTest({
     await tunnelIs(host, "wg", "up");
     const wire = net.router.spawn("tcpdump", [
       ...["tcpdump", "-i", "in", "-n", "-l", "--immediate-mode"],
-      `port ${PORT} or (udp port 53 and net 10.2.0.0/24)`,
+      `port ${PORT} or (udp port 53 and net 10.2.0.0/24) or icmp or icmp6 ` +
+      "or ip[6:2] & 0x3fff != 0 or ip6 proto 44",
     ]);
     await wire.waitForLine(/listening on/);
     const inside = place.vpn.spawn("tcpdump", [
@@ -75,7 +79,11 @@ await e2eTest({
       `port ${PORT} or udp port 53`,
     ]);
     await inside.waitForLine(/listening on/);
-    pester(place, program, dig);
+    pester(place, {
+      program,
+      dig: others["blocked-dig"],
+      ping: others["blocked-ping"],
+    });
     await inside.waitForLine(/UDP/);
 
     const seeded = new SeededRandom(SEED);
@@ -111,12 +119,15 @@ await e2eTest({
     }
     const packets = wire.lines.filter((line) => /^\d\d:\d\d:\d\d/.test(line));
     const forbidden = packets.filter((line) =>
-      line.includes(`.${PORT}`) || line.includes("forbidden")
+      line.includes(`.${PORT}`) || line.includes("forbidden") ||
+      /echo request|frag/.test(line)
     );
     assert.deepEqual(forbidden, []);
     // It has never rested: without the client it is on the wire at once.
     assert.equal(await client.stop(), 0);
     await wire.waitForLine(new RegExp(`\\.${PORT}`));
     await wire.waitForLine(/forbidden/);
+    await wire.waitForLine(/echo request/);
+    await wire.waitForLine(/frag/);
   },
 });
