@@ -94,7 +94,8 @@ export class OutsideIntake {
     const { port, engine, batch } = this.#options;
     const { report } = port;
     while (port.receiveError(handle, batch, report)) {
-      engine.fromOutsideError(batch, natRow, report, now);
+      const about = report.natRow >= 0 ? report.natRow : natRow;
+      engine.fromOutsideError(batch, about, report, now);
     }
   }
 }

@@ -160,6 +160,7 @@ export class FakeOutside extends FakeSockets implements OutsidePort {
   readonly failedRow = new Int32Array(64);
   readonly failedErrno = new Int32Array(64);
   readonly report: OutsideErrorReport = {
+    natRow: -1,
     type: 0,
     code: 0,
     extra: 0,

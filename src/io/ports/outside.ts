@@ -5,6 +5,8 @@ import type { Area } from "./tun.ts";
 
 /** What the system said about a datagram sent earlier from an outside socket. */
 export interface OutsideErrorReport {
+  /** The NAT row that it is about, where the system tells by one socket for all; else -1. */
+  natRow: number;
   /** ICMP type and code, or ICMPv6's where `family` is 6. */
   type: number;
   code: number;
@@ -69,6 +71,8 @@ export interface OutsideShared {
   /** Raw echo sockets; -1 where there are none. */
   readonly raw4: number;
   readonly raw6: number;
+  /** What tells of ICMP errors, where the mappings' sockets have no error queue. */
+  readonly errors?: OutsideErrorSockets;
   /** Where all sockets leave: cells that may change. */
   readonly binding: SharedArrayBuffer;
   /** NAT rows: each can be retired once before it is freed. */
@@ -77,6 +81,15 @@ export interface OutsideShared {
   readonly retired: SharedArrayBuffer;
   /** How each socket was last set to treat fragments. */
   readonly modes: SharedArrayBuffer;
+}
+
+/** Sockets that hear of all ICMP errors of the host, to be told apart by ports. */
+export interface OutsideErrorSockets {
+  /** -1 where there is none. */
+  readonly raw4: number;
+  readonly raw6: number;
+  /** NAT rows by family and external port. */
+  readonly rows: SharedArrayBuffer;
 }
 
 /** How a worker gets at the outside. */

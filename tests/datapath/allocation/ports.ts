@@ -125,6 +125,7 @@ export class LoopOutside implements OutsidePort {
   sent = 0;
   port_ = 0;
   readonly report: OutsideErrorReport = {
+    natRow: -1,
     type: 0,
     code: 0,
     extra: 0,

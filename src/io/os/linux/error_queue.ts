@@ -139,6 +139,7 @@ export class ErrorQueue {
 /** A report with nothing in it. */
 export function emptyReport(): OutsideErrorReport {
   return {
+    natRow: -1,
     type: 0,
     code: 0,
     extra: 0,

@@ -66,17 +66,17 @@ export class MessageReceiver {
   }
 
   /**
-   * Takes a datagram to `at` in the arena, where {@linkcode DATAGRAM_BYTES} are
-   * free. Never blocks at a socket that doesn't.
+   * Takes a datagram to `at` in the arena, where `room` bytes are free; a longer
+   * one is an error. Never blocks at a socket that doesn't.
    * @returns its length, or one of {@linkcode NotReceived}
    */
-  receive(socket: number, at: number): number {
+  receive(socket: number, at: number, room: number = DATAGRAM_BYTES): number {
     const { call } = this.#ws2;
     if (this.#receiveMessage === undefined) {
-      return this.#receiveFrom(socket, at);
+      return this.#receiveFrom(socket, at, room);
     }
     this.block.clear();
-    this.block.setPiece(0, at, DATAGRAM_BYTES);
+    this.block.setPiece(0, at, room);
     const failed = this.#receiveMessage.call(
       socket,
       this.block.bytes,
@@ -87,7 +87,7 @@ export class MessageReceiver {
     return failed === 0 ? this.#number[0] : notReceived(call.WSAGetLastError());
   }
 
-  #receiveFrom(socket: number, at: number): number {
+  #receiveFrom(socket: number, at: number, room: number): number {
     const { call } = this.#ws2;
     const address = this.#arenaAddress + at;
     this.#addressWords[0] = address;
@@ -96,7 +96,7 @@ export class MessageReceiver {
     const length = call.recvfromAt(
       socket,
       this.#address[0],
-      DATAGRAM_BYTES,
+      room,
       0,
       this.block.name,
       this.#numberBytes,

@@ -5,6 +5,7 @@ import { openHostNetwork } from "./host_network.ts";
 import { journalDirectories, openJournal } from "./journal.ts";
 import { openNetworkMonitor } from "./network_monitor.ts";
 import { openPolicyRouting } from "./policy_routing.ts";
+import { attachOutside, openOutside } from "./outside.ts";
 import { attachPoller, openPoller } from "./poller.ts";
 import { readPrivileges } from "./privileges.ts";
 import { sendFailure } from "./send_failure.ts";
@@ -33,8 +34,8 @@ export function openWindowsPlatform(): Platform {
     attachPacketWriter: (attachment) => wintun.attachWriter(attachment),
     openTunnelSocket: (options) => openTunnelSocket(ws2, options),
     attachTunnelSocket: (attachment) => attachTunnelSocket(ws2, attachment),
-    openOutside: () => missing("the outside"),
-    attachOutside: () => missing("the outside"),
+    openOutside: (options) => openOutside(libraries, options),
+    attachOutside: (attachment) => attachOutside(libraries, attachment),
     sendFailure,
     openPoller: () => openPoller(libraries),
     attachPoller: ({ tun, ...attachment }) =>

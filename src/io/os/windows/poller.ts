@@ -3,7 +3,6 @@
  * driver, the wake and a TUN by events. What a pump leaves unread is reported
  * again, since each wait begins by polling again what the last one reported.
  */
-import { AFD_POLL } from "../../../../ffi/windows/ntdll.ts";
 import {
   type OpenedPoller,
   type PollerAttachment,
@@ -11,7 +10,7 @@ import {
   type TunnelsPoller,
 } from "../../ports.ts";
 import { AfdPoll, openAfdPoll } from "./afd_poll.ts";
-import { PollSet, PollTag } from "./poller_set.ts";
+import { PollSet, PollTag, RawSocket } from "./poller_set.ts";
 import type { SocketLibraries } from "./socket_libraries.ts";
 import { attachWake } from "./wake.ts";
 
@@ -134,11 +133,8 @@ class WindowsPoller implements TunnelsPoller {
     return this.#poll.tag(this.#outside[i]);
   }
 
-  /** The raw ICMP sockets hear of errors; those of mappings have no queue for them. */
   outsideError(i: number): boolean {
-    const reported = this.#outside[i];
-    return this.#poll.key(reported) === PollTag.RawEcho ||
-      (this.#poll.happened(reported) & AFD_POLL.ABORT) !== 0;
+    return this.outsideHandle(i) === RawSocket.Errors;
   }
 
   [Symbol.dispose](): void {

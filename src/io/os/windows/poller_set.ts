@@ -9,6 +9,9 @@ import type { AfdPoll } from "./afd_poll.ts";
 /** What stands in the place of a NAT row where a socket has none. */
 export const PollTag = { RawEcho: -1, Wake: -2, Tun: -3, Tunnel: -4 } as const;
 
+/** Which raw socket of the outside it is: the handle that goes with PollTag.RawEcho. */
+export const RawSocket = { Echo: -1, Errors: -2 } as const;
+
 /** See the file header. */
 export class PollSet {
   readonly #poll: AfdPoll;

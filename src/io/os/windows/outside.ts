@@ -1,0 +1,244 @@
+/**
+ * The gateway's outside on Windows: one thread opens what is shared, each worker
+ * attaches. See {@linkcode OutsidePort} for who may call what. Echo goes by raw
+ * sockets or not at all; Windows has no marks and no sockets for pings.
+ */
+import type { Batch } from "../../../core/columns/batch.ts";
+import type {
+  OpenedOutside,
+  OutsideAttachment,
+  OutsideErrorReport,
+  OutsideOptions,
+  OutsidePort,
+  OutsideShared,
+} from "../../ports.ts";
+import { isRawHandle } from "../shared/outside_handle.ts";
+import { OutsideRetired } from "../shared/outside_retired.ts";
+import { AfdPoll } from "./afd_poll.ts";
+import { OutsideBinding } from "./outside_binding.ts";
+import { ERROR_ROOM, OutsideErrors } from "./outside_errors.ts";
+import { OutsideModes } from "./outside_modes.ts";
+import { OutsidePathMtu } from "./outside_path_mtu.ts";
+import { OutsideReceiver } from "./outside_receiver.ts";
+import { OutsideRows } from "./outside_rows.ts";
+import { OutsideSender } from "./outside_sender.ts";
+import { WindowsOutsideSockets } from "./outside_sockets.ts";
+import { PollSet, PollTag, RawSocket } from "./poller_set.ts";
+import { openRawIcmp } from "./raw_icmp.ts";
+import type { SocketLibraries } from "./socket_libraries.ts";
+import { WinsockOptions } from "./winsock_options.ts";
+
+/**
+ * Opens the sockets that all mappings share and puts them into the poll set.
+ * Disposing of it closes them, after the workers have ended.
+ */
+export function openOutside(
+  libraries: SocketLibraries,
+  options: OutsideOptions,
+): OpenedOutside {
+  const { poller, wake, capacity, interfaceIndex = 0 } = options;
+  const binding = new SharedArrayBuffer(OutsideBinding.byteLength);
+  const cells = new OutsideBinding(binding);
+  cells.setInterface(4, interfaceIndex);
+  cells.setInterface(6, interfaceIndex);
+  const raw = (family: 4 | 6) =>
+    options.echo === "ping" ? -1 : openRawIcmp(libraries.ws2, family);
+  const [raw4, raw6] = [raw(4), raw(6)];
+  const change = new WinsockOptions(libraries.ws2);
+  if (raw4 >= 0) cells.apply(change, raw4, 4);
+  if (raw6 >= 0) cells.apply(change, raw6, 6);
+  return new WindowsOpenedOutside(libraries, {
+    poller,
+    wake,
+    echo: raw4 >= 0 || raw6 >= 0 ? "raw" : "none",
+    raw4,
+    raw6,
+    errors: {
+      raw4: raw(4),
+      raw6: raw(6),
+      rows: new SharedArrayBuffer(OutsideRows.byteLength),
+    },
+    binding,
+    capacity,
+    retired: new SharedArrayBuffer(OutsideRetired.byteLength(capacity)),
+    modes: new SharedArrayBuffer(OutsideModes.byteLength(capacity)),
+  });
+}
+
+/** Uses the outside in one worker. */
+export function attachOutside(
+  libraries: SocketLibraries,
+  attachment: OutsideAttachment,
+): OutsidePort {
+  return new WindowsOutside(libraries, attachment);
+}
+
+class WindowsOpenedOutside implements OpenedOutside {
+  readonly shared: OutsideShared;
+  readonly #libraries: SocketLibraries;
+  readonly #set: PollSet;
+
+  constructor(libraries: SocketLibraries, shared: OutsideShared) {
+    this.#libraries = libraries;
+    this.shared = shared;
+    this.#set = new PollSet(new AfdPoll(libraries, shared.poller));
+    const { raw4, raw6, errors } = shared;
+    for (const socket of [raw4, raw6]) {
+      this.#watch(socket, RawSocket.Echo);
+    }
+    for (const socket of [errors?.raw4 ?? -1, errors?.raw6 ?? -1]) {
+      this.#watch(socket, RawSocket.Errors);
+    }
+  }
+
+  get echo(): "raw" | "ping" | "none" {
+    return this.shared.echo;
+  }
+
+  setInterface(family: 4 | 6, index: number): void {
+    const { raw4, raw6, binding } = this.shared;
+    const cells = new OutsideBinding(binding);
+    cells.setInterface(family, index);
+    const raw = family === 4 ? raw4 : raw6;
+    const options = new WinsockOptions(this.#libraries.ws2);
+    if (raw >= 0) cells.change(options, raw, family);
+  }
+
+  [Symbol.dispose](): void {
+    const { raw4, raw6, errors } = this.shared;
+    for (const socket of [raw4, raw6, errors?.raw4, errors?.raw6]) {
+      if (socket === undefined || socket < 0) continue;
+      this.#set.remove(socket);
+      this.#libraries.ws2.call.closesocket(socket);
+    }
+  }
+
+  #watch(socket: number, kind: number): void {
+    if (socket < 0 || this.#set.add(socket, PollTag.RawEcho, kind)) return;
+    this[Symbol.dispose]();
+    throw new Error("the system does not wait for raw sockets");
+  }
+}
+
+/** One worker's outside: the sending side, the receiving side or both. */
+class WindowsOutside implements OutsidePort {
+  readonly report: OutsideErrorReport = emptyReport();
+  readonly #libraries: SocketLibraries;
+  readonly #sockets: WindowsOutsideSockets;
+  readonly #sender: OutsideSender;
+  readonly #receiver: OutsideReceiver;
+  readonly #errors: OutsideErrors;
+  readonly #pathMtu: OutsidePathMtu;
+  readonly #retired: OutsideRetired;
+  readonly #set: PollSet;
+  readonly #receives: boolean;
+
+  constructor(libraries: SocketLibraries, attachment: OutsideAttachment) {
+    const { shared, bytes, receiveArea, headroom } = attachment;
+    this.#libraries = libraries;
+    this.#sockets = new WindowsOutsideSockets(libraries, shared);
+    this.#sender = new OutsideSender(libraries.ws2, { shared, bytes });
+    // The area begins with the place for errors, datagrams follow.
+    const at = ((receiveArea.start + 63) & ~63) + headroom;
+    this.#errors = new OutsideErrors(libraries, { shared, bytes, at });
+    this.#pathMtu = new OutsidePathMtu(libraries.ws2, shared.binding);
+    this.#receiver = new OutsideReceiver(libraries, {
+      shared,
+      bytes,
+      area: { start: at + ERROR_ROOM, end: receiveArea.end },
+      headroom,
+    });
+    this.#retired = new OutsideRetired(shared.retired, shared.capacity);
+    this.#set = new PollSet(new AfdPoll(libraries, shared.poller));
+    this.#receives = receiveArea.end > receiveArea.start;
+  }
+
+  get failedCount(): number {
+    return this.#sender.failedCount;
+  }
+
+  get failedRow(): Int32Array {
+    return this.#sender.failedRow;
+  }
+
+  get failedErrno(): Int32Array {
+    return this.#sender.failedErrno;
+  }
+
+  open(protocol: number, family: 4 | 6, port: number, row: number): number {
+    return this.#sockets.open(protocol, family, port, row);
+  }
+
+  port(handle: number): number {
+    return this.#sockets.port(handle);
+  }
+
+  retire(row: number, handle: number): void {
+    this.#sender.sendQueued();
+    this.#sockets.retire(row, handle);
+  }
+
+  send(handle: number, batch: Batch, row: number): void {
+    this.#sender.send(handle, batch, row);
+  }
+
+  flush(): number {
+    return this.#sender.flush();
+  }
+
+  pathMtu(batch: Batch, row: number): number {
+    return this.#pathMtu.towards(batch, row);
+  }
+
+  receive(natRow: number, handle: number, batch: Batch): number {
+    return handle < 0
+      ? this.#receiver.receiveEcho(batch)
+      : this.#receiver.receive(natRow, handle, batch);
+  }
+
+  receiveError(
+    handle: number,
+    _batch: Batch,
+    report: OutsideErrorReport,
+  ): boolean {
+    return handle < 0 && this.#errors.read(report);
+  }
+
+  closeRetired(nat: { markFree(row: number): void }): void {
+    const retired = this.#retired;
+    for (let row = retired.row(); row >= 0; row = retired.row()) {
+      const handle = retired.handle();
+      retired.shift();
+      this.#close(handle);
+      nat.markFree(row);
+    }
+  }
+
+  /** Closes what this side still has; the receiving worker's goes first. */
+  [Symbol.dispose](): void {
+    if (this.#receives) this.closeRetired({ markFree: () => {} });
+    this.#sockets[Symbol.dispose]();
+  }
+
+  #close(handle: number): void {
+    if (isRawHandle(handle)) return;
+    this.#set.remove(handle);
+    this.#libraries.ws2.call.closesocket(handle);
+  }
+}
+
+/** A report with nothing in it. */
+function emptyReport(): OutsideErrorReport {
+  return {
+    natRow: -1,
+    type: 0,
+    code: 0,
+    extra: 0,
+    family: 4,
+    offender: new Int32Array(4),
+    destination: new Int32Array(4),
+    destinationPort: 0,
+    payloadAt: 0,
+    payloadLength: 0,
+  };
+}
