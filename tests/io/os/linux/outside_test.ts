@@ -17,6 +17,7 @@ if (!ignore) {
     open: openPlatform,
     systemHopLimit: 64,
     usualHopLimit: 64,
+    icmpFamilies: [4, 6],
     sockets: 3000,
   });
 }
