@@ -26,11 +26,12 @@ const Code = {
   AlreadyExists: 5010,
 } as const;
 
-/** By errno: ENOENT, ESRCH, EEXIST, ENODEV, EADDRNOTAVAIL, EPERM. */
+/** By errno: EPERM, ENOENT, ESRCH, ENXIO, EEXIST, ENODEV, EADDRNOTAVAIL. */
 const CODES: Readonly<Record<number, number>> = {
   1: Code.AccessDenied,
   2: Code.NotFound,
   3: Code.NotFound,
+  6: Code.NotFound,
   17: Code.AlreadyExists,
   19: Code.NotFound,
   99: Code.NotFound,

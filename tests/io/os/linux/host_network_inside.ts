@@ -1,11 +1,7 @@
 /** Run by host_network_test.ts in a network namespace of its own. */
 import assert from "node:assert/strict";
 import { openLibc } from "../../../../ffi/libc.ts";
-import {
-  formatAddress,
-  formatPrefix,
-  parseAddress,
-} from "../../../../src/core/wire/address.ts";
+import { formatPrefix } from "../../../../src/core/wire/address.ts";
 import { openHostNetwork } from "../../../../src/io/os/linux/host_network.ts";
 import { openJournal } from "../../../../src/io/os/linux/journal.ts";
 import { Netlink } from "../../../../src/io/os/linux/netlink.ts";
@@ -16,7 +12,11 @@ import type {
   InterfaceAddress,
   Journal,
 } from "../../../../src/io/ports.ts";
-import { interfaceConfig, type InterfaceText } from "./interface_config.ts";
+import { testHostNetworks } from "../../../contract/host_network.ts";
+import {
+  interfaceConfig,
+  type InterfaceText,
+} from "../../../contract/interface_config.ts";
 
 const libc = openLibc();
 const FULL = {
@@ -94,6 +94,31 @@ const APPLIED = {
   routes: ["10.98.0.0/16 50", "10.99.0.0/16 0", "fd99::/16 1024"],
 };
 
+testHostNetworks({
+  metrics: { ipv4: 0, ipv6: 1024 },
+  open() {
+    const bench = new Bench();
+    ip("link", "set", "t0", "up");
+    return {
+      network: bench.network,
+      get journalFiles() {
+        return bench.journalFiles;
+      },
+      state() {
+        const { mtu, addresses, routes } = stateOf("t0");
+        return { mtu, addresses, routes };
+      },
+      others: {
+        addAddress: (prefix) => ip("address", "add", prefix, "dev", "t0"),
+        removeAddress: (prefix) => ip("address", "delete", prefix, "dev", "t0"),
+        addRoute: (route) => ip("route", "add", route, "dev", "t0"),
+        removeRoute: (route) => ip("route", "delete", route, "dev", "t0"),
+      },
+      [Symbol.dispose]: () => bench[Symbol.dispose](),
+    };
+  },
+});
+
 Deno.test("addresses, routes, MTU and state are applied; twice changes nothing", () => {
   using bench = new Bench();
   assert.deepEqual(bench.apply(), []);
@@ -104,32 +129,6 @@ Deno.test("addresses, routes, MTU and state are applied; twice changes nothing",
     ip("address", "show", "t0") + ip("route") + ip("-6", "route"),
     before,
   );
-});
-
-Deno.test("what is no longer wanted goes, what is new comes, the rest stays", () => {
-  using bench = new Bench();
-  bench.apply();
-  bench.apply({
-    mtu: 1380,
-    addresses: ["10.77.0.1/24", "10.78.0.1/32"],
-    routes: ["10.98.0.0/16 60", "fd99::/16", "fd98::/16"],
-  });
-  assert.deepEqual(stateOf("t0"), {
-    mtu: 1380,
-    up: true,
-    addresses: ["10.77.0.1/24", "10.78.0.1/32"],
-    routes: ["10.98.0.0/16 60", "fd98::/16 1024", "fd99::/16 1024"],
-  });
-});
-
-Deno.test("another address in the same subnet, and the routes stay", () => {
-  using bench = new Bench();
-  bench.apply();
-  bench.apply({ addresses: ["10.77.0.2/24", "fd77::2/64"] });
-  assert.deepEqual(stateOf("t0"), {
-    ...APPLIED,
-    addresses: ["10.77.0.2/24", "fd77::2/64"],
-  });
 });
 
 Deno.test("what somebody took away is put back", () => {
@@ -160,19 +159,6 @@ Deno.test("what others added is never removed, also where we want the same", () 
   });
 });
 
-Deno.test("reset undoes all of it, journal included, and can be repeated", () => {
-  using bench = new Bench();
-  const before = stateOf("t0");
-  bench.apply();
-  assert.deepEqual(bench.journalFiles, [`${Deno.pid}.json`]);
-  bench.network.reset();
-  assert.deepEqual(stateOf("t0"), before);
-  assert.deepEqual(bench.journalFiles, []);
-  bench.network.reset();
-  bench.apply();
-  assert.deepEqual(stateOf("t0"), APPLIED);
-});
-
 Deno.test("reset after the interface went away is no error", () => {
   using bench = new Bench();
   bench.apply();
@@ -200,13 +186,6 @@ Deno.test("an interface that is down has addresses, but no routes", () => {
   assert.equal(stateOf("t0").up, false);
 });
 
-Deno.test("host bits of a route are cleared", () => {
-  using bench = new Bench();
-  bench.apply({ routes: ["10.99.3.4/16", "fd99::5/16"] });
-  assert.deepEqual(stateOf("t0").routes, ["10.99.0.0/16 0", "fd99::/16 1024"]);
-  bench.apply({ routes: ["10.99.3.4/16", "fd99::5/16"] });
-});
-
 Deno.test("a route that another interface has is an error that names it", () => {
   using bench = new Bench();
   using _other = createTun(libc, { name: "other0", offload: "none" });
@@ -222,14 +201,6 @@ Deno.test("a route that another interface has is an error that names it", () => 
   bench.network.reset();
   assert.deepEqual(stateOf("other0").routes, ["10.99.0.0/16 0"]);
   assert.deepEqual(stateOf("t0").addresses, []);
-});
-
-Deno.test("a missing interface is an error", () => {
-  using bench = new Bench();
-  assert.throws(
-    () => bench.apply({ name: "nosuch0" }),
-    /no interface named nosuch0/,
-  );
 });
 
 Deno.test("where IPv6 is off its part is left out with a warning", () => {
@@ -260,18 +231,6 @@ Deno.test("where IPv6 is off its part is left out with a warning", () => {
   assert.deepEqual(bench.apply({ mtu: 1200 }), [
     { kind: "ipv6-off", reason: "mtu", interface: "t0", omitted },
   ]);
-});
-
-Deno.test("the way towards a destination is the system's choice", () => {
-  using bench = new Bench();
-  bench.apply();
-  const from = (to: string) => {
-    const egress = bench.network.egressFor(parseAddress(to)!);
-    return egress?.source && formatAddress(egress.source);
-  };
-  assert.equal(from("10.99.0.9"), "10.77.0.1");
-  assert.equal(from("fd99::9"), "fd77::1");
-  assert.equal(from("203.0.113.9"), undefined);
 });
 
 /** Starts a process that applies, waits until it has, and kills it. */

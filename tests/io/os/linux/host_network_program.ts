@@ -6,7 +6,7 @@ import { openLibc } from "../../../../ffi/libc.ts";
 import { openHostNetwork } from "../../../../src/io/os/linux/host_network.ts";
 import { openJournal } from "../../../../src/io/os/linux/journal.ts";
 import { createTun } from "../../../../src/io/os/linux/tun.ts";
-import { interfaceConfig } from "./interface_config.ts";
+import { interfaceConfig } from "../../../contract/interface_config.ts";
 
 const [name, directory, socket] = Deno.args;
 const libc = openLibc();

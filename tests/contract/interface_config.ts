@@ -1,9 +1,6 @@
 /** Interface configurations from text, for tests. */
-import { parsePrefix } from "../../../../src/core/wire/address.ts";
-import type {
-  InterfaceConfig,
-  InterfaceRoute,
-} from "../../../../src/io/ports.ts";
+import { parsePrefix } from "../../src/core/wire/address.ts";
+import type { InterfaceConfig, InterfaceRoute } from "../../src/io/ports.ts";
 
 /** An InterfaceConfig with prefixes as text; a route may have «prefix metric». */
 export interface InterfaceText {
