@@ -21,6 +21,7 @@ import {
   tunnelIs,
   wireguardTunnel,
 } from "../support/client_lab.ts";
+import { clientTest } from "../support/client_scenario.ts";
 import { e2eTest } from "../support/e2e.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import { startMicrosocks, startTinyproxy } from "../support/tun2socks.ts";
@@ -41,30 +42,21 @@ async function tunnelView({ host }: ClientLab, name: string) {
   return tunnels.find((tunnel) => tunnel.name === name)!;
 }
 
-await e2eTest({
+await clientTest({
   name:
     "client: a tunnel's resolver that is silent is told, and the next of its list is asked",
-  needs: [
-    "tun",
-    "wireguard-go",
-    { program: "wg" },
-    { program: "nc" },
-    { program: "dig" },
-  ],
-  run: async (lab) => {
-    const place = await makeClientLab(lab);
-    const { host } = place;
-    const dig = await makeProgram(lab, "/usr/bin/dig", "alpha-dig");
-    const client = await startClient(place, {
-      tunnels: [{
-        ...wireguardTunnel(place),
-        dns: [OUTSIDE.nobody, PLACES.tunnelDns],
-        health: { probe: "own" },
-      }],
-      rules: [{ process: "alpha*", tunnel: "wg" }],
-      default: "direct",
-    });
-    await tunnelIs(host, "wg", "up");
+  programs: { "alpha-dig": "dig" },
+  config: (place) => ({
+    tunnels: [{
+      ...wireguardTunnel(place),
+      dns: [OUTSIDE.nobody, PLACES.tunnelDns],
+      health: { probe: "own" },
+    }],
+    rules: [{ process: "alpha*", tunnel: "wg" }],
+    default: "direct",
+  }),
+  up: ["wg"],
+  run: async ({ place, host, programs: { "alpha-dig": dig }, client }) => {
     await waitFor("an answer by the other resolver", async () => {
       const seen = await seenByDns(host, dig);
       assert.ok(seen === undefined || seen === SEEN.wireguard, seen);
@@ -79,7 +71,6 @@ await e2eTest({
     );
     // Nobody else was asked in between.
     assert.doesNotMatch(place.echoes.get(PLACES.dns)!.text, /who\.example/);
-    assert.equal(await client.stop(), 0);
   },
 });
 
@@ -155,26 +146,24 @@ await e2eTest({
   },
 });
 
-await e2eTest({
+await clientTest({
   name:
     "client: an HTTP proxy that asks for credentials is told, and its rules fall back",
-  needs: ["tun", { program: "tinyproxy" }, { program: "nc" }],
-  run: async (lab) => {
-    const place = await makeClientLab(lab);
-    const { host, proxies } = place;
-    const at = { address: PLACES.proxies, port: HTTP_PORT };
-    await startTinyproxy(proxies, { ...at, credentials: USER });
-    const [blocked, allowed, guest] = await Promise.all(
-      ["blocked", "allowed", "guest"].map((name) =>
-        makeProgram(lab, "/usr/bin/nc", name)
-      ),
-    );
+  needs: [{ program: "tinyproxy" }],
+  programs: { blocked: "nc", allowed: "nc", guest: "nc" },
+  prepare: ({ proxies }) =>
+    startTinyproxy(proxies, {
+      address: PLACES.proxies,
+      port: HTTP_PORT,
+      credentials: USER,
+    }),
+  config: () => {
     const tunnel = (name: string, credentials: string) => ({
       name,
       type: "http",
-      url: `http://${credentials}${at.address}:${at.port}`,
+      url: `http://${credentials}${PLACES.proxies}:${HTTP_PORT}`,
     });
-    const client = await startClient(place, {
+    return {
       tunnels: [
         tunnel("stranger", ""),
         tunnel("guest", `${USER.user}:${USER.password}@`),
@@ -185,7 +174,10 @@ await e2eTest({
         { process: "guest", tunnel: "guest" },
       ],
       default: "drop",
-    });
+    };
+  },
+  run: async ({ place, host, programs, client }) => {
+    const { blocked, allowed, guest } = programs;
     await client.waitForLine(
       /stranger is down: .*(credentials|user|password|407)/,
       PATIENCE,
@@ -196,27 +188,25 @@ await e2eTest({
       [blocked, allowed, guest].map((program) => seenByProxy(host, program)),
     );
     assert.deepEqual(seen, [undefined, SEEN.direct, SEEN.proxy]);
-    assert.equal(await client.stop(), 0);
   },
 });
 
-await e2eTest({
+await clientTest({
   name:
     "client: the name of a WireGuard endpoint is looked up until somebody answers, and again where the address has changed",
-  needs: ["tun", "wireguard-go", { program: "wg" }, { program: "nc" }],
-  run: async (lab) => {
-    const place = await makeClientLab(lab);
-    const { host, net, vpn } = place;
-    const alpha = await makeProgram(lab, "/usr/bin/nc", "alpha");
+  programs: { alpha: "nc" },
+  prepare: async ({ net, host }) => {
     await net.internet.ip(`address add ${NAME_SERVER}/24 dev eth0`);
     await host.run([
       "sh",
       "-ec",
       `echo 'nameserver ${NAME_SERVER}\noptions timeout:1' > /run/resolv.conf`,
     ]);
+  },
+  config: (place) => {
     const tunnel = wireguardTunnel(place);
     const [peer] = tunnel.peers as [Record<string, unknown>];
-    const client = await startClient(place, {
+    return {
       tunnels: [{
         ...tunnel,
         peers: [{ ...peer, endpoint: `${ENDPOINT}:${PLACES.vpnPort}` }],
@@ -226,7 +216,10 @@ await e2eTest({
       rules: [{ process: "alpha", tunnel: "wg" }],
       default: "direct",
       reconnect: { minDelay: "500ms", maxDelay: "2s" },
-    });
+    };
+  },
+  run: async ({ place, host, programs: { alpha }, client }) => {
+    const { vpn, net } = place;
     await client.waitForLine(
       /wg is down: .*vpn\.example could not be looked up/,
       PATIENCE,
@@ -256,7 +249,6 @@ await e2eTest({
       return state === "up" && endpoint.startsWith(`${MOVED}:`);
     }, PATIENCE);
     await isSeen();
-    assert.equal(await client.stop(), 0);
   },
 });
 

@@ -1,39 +1,34 @@
 /** `sluice client` while the network under it changes. */
 import assert from "node:assert/strict";
 import {
+  type ClientLab,
   clientStatus,
-  makeClientLab,
-  makeProgram,
   SEEN,
   seenByTcp,
   seenByUdp,
-  startClient,
-  tunnelIs,
   wireguardTunnel,
 } from "../support/client_lab.ts";
-import { e2eTest } from "../support/e2e.ts";
+import { clientTest } from "../support/client_scenario.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import { waitFor } from "../support/wait.ts";
 
 const OTHER = "10.5.0.1";
 const OTHER6 = "2001:db8:6::1";
 
-await e2eTest({
+const config = (place: ClientLab) => ({
+  tunnels: [wireguardTunnel(place)],
+  rules: [{ process: "alpha", tunnel: "wg" }],
+  default: "direct",
+});
+
+await clientTest({
   name:
     "client: the default route moves to another interface and the old one goes; the process is stopped for a while",
-  needs: ["tun", "wireguard-go", { program: "wg" }, { program: "nc" }],
-  run: async (lab) => {
-    const place = await makeClientLab(lab);
-    const { host, net } = place;
-    const [alpha, gamma] = await Promise.all(
-      ["alpha", "gamma"].map((name) => makeProgram(lab, "/usr/bin/nc", name)),
-    );
-    const client = await startClient(place, {
-      tunnels: [wireguardTunnel(place)],
-      rules: [{ process: "alpha", tunnel: "wg" }],
-      default: "direct",
-    });
-    await tunnelIs(host, "wg", "up");
+  programs: { alpha: "nc", gamma: "nc" },
+  config,
+  up: ["wg"],
+  run: async ({ place: { lab, net }, host, programs, client }) => {
+    const { alpha, gamma } = programs;
     const seen = () =>
       Promise.all([
         seenByTcp(host, alpha, OUTSIDE.first),
@@ -70,19 +65,13 @@ await e2eTest({
     assert.equal(await seenByTcp(host, gamma, OUTSIDE.first), undefined);
     client.signal("SIGCONT");
     await areSeen(OTHER);
-    assert.equal(await client.stop(), 0);
   },
 });
 
-await e2eTest({
+await clientTest({
   name: "client: IPv4 and IPv6 leave by different interfaces",
-  needs: ["tun", "wireguard-go", { program: "wg" }, { program: "nc" }],
-  run: async (lab) => {
-    const place = await makeClientLab(lab);
-    const { host, net } = place;
-    const [alpha, gamma] = await Promise.all(
-      ["alpha", "gamma"].map((name) => makeProgram(lab, "/usr/bin/nc", name)),
-    );
+  programs: { alpha: "nc", gamma: "nc" },
+  prepare: async ({ lab, host, net }) => {
     await lab.link(
       {
         namespace: host,
@@ -96,12 +85,10 @@ await e2eTest({
       },
     );
     await host.ip("route replace ::/0 via 2001:db8:6::2 dev out2");
-    const client = await startClient(place, {
-      tunnels: [wireguardTunnel(place)],
-      rules: [{ process: "alpha", tunnel: "wg" }],
-      default: "direct",
-    });
-    await tunnelIs(host, "wg", "up");
+  },
+  config,
+  up: ["wg"],
+  run: async ({ host, programs: { alpha, gamma } }) => {
     const { egress4, egress6 } = await clientStatus(host);
     assert.deepEqual([egress4, egress6], ["out", "out2"]);
     const seen = (program: string, address: string) =>
@@ -133,6 +120,5 @@ await e2eTest({
       return egress6 === "out";
     });
     assert.equal(await seenByTcp(host, gamma, OUTSIDE.first6), SEEN.direct6);
-    assert.equal(await client.stop(), 0);
   },
 });

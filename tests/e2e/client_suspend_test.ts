@@ -6,17 +6,13 @@ import assert from "node:assert/strict";
 import {
   type ClientLab,
   clientStatus,
-  makeClientLab,
-  makeProgram,
   PLACES,
   SEEN,
   seenByTcp,
   seenByUdp,
-  startClient,
-  tunnelIs,
   wireguardTunnel,
 } from "../support/client_lab.ts";
-import { e2eTest } from "../support/e2e.ts";
+import { clientTest, type ClientWorld } from "../support/client_scenario.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import type { LoggedProcess } from "../support/process.ts";
 import { startDanteIn } from "../support/tun2socks.ts";
@@ -31,43 +27,33 @@ const TICK_PORT = 8000;
 /** Each 0.2 s after the one before: enough for all that is done here. */
 const TICKS = 600;
 const OTHER = "10.5.0.1";
-const NEEDS = [
-  "tun",
-  "wireguard-go",
-  { program: "wg" },
-  { program: "nc" },
-  { program: "socat" },
-  { program: "danted" },
-] as const;
 
-/** A client with programs that go by WireGuard, SOCKS5 and directly. */
-async function startAll(place: ClientLab) {
-  const { lab, host, net } = place;
-  await startDanteIn(place.proxies, {
-    address: PLACES.proxies,
-    port: 1080,
-    external: ["eth0"],
-  });
-  // What it starts for each caller may outlive it for a while, and keeps no pipe.
-  net.internet.spawn("ticks", [
-    ...["sh", "-c"],
-    `exec socat TCP4-LISTEN:${TICK_PORT},fork,reuseaddr ` +
-    `'SYSTEM:for n in $(seq ${TICKS}); do echo tick || break; sleep 0.2; done' ` +
-    ">/dev/null 2>&1",
-  ]);
-  await waitFor("ticks", async () => {
-    const { code } = await net.router.run(
-      ["nc", "-z", OUTSIDE.first, String(TICK_PORT)],
-      { exit: "any" },
-    );
-    return code === 0;
-  });
-  const [alpha, beta, gamma] = await Promise.all(
-    ["alpha", "beta", "gamma"].map((name) =>
-      makeProgram(lab, "/usr/bin/nc", name)
-    ),
-  );
-  const client = await startClient(place, {
+/** Programs that go by WireGuard, SOCKS5 and directly, and where they load from. */
+const SCENARIO = {
+  needs: [{ program: "socat" }, { program: "danted" }],
+  programs: { alpha: "nc", beta: "nc", gamma: "nc" },
+  prepare: async ({ proxies, net }: ClientLab) => {
+    await startDanteIn(proxies, {
+      address: PLACES.proxies,
+      port: 1080,
+      external: ["eth0"],
+    });
+    // What it starts for each caller may outlive it for a while, and keeps no pipe.
+    net.internet.spawn("ticks", [
+      ...["sh", "-c"],
+      `exec socat TCP4-LISTEN:${TICK_PORT},fork,reuseaddr ` +
+      `'SYSTEM:for n in $(seq ${TICKS}); do echo tick || break; sleep 0.2; done' ` +
+      ">/dev/null 2>&1",
+    ]);
+    await waitFor("ticks", async () => {
+      const { code } = await net.router.run(
+        ["nc", "-z", OUTSIDE.first, String(TICK_PORT)],
+        { exit: "any" },
+      );
+      return code === 0;
+    });
+  },
+  config: (place: ClientLab) => ({
     tunnels: [wireguardTunnel(place), {
       name: "socks",
       type: "socks5",
@@ -78,18 +64,23 @@ async function startAll(place: ClientLab) {
       { process: "beta", tunnel: "socks" },
     ],
     default: "direct",
-  });
-  await Promise.all(["wg", "socks"].map((name) => tunnelIs(host, name, "up")));
-  const downloads = await Promise.all(
-    [alpha, beta, gamma].map(async (program) => {
-      const download = host.spawn(`download ${program}`, [
+  }),
+  up: ["wg", "socks"],
+} as const;
+
+/** Each program begins to load something. */
+function download(
+  { host, programs }: ClientWorld<keyof typeof SCENARIO.programs>,
+): Promise<LoggedProcess[]> {
+  return Promise.all(
+    Object.entries(programs).map(async ([name, program]) => {
+      const loading = host.spawn(`download of ${name}`, [
         ...[program, OUTSIDE.first, String(TICK_PORT)],
       ]);
-      await download.waitForLine(/tick/);
-      return download;
+      await loading.waitForLine(/tick/);
+      return loading;
     }),
   );
-  return { client, alpha, beta, gamma, downloads };
 }
 
 /** Waits until a download has got more, or has failed. */
@@ -105,14 +96,13 @@ async function resumesOrFails(download: LoggedProcess): Promise<void> {
   );
 }
 
-await e2eTest({
+await clientTest({
   name:
     "client: after 60 s of suspension downloads resume or fail fast, new flows work within 2 s",
-  needs: NEEDS,
-  run: async (lab) => {
-    const place = await makeClientLab(lab);
-    const { host } = place;
-    const { client, alpha, beta, gamma, downloads } = await startAll(place);
+  ...SCENARIO,
+  run: async (world) => {
+    const { host, client, programs: { alpha, beta, gamma } } = world;
+    const downloads = await download(world);
     client.signal("SIGSTOP");
     await pause(SUSPENDED_MS);
     client.signal("SIGCONT");
@@ -130,18 +120,17 @@ await e2eTest({
     assert.deepEqual(seen, [wireguard, proxy, direct, wireguard, direct]);
     await Promise.all(downloads.map(resumesOrFails));
     assert.ok((await clientStatus(host)).counters.resumes >= 1);
-    assert.equal(await client.stop(), 0);
   },
 });
 
-await e2eTest({
+await clientTest({
   name:
     "client: its way out moves to another interface: downloads resume or fail fast, new flows work within 2 s",
-  needs: NEEDS,
-  run: async (lab) => {
-    const place = await makeClientLab(lab);
-    const { host, net } = place;
-    const { client, alpha, beta, gamma, downloads } = await startAll(place);
+  ...SCENARIO,
+  run: async (world) => {
+    const { host, place: { lab, net }, programs } = world;
+    const { alpha, beta, gamma } = programs;
+    const downloads = await download(world);
     await lab.link(
       { namespace: host, name: "out2", addresses: [`${OTHER}/24`] },
       { namespace: net.router, name: "in2", addresses: ["10.5.0.2/24"] },
@@ -167,6 +156,5 @@ await e2eTest({
       assert.ok(took < SOON_MS, `${program} took ${took} ms`);
     }
     await Promise.all(downloads.map(resumesOrFails));
-    assert.equal(await client.stop(), 0);
   },
 });
