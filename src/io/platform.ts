@@ -15,6 +15,8 @@ import type {
   HostNetwork,
   Journal,
   KillSwitch,
+  NameResolution,
+  NameResolutionOptions,
   NetworkMonitor,
   NetworkMonitorOptions,
   OpenedOutside,
@@ -84,6 +86,11 @@ export interface Platform extends Disposable {
   openJournal(): Journal;
   openHostNetwork(journal: Journal): HostNetwork;
   openPolicyRouting(journal: Journal): PolicyRouting;
+  /** Undefined where the system goes by a file, which whoever reads it sees to. */
+  openNameResolution(
+    journal: Journal,
+    options: NameResolutionOptions,
+  ): NameResolution | undefined;
   /** @throws {KillSwitchError} where the system has no packet filter for it. */
   openKillSwitch(
     options: { readonly journal: Journal; readonly mark: number },

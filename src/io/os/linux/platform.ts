@@ -50,6 +50,8 @@ export function openLinuxPlatform(): Platform {
     openJournal: () => openJournal({ directories: journalDirectories() }),
     openHostNetwork: (journal) => openHostNetwork({ libc, journal }),
     openPolicyRouting: (journal) => openPolicyRouting({ libc, journal }),
+    // /etc/resolv.conf
+    openNameResolution: () => undefined,
     openKillSwitch: (options) => openKillSwitch({ libc, ...options }),
     openProcessTable: () => openProcessTable({ libc }),
     openNetworkMonitor: (options) => openNetworkMonitor(libc, options),

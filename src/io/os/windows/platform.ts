@@ -1,8 +1,10 @@
 /** Windows, put together from its parts; see the Platform interface. */
 import type { Platform } from "../../platform.ts";
 import { openClock } from "./clock.ts";
+import { openEchoListener } from "./echo_listener.ts";
 import { openHostNetwork } from "./host_network.ts";
 import { journalDirectories, openJournal } from "./journal.ts";
+import { openNameResolution } from "./name_resolution.ts";
 import { openNetworkMonitor } from "./network_monitor.ts";
 import { openPolicyRouting } from "./policy_routing.ts";
 import { attachOutside, openOutside } from "./outside.ts";
@@ -48,11 +50,12 @@ export function openWindowsPlatform(): Platform {
     openStreamSockets: () => openStreamSockets(libraries, readiness),
     openSocketEvents: () => openSocketEvents(libraries, readiness),
     openSocketStreams: () => openSocketStreams(),
-    openEchoListener: () => missing("seeing pings"),
+    openEchoListener: () => openEchoListener(libraries),
     openClock: () => openClock(kernelbase),
     openJournal: () => openJournal(journalDirectories()),
     openHostNetwork,
     openPolicyRouting,
+    openNameResolution,
     openKillSwitch: () => missing("the kill switch"),
     openProcessTable: () => openProcessTable({ now: openClock(kernelbase) }),
     openNetworkMonitor: (options) =>
