@@ -19,14 +19,19 @@ import { FdLink, type ProcFiles } from "./proc_files.ts";
 
 /** Processes that are looked at first. */
 const RECENT = 4;
-/** Descriptors of a process where sockets were found lately, used again maybe. */
-const PLACES = 2;
+/**
+ * Descriptors of a process where something new was found lately, used again
+ * maybe: as many as a busy program opens and closes at a time.
+ */
+const PLACES = 64;
 /** New descriptors of a process that are looked at before it is read whole. */
 const NEW_ONES = 64;
 /** Descriptors that are remembered of all processes together. */
 const REMEMBERED = 200_000;
 /** The first process hands sockets to services and keeps a copy. */
 const INIT = 1;
+/** Searches that may go on later. */
+const CUT_KEPT = 1024;
 /** Links between two looks at the clock. */
 const LINKS_PER_LOOK = 512;
 
@@ -55,11 +60,11 @@ export interface SearchLimits {
 interface Known {
   /** What each descriptor was: an inode, or 0 for something else. */
   readonly descriptors: Map<number, number>;
-  /** The number of its reading. */
-  readonly reading: number;
-  /** How many descriptors were read before the time was over. */
-  readUntil: number | undefined;
-  /** Where sockets were found, the latest first. */
+  /** The number of its last reading. */
+  reading: number;
+  /** Descriptors that this reading has not come to, rising. */
+  readonly unread: number[];
+  /** Where something new was found, the latest first. */
   readonly places: number[];
   /** No descriptor below it is free. */
   lowestFree: number;
@@ -75,8 +80,8 @@ export class SocketHolders {
   readonly #recent: number[] = [];
   #remembered = 0;
   #reading = 0;
-  /** The search that was cut short: what was read since then is not read again. */
-  #cut: { readonly inode: number; readonly since: number } | undefined;
+  /** Searches that were cut short, by socket: what was read since then is not read again. */
+  readonly #cut = new Map<number, number>();
   #deadline = 0;
   #hasRead = false;
 
@@ -112,8 +117,8 @@ export class SocketHolders {
   search(inode: number): Search {
     this.#deadline = this.#limits.now() + this.#limits.searchMs;
     this.#hasRead = false;
-    const since = this.#cut?.inode === inode ? this.#cut.since : this.#reading;
-    this.#cut = undefined;
+    const since = this.#cut.get(inode) ?? this.#reading;
+    this.#cut.delete(inode);
     for (const processId of this.#recent) {
       const found = this.#probe(processId, inode);
       if (found !== undefined) return found;
@@ -160,7 +165,8 @@ export class SocketHolders {
   }
 
   #cutShort(inode: number, since: number): Search {
-    this.#cut = { inode, since };
+    if (this.#cut.size >= CUT_KEPT) this.#cut.clear();
+    this.#cut.set(inode, since);
     return { kind: "unfinished" };
   }
 
@@ -173,7 +179,10 @@ export class SocketHolders {
       while (known.descriptors.has(known.lowestFree)) known.lowestFree++;
       if (!this.#look(known, processId, known.lowestFree)) break;
     }
-    for (const place of known.places) this.#look(known, processId, place);
+    for (const place of known.places.slice()) {
+      if (this.#holders.get(inode)?.processId === processId) break;
+      this.#look(known, processId, place);
+    }
     return this.#foundIn(processId, inode);
   }
 
@@ -181,65 +190,89 @@ export class SocketHolders {
   #look(known: Known, processId: number, descriptor: number): boolean {
     const inode = this.#files.socketOfProcess(processId, descriptor);
     if (inode === FdLink.None) return false;
-    this.#remember(known, processId, { descriptor, inode });
+    if (known.descriptors.get(descriptor) !== inode) {
+      this.#remember(known, processId, { descriptor, inode });
+      notePlace(known, descriptor);
+    }
     return true;
   }
 
-  /** Reads all descriptors of a process, unless that was done since then. */
+  /**
+   * Reads all descriptors of a process, unless that was done since then. A reading
+   * that was cut short is gone on with, whoever began it: searches that restarted
+   * each other's would never end.
+   */
   #read(
     processId: number,
     inode: number,
     since: number,
   ): Search | undefined {
-    const before = this.#known.get(processId);
-    const fresh = before !== undefined && before.reading > since;
-    if (fresh && before.readUntil === undefined) return undefined;
-    if (this.#isOver()) return this.#cutShort(inode, since);
-    const directory = this.#files.openDescriptors(processId);
-    if (directory < 0) {
-      this.forget(processId);
-      return undefined;
+    for (;;) {
+      const before = this.#known.get(processId);
+      const isFresh = before !== undefined && before.reading > since;
+      if (isFresh && before.unread.length === 0) return undefined;
+      if (this.#isOver()) return this.#cutShort(inode, since);
+      const directory = this.#files.openDescriptors(processId);
+      if (directory < 0) {
+        this.forget(processId);
+        return undefined;
+      }
+      this.#hasRead = true;
+      const known = before !== undefined && before.unread.length > 0
+        ? before
+        : this.#beginReading(processId, directory);
+      this.#readLinks(directory, processId, known);
+      this.#files.close(directory);
+      this.#makeRoom();
+      const found = this.#foundIn(processId, inode);
+      if (found !== undefined) return found;
     }
-    this.#hasRead = true;
-    const known = fresh ? before : this.#knowAnew(processId);
-    this.#readLinks(directory, processId, known);
-    this.#files.close(directory);
-    this.#makeRoom();
-    return this.#foundIn(processId, inode) ??
-      (known.readUntil === undefined
-        ? undefined
-        : this.#cutShort(inode, since));
   }
 
-  /** Reads links from where the last reading ended until the time is over. */
+  /** Reads links, the highest first, where sockets come and go most, until the time is over. */
   #readLinks(directory: number, processId: number, known: Known): void {
-    const numbers: number[] = [];
-    this.#files.numbers(directory, (number) => numbers.push(number));
-    for (let i = known.readUntil ?? 0; i < numbers.length; i++) {
-      const descriptor = numbers[i];
+    const { unread, descriptors } = known;
+    for (let left = LINKS_PER_LOOK; unread.length > 0; left--) {
+      if (left === 0) {
+        if (this.#isOver()) return;
+        left = LINKS_PER_LOOK;
+      }
+      const descriptor = unread.pop()!;
       // What this reading itself has open is closed before the next one.
       if (descriptor === directory && processId === Deno.pid) continue;
       const link = this.#files.socketAt(directory, descriptor);
-      if (link !== FdLink.None) {
-        this.#remember(known, processId, { descriptor, inode: link });
-      }
-      if (i % LINKS_PER_LOOK === LINKS_PER_LOOK - 1 && this.#isOver()) {
-        known.readUntil = i + 1;
-        return;
-      }
+      // Of thousands hardly any differ from what they were.
+      const before = descriptors.get(descriptor);
+      if (link === FdLink.None || before === link) continue;
+      this.#remember(known, processId, { descriptor, inode: link });
+      if (before !== undefined) notePlace(known, descriptor);
     }
-    known.readUntil = undefined;
   }
 
-  #knowAnew(processId: number): Known {
-    this.#forgetKnown(processId);
-    const known = {
-      descriptors: new Map<number, number>(),
-      reading: ++this.#reading,
-      readUntil: undefined,
+  /** Forgets descriptors that are closed. */
+  #keepOnly(known: Known, processId: number, open: ReadonlySet<number>): void {
+    for (const [descriptor, inode] of known.descriptors) {
+      if (open.has(descriptor)) continue;
+      known.descriptors.delete(descriptor);
+      this.#remembered--;
+      this.#drop(inode, processId, descriptor);
+    }
+  }
+
+  #beginReading(processId: number, directory: number): Known {
+    const known: Known = this.#known.get(processId) ?? {
+      descriptors: new Map(),
+      reading: 0,
+      unread: [],
       places: [],
       lowestFree: 0,
     };
+    known.reading = ++this.#reading;
+    known.lowestFree = 0;
+    this.#files.numbers(directory, (number) => known.unread.push(number));
+    this.#keepOnly(known, processId, new Set(known.unread));
+    // The one that was read last comes last.
+    this.#known.delete(processId);
     this.#known.set(processId, known);
     return known;
   }
@@ -247,11 +280,6 @@ export class SocketHolders {
   #foundIn(processId: number, inode: number): Search | undefined {
     const holder = this.#holders.get(inode);
     if (holder?.processId !== processId) return undefined;
-    const places = this.#known.get(processId)?.places;
-    if (places !== undefined && !places.includes(holder.descriptor)) {
-      places.unshift(holder.descriptor);
-      if (places.length > PLACES) places.pop();
-    }
     return { kind: "found", holder };
   }
 
@@ -261,18 +289,13 @@ export class SocketHolders {
     link: { descriptor: number; inode: number },
   ): void {
     const { descriptor, inode } = link;
-    if (!known.descriptors.has(descriptor)) this.#remembered++;
+    const before = known.descriptors.get(descriptor);
+    if (before === undefined) this.#remembered++;
+    else if (before !== inode) this.#drop(before, processId, descriptor);
     known.descriptors.set(descriptor, inode);
     if (inode !== FdLink.Other) {
       this.#holders.set(inode, { processId, descriptor });
     }
-  }
-
-  /** Like forgetting, but a process that is read anew stays a recent one. */
-  #forgetKnown(processId: number): void {
-    const at = this.#recent.indexOf(processId);
-    this.forget(processId);
-    if (at >= 0) this.#recent.splice(at, 0, processId);
   }
 
   #forgetEnded(living: readonly number[]): void {
@@ -296,4 +319,11 @@ export class SocketHolders {
       this.forget(processId);
     }
   }
+}
+
+function notePlace({ places }: Known, descriptor: number): void {
+  const at = places.indexOf(descriptor);
+  if (at >= 0) places.splice(at, 1);
+  places.unshift(descriptor);
+  if (places.length > PLACES) places.pop();
 }

@@ -9,7 +9,7 @@
  *
  * Nobody says how many will ask, so walks of one port are taken until they have
  * cost as much as a whole one, one hard upon the other: no more than twice the
- * best is ever paid.
+ * best is ever paid. After a whole walk that has paid, the next one is whole too.
  */
 import { AF } from "../../../../ffi/linux_socket_constants.ts";
 import type { FlowEnds } from "../../ports.ts";
@@ -36,6 +36,8 @@ interface Walk {
   readonly at: number;
   readonly tookMs: number;
   readonly byPort: ReadonlyMap<number, readonly NetlinkMessage[]>;
+  /** Sockets that it was asked about. */
+  served: number;
 }
 
 /** Finds sockets that share a port, for one thread. */
@@ -47,6 +49,8 @@ export class UdpNeighbours {
   /** The last whole walk, by family and state. */
   readonly #walks = new Map<number, Walk>();
   #spentMs = 0;
+  /** What the last walk of one port took. */
+  #portMs = 0;
   #askedAt = -Infinity;
 
   constructor(walker: UdpWalker, now: () => number) {
@@ -77,7 +81,8 @@ export class UdpNeighbours {
     if (began - this.#askedAt > QUIET_MS) this.#spentMs = 0;
     const messages = this.#walker.alike(socket, flow.localPort);
     this.#askedAt = this.#now();
-    this.#spentMs += this.#askedAt - began;
+    this.#portMs = this.#askedAt - began;
+    this.#spentMs += this.#portMs;
     return fittestOf(messages, flow);
   }
 
@@ -91,16 +96,28 @@ export class UdpNeighbours {
     const last = this.#walks.get(kind);
     if (last !== undefined && now - last.at < ALONE_MS) {
       const found = fittestOf(last.byPort.get(flow.localPort) ?? [], flow);
-      if (has(found, socket)) return found;
+      if (has(found, socket)) {
+        last.served++;
+        this.#askedAt = now;
+        return found;
+      }
     }
-    const isAwaited = now - this.#askedAt <= QUIET_MS;
-    const worth = Math.max(LITTLE_MS, last?.tookMs ?? 0);
-    if (!isAwaited || this.#spentMs < worth) return undefined;
+    if (now - this.#askedAt > QUIET_MS || !this.#isWorth(last)) {
+      return undefined;
+    }
     const walk = this.#walkAll(socket, now);
     this.#walks.set(kind, walk);
     this.#spentMs = 0;
+    this.#askedAt = this.#now();
     const found = fittestOf(walk.byPort.get(flow.localPort) ?? [], flow);
     return has(found, socket) ? found : undefined;
+  }
+
+  /** Whether a walk over all is likely to cost less than those of one port that it spares. */
+  #isWorth(last: Walk | undefined): boolean {
+    if (last === undefined) return this.#spentMs >= LITTLE_MS;
+    return this.#spentMs >= Math.max(LITTLE_MS, last.tookMs) ||
+      last.served * this.#portMs > last.tookMs;
   }
 
   #walkAll(socket: FoundSocket, at: number): Walk {
@@ -111,7 +128,7 @@ export class UdpNeighbours {
       if (there === undefined) byPort.set(port, [message]);
       else there.push(message);
     }
-    return { at, tookMs: this.#now() - at, byPort };
+    return { at, tookMs: this.#now() - at, byPort, served: 1 };
   }
 }
 

@@ -82,6 +82,17 @@ Deno.test("many flows at once are answered by one walk over all", () => {
   assert.ok(host.walks.length < 5);
 });
 
+Deno.test("while many wait, each walk over all is followed by the next", () => {
+  const host = new Host();
+  let inode = 0;
+  for (let round = 0; round < 10; round++) {
+    const waiting = Array.from({ length: 32 }, () => host.open(++inode));
+    assert.ok(waiting.every((socket) => host.isAlone(socket)));
+  }
+  assert.equal(host.walks.filter((walk) => walk === "all").length, 10);
+  assert.ok(host.walks.length < 15);
+});
+
 Deno.test("flows with time between them never cost a walk over all", () => {
   const host = new Host();
   for (let inode = 1; inode <= 100; inode++) {
