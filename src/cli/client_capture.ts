@@ -155,6 +155,20 @@ export function attachedNetworks(
   }));
 }
 
+/** Numbers of the interfaces by which others may call at this host. */
+export function calledInterfaces(
+  network: Pick<HostNetwork, "interfaceIndex">,
+  { killSwitch, capture }: Pick<ClientConfig, "killSwitch" | "capture">,
+  interfaces: readonly Pick<Deno.NetworkInterfaceInfo, "name">[] = Deno
+    .networkInterfaces(),
+): number[] {
+  if (!killSwitch.enabled || killSwitch.allowInbound.length === 0) return [];
+  const names = new Set(interfaces.map(({ name }) => name));
+  names.delete("lo");
+  names.delete(capture.interfaceName);
+  return [...names].flatMap((name) => network.interfaceIndex(name) ?? []);
+}
+
 /**
  * How packets of our own leave now; never by the capture, whatever somebody has
  * routed there.

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   attachedNetworks,
+  calledInterfaces,
   capturePolicy,
   chooseCapturePlace,
   chooseEgress,
@@ -141,4 +142,21 @@ Deno.test("our own packets never leave by the capture, nor by loopback", () => {
   assert.equal(both.ipv6, undefined);
   const none = chooseEgress(host({ egress6: 1 }), "sluice1");
   assert.deepEqual(none, { ipv4: undefined, ipv6: undefined });
+});
+
+Deno.test("others call by all interfaces but loopback and the capture, where they may", () => {
+  const network = {
+    interfaceIndex: (name: string) => ["lo", "eth0", "eth1"].indexOf(name) + 1,
+  };
+  const interfaces = ["lo", "eth0", "eth0", "sluice1", "eth1"]
+    .map((name) => ({ name }));
+  const called = (change: Partial<typeof KILL_SWITCH>) =>
+    calledInterfaces(
+      network,
+      { killSwitch: { ...KILL_SWITCH, ...change }, capture: CAPTURE },
+      interfaces,
+    );
+  assert.deepEqual(called({}), [2, 3]);
+  assert.deepEqual(called({ allowInbound: [] }), []);
+  assert.deepEqual(called({ enabled: false }), []);
 });

@@ -53,8 +53,8 @@ await e2eTest({
       ["blocked", "alpha"].map((name) => makeProgram(lab, "/usr/bin/nc", name)),
     );
     await Promise.all([serve(host, OPEN_PORT), serve(host, SHUT_PORT)]);
-    const call = async (address: string, port: number) => {
-      const { stdout } = await internet.run(
+    const call = async (address: string, port: number, from = internet) => {
+      const { stdout } = await from.run(
         ["nc", "-N", "-w", "2", address, String(port)],
         { input: "who\n", exit: "any", timeoutMs: 10_000 },
       );
@@ -64,6 +64,14 @@ await e2eTest({
       internet.spawn(`session ${port}`, ["nc", SEEN.direct, String(port)], {
         stdin: "piped",
       });
+    // Another network, where nobody is answered by default; each filters strictly.
+    await lab.link(
+      { namespace: host, name: "out2", addresses: ["10.5.0.1/24"] },
+      { namespace: net.router, name: "in2", addresses: ["10.5.0.2/24"] },
+    );
+    for (const name of ["all", "out", "out2"]) {
+      await host.sysctl(`net.ipv4.conf.${name}.rp_filter`, 1);
+    }
     const living = session(OPEN_PORT);
     await living.writeLine("first");
     await living.waitForLine(/^first$/);
@@ -83,6 +91,7 @@ await e2eTest({
     await living.waitForLine(/^second$/);
     assert.equal(await call(SEEN.direct, OPEN_PORT), "who");
     assert.equal(await call(SEEN.direct6, OPEN_PORT), "who");
+    assert.equal(await call("10.5.0.1", OPEN_PORT, net.router), "who");
     assert.equal(await call(SEEN.direct, SHUT_PORT), "");
     assert.equal(await call(SEEN.direct6, SHUT_PORT), "");
 
