@@ -38,6 +38,7 @@ import {
 import { controlSocketPaths } from "./ask_client.ts";
 import {
   attachedNetworks,
+  calledInterfaces,
   capturePolicy,
   chooseCapturePlace,
   chooseEgress,
@@ -327,13 +328,14 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     }
   }
 
-  /** Answers to our own marked packets look unmarked to a strict filter. */
+  /** To a strict filter what callers send, and answers to our own marked packets, look misled. */
   #loosen({ ipv4, ipv6 }: ReturnType<typeof chooseEgress>): void {
-    for (const egress of [ipv4, ipv6]) {
-      if (egress !== undefined) {
-        this.#options.network.loosen(egress.interfaceIndex);
-      }
-    }
+    const { network } = this.#options;
+    const indexes = [
+      ...[ipv4, ipv6].flatMap((egress) => egress?.interfaceIndex ?? []),
+      ...calledInterfaces(network, this.#config),
+    ];
+    for (const index of new Set(indexes)) network.loosen(index);
   }
 
   #networkChanged(changes: readonly NetworkChange[]): void {
@@ -387,6 +389,9 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     ];
     if (!isSame(before.killSwitch, config.killSwitch)) {
       this.#closeDoors(this.#config);
+      this.#loosen(
+        chooseEgress(this.#options.network, this.engine.interfaceName),
+      );
       lines.push("kill switch: changed");
       if (before.killSwitch.allowLan !== config.killSwitch.allowLan) {
         lines.push("killSwitch.allowLan: its routes need a restart");
