@@ -95,6 +95,7 @@ export class AfdPoll {
   readonly #ready = new Int32Array(2 * ENTRIES + EVENTS);
   readonly #happened = new Int32Array(2 * ENTRIES + EVENTS);
   #count = 0;
+  #timedOut = false;
 
   constructor(libraries: SocketLibraries, address: number) {
     this.#libraries = libraries;
@@ -206,7 +207,8 @@ export class AfdPoll {
       return this.#count;
     }
     const first = this.#events.waitWithPort(this.#port, time);
-    if (first === WAIT.TIMEOUT) return this.#count;
+    this.#timedOut = first === WAIT.TIMEOUT;
+    if (this.#timedOut) return this.#count;
     this.#take(0);
     for (let event = 0; event < EVENTS; event++) {
       if (this.#events.isSet(event, first)) this.#report(-1 - event, 0);
@@ -244,6 +246,11 @@ export class AfdPoll {
       BigInt(INTERRUPT_KEY),
       0n,
     );
+  }
+
+  /** Whether the last {@linkcode wait} ended with its time. */
+  get timedOut(): boolean {
+    return this.#timedOut;
   }
 
   /** The slot of the i-th that is reported; negative for an event. */
@@ -323,6 +330,7 @@ export class AfdPoll {
       time,
       0,
     );
+    this.#timedOut = got === 0;
     return got === 0 ? 0 : this.#takeEntries(this.#removed[0]);
   }
 

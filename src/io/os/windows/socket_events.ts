@@ -74,6 +74,7 @@ class DriverSocketEvents implements WindowsSocketEvents, ReadinessListener {
   readonly #keys: number[] = [];
   readonly #happened: number[] = [];
   readonly #told: Watch[] = [];
+  #toldCount = 0;
   #count = 0;
 
   constructor(libraries: SocketLibraries, readiness: SocketReadiness) {
@@ -129,18 +130,14 @@ class DriverSocketEvents implements WindowsSocketEvents, ReadinessListener {
   }
 
   wait(timeoutMs: number): number {
-    const poll = this.#poll;
     this.#begin();
-    const deadline = timeoutMs > 0 ? performance.now() + timeoutMs : 0;
-    for (let left = timeoutMs;;) {
-      const count = poll.wait(left);
+    const poll = this.#poll;
+    // Polls that were called off come out, too, and are nothing to tell.
+    do {
+      const count = poll.wait(timeoutMs);
       for (let i = 0; i < count; i++) this.#take(i);
-      if (this.#count > 0 || timeoutMs === 0) return this.#count;
-      if (timeoutMs < 0) continue;
-      // Polls that were called off come out, too.
-      left = Math.ceil(deadline - performance.now());
-      if (left <= 0) return 0;
-    }
+    } while (this.#count === 0 && timeoutMs !== 0 && !poll.timedOut);
+    return this.#count;
   }
 
   async waitElsewhere(): Promise<number> {
@@ -184,12 +181,13 @@ class DriverSocketEvents implements WindowsSocketEvents, ReadinessListener {
 
   /** Polls again what the last wait told. */
   #begin(): void {
-    for (const watch of this.#told) {
+    for (let i = 0; i < this.#toldCount; i++) {
+      const watch = this.#told[i];
       if (this.#watches[watch.slot] !== watch) continue;
       watch.isTold = false;
       this.#arm(watch);
     }
-    this.#told.length = 0;
+    this.#toldCount = 0;
     this.#count = 0;
   }
 
@@ -244,7 +242,7 @@ class DriverSocketEvents implements WindowsSocketEvents, ReadinessListener {
     }
     if (!watch.isTold) {
       watch.isTold = true;
-      this.#told.push(watch);
+      this.#told[this.#toldCount++] = watch;
     }
     const happened = happenedBy(events) & (watch.wants | ALWAYS);
     if (happened !== 0) this.#tell(watch.key, happened);
