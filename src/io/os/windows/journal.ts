@@ -36,9 +36,14 @@ export function openJournal(
 
 /** Who this process is. */
 export function currentProcess(): ProcessIdentity {
+  return identify(Deno.pid);
+}
+
+/** Who a process is; one that does not run has no start time. */
+export function identify(processId: number): ProcessIdentity {
   return {
-    processId: Deno.pid,
-    startTime: startTimeOf(Deno.pid) ?? "",
+    processId,
+    startTime: startTimeOf(processId) ?? "",
     boot: ONE,
     processes: ONE,
     network: ONE,

@@ -1,0 +1,131 @@
+/**
+ * Changes of the network under Wine, which tells of IPv4 addresses alone: the
+ * rest is seen by looking. Run by host_network_test.ts, which makes t0.
+ */
+import assert from "node:assert/strict";
+import { parsePrefix } from "../../../../../src/core/wire/address.ts";
+import { openIpTables } from "../../../../../src/io/os/windows/ip_helper.ts";
+import { networkMonitorOf } from "../../../../../src/io/os/windows/network_monitor.ts";
+import type {
+  NetworkChange,
+  NetworkMonitor,
+} from "../../../../../src/io/ports.ts";
+
+const NEVER_MS = 60_000;
+
+function own(text: string, index: number) {
+  const { family, words, length } = parsePrefix(text)!;
+  return { family, words: Int32Array.from(words), prefixLength: length, index };
+}
+
+/** What a monitor tells, one burst after the other. */
+class Told {
+  readonly monitor: NetworkMonitor;
+  readonly #bursts: (readonly NetworkChange[])[] = [];
+  #wake: () => void = () => {};
+
+  constructor(options: {
+    readonly lookMs: number;
+    readonly clock?: () => number;
+    readonly ignored?: (name: string) => boolean;
+  }) {
+    this.monitor = networkMonitorOf({
+      tables: openIpTables(),
+      clock: () => performance.now(),
+      quietMs: 20,
+      onChange: (changes) => {
+        this.#bursts.push(changes);
+        this.#wake();
+      },
+      onFailure: (error) => {
+        throw error;
+      },
+      ...options,
+    });
+  }
+
+  async next(): Promise<readonly NetworkChange[]> {
+    if (this.#bursts.length === 0) {
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    return this.#bursts.shift()!;
+  }
+}
+
+Deno.test("an address is told as soon as it comes", async () => {
+  using tables = openIpTables();
+  const { index } = tables.link("t0")!;
+  const told = new Told({ lookMs: NEVER_MS });
+  await using _ = told.monitor;
+  for (const now of ["present", "gone"] as const) {
+    const address = own("10.66.0.1/24", index);
+    if (now === "present") tables.addAddress(address);
+    else tables.removeAddress(address);
+    const changes = await told.next();
+    assert.deepEqual(
+      changes.filter(({ kind }) => kind === "address"),
+      [{
+        kind: "address",
+        interface: "t0",
+        index,
+        family: 4,
+        words: address.words,
+        now,
+      }],
+    );
+  }
+});
+
+Deno.test("a default route is seen by the next look", async () => {
+  using tables = openIpTables();
+  const { index } = tables.link("t0")!;
+  tables.addAddress(own("10.66.0.1/24", index));
+  const told = new Told({ lookMs: 50 });
+  await using _ = told.monitor;
+  const route = own("0.0.0.0/0", index);
+  tables.addRoute(route);
+  assert.deepEqual(await told.next(), [{
+    kind: "defaultRoute",
+    family: 4,
+    interface: "t0",
+    index,
+    gateway: undefined,
+  }]);
+  tables.removeRoute(route);
+  assert.deepEqual(await told.next(), [{
+    kind: "defaultRoute",
+    family: 4,
+    interface: undefined,
+    index: undefined,
+    gateway: undefined,
+  }]);
+  tables.removeAddress(own("10.66.0.1/24", index));
+});
+
+Deno.test("a clock that went on while the machine did not is sleep", async () => {
+  let slept = 0;
+  const told = new Told({
+    lookMs: 50,
+    clock: () => performance.now() + slept,
+  });
+  await using _ = told.monitor;
+  slept = 7000;
+  const [change] = await told.next();
+  assert.equal(change.kind, "resume");
+  assert.ok(change.kind === "resume" && Math.abs(change.sleptMs - 7000) < 500);
+});
+
+Deno.test("news that change nothing are counted, and looks without news are not", async () => {
+  using tables = openIpTables();
+  const { index } = tables.link("t0")!;
+  const told = new Told({ lookMs: NEVER_MS, ignored: (name) => name === "t0" });
+  await using _ = told.monitor;
+  assert.deepEqual(told.monitor.counters(), { told: 0, idle: 0 });
+  tables.addAddress(own("10.66.0.1/24", index));
+  told.monitor.check();
+  while (told.monitor.counters().idle === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.equal(told.monitor.counters().told, 0);
+  tables.removeAddress(own("10.66.0.1/24", index));
+});
