@@ -6,6 +6,7 @@ import {
   makeClientLab,
   makeProgram,
   SEEN,
+  seenByDns,
   seenByTcp,
   startClient,
   tunnelIs,
@@ -101,6 +102,42 @@ await e2eTest({
     const third = await startClient(place, config(place, true));
     assert.equal(await third.stop(), 0);
     assert.equal(await filters(place), "", "an end by signal lifts it");
+    assert.deepEqual(await hostState(host), before);
+  },
+});
+
+await e2eTest({
+  name:
+    "client: killed by a reboot, what outlives that is put back by the next start",
+  needs: [...NEEDS, { program: "dig" }],
+  run: async (lab) => {
+    const place = await makeClientLab(lab);
+    const { host } = place;
+    const dig = await makeProgram(lab, "/usr/bin/dig", "gamma-dig");
+    const before = await hostState(host);
+    const first = await startClient(place, config(place, true));
+    await tunnelIs(host, "wg", "up");
+    first.signal("SIGKILL");
+    await first.waitForExit();
+    // The kernel's part is gone, /run is empty; files on disk are as they were.
+    await host.run([
+      ...["sh", "-ec"],
+      [
+        "nft flush ruleset",
+        "for family in -4 -6; do",
+        "  for rule in $(ip $family rule | sed -n 's/:.*lookup 20929.*//p'); do",
+        "    ip $family rule del pref $rule; done; done",
+        "rm -rf /run/sluice",
+        "cat /proc/sys/kernel/random/uuid > /run/boot_id",
+        "mount --bind /run/boot_id /proc/sys/kernel/random/boot_id",
+      ].join("\n"),
+    ]);
+    assert.notDeepEqual(await hostState(host), before, "resolv.conf is ours");
+    const second = await startClient(place, config(place, true));
+    await tunnelIs(host, "wg", "up");
+    assert.equal(await seenByDns(host, dig), SEEN.direct);
+    assert.equal(await second.stop(), 0);
+    assert.equal(await filters(place), "");
     assert.deepEqual(await hostState(host), before);
   },
 });

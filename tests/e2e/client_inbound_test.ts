@@ -139,7 +139,18 @@ await e2eTest({
     const reload = await ask(host, "reload");
     assert.equal(reload.code, 0, reload.stderr);
     assert.equal(await call(SEEN.direct, OPEN_PORT), "");
-    assert.equal(await client.stop(), 0);
+    // A client that was killed shuts nobody out, although its kill switch stays.
+    await Deno.writeTextFile(
+      `${lab.directory}/client.yaml`,
+      JSON.stringify({ ...config, killSwitch: { persist: true } }),
+    );
+    assert.equal((await ask(host, "reload")).code, 0);
+    client.signal("SIGKILL");
+    await client.waitForExit();
+    assert.equal(await call(SEEN.direct, OPEN_PORT), "who");
+    assert.equal(await call(SEEN.direct, SHUT_PORT), "");
+    const reset = await ask(host, "client", "--reset");
+    assert.equal(reset.code, 0, reset.stderr);
     assert.equal(await call(SEEN.direct, SHUT_PORT), "who");
   },
 });
