@@ -123,6 +123,12 @@ const SYMBOLS = {
   GetModuleHandleW: { parameters: ["buffer"], result: "pointer" },
   // FARPROC WINAPI GetProcAddress(HMODULE hModule, LPCSTR lpProcName);
   GetProcAddress: { parameters: ["pointer", "buffer"], result: "pointer" },
+  // BOOL WINAPI QueryPerformanceCounter(LARGE_INTEGER *lpPerformanceCount);
+  // Ticks since the system started, «including the time when the machine was in a sleep state».
+  QueryPerformanceCounter: { parameters: ["buffer"], result: "i32" },
+  // BOOL WINAPI QueryPerformanceFrequency(LARGE_INTEGER *lpFrequency);
+  // Ticks a second; the same until the system is started anew.
+  QueryPerformanceFrequency: { parameters: ["buffer"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** The functions by their C names. */

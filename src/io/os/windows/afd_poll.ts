@@ -203,13 +203,13 @@ export class AfdPoll {
     this.#armDue();
     const time = this.#count > 0 ? 0 : timeoutMs < 0 ? INFINITE : timeoutMs;
     if (this.#events.arm()) {
-      this.#take(time);
+      this.#takeAll(time);
       return this.#count;
     }
     const first = this.#events.waitWithPort(this.#port, time);
     this.#timedOut = first === WAIT.TIMEOUT;
     if (this.#timedOut) return this.#count;
-    this.#take(0);
+    this.#takeAll(0);
     for (let event = 0; event < EVENTS; event++) {
       if (this.#events.isSet(event, first)) this.#report(-1 - event, 0);
     }
@@ -317,6 +317,12 @@ export class AfdPoll {
       if (slot < 0) break;
       this.#armOrReport(slot);
     }
+  }
+
+  /** Takes what waits in the port, beyond the ends of polls that nobody wants. */
+  #takeAll(time: number): void {
+    let ended = this.#take(time);
+    while (ended === ENTRIES && this.#count === 0) ended = this.#take(0);
   }
 
   /** Takes what waits in the port. @returns how many polls have ended. */

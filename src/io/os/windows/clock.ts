@@ -2,10 +2,8 @@
  * The clock that all threads share: time since the system started, which keeps
  * counting while the machine sleeps and which nobody can set.
  */
-import type { Kernelbase } from "../../../../ffi/windows/kernelbase.ts";
+import type { Kernel32 } from "../../../../ffi/windows/kernel32.ts";
 
-/** Units of the precise time: 100 ns. */
-const UNITS_PER_MS = 10_000;
 const TWO_32 = 0x1_0000_0000;
 
 /**
@@ -13,12 +11,13 @@ const TWO_32 = 0x1_0000_0000;
  * @returns a function that gives milliseconds, with fractions; it allocates
  * nothing, and values of different threads compare.
  */
-export function openClock(kernelbase: Kernelbase): () => number {
+export function openClock({ call }: Kernel32): () => number {
   const words = new Uint32Array(2);
   const bytes = new Uint8Array(words.buffer);
-  const query = kernelbase.call.QueryInterruptTimePrecise;
+  call.QueryPerformanceFrequency(bytes);
+  const ticksPerMs = (words[0] + words[1] * TWO_32) / 1000;
   return () => {
-    query(bytes);
-    return (words[0] + words[1] * TWO_32) / UNITS_PER_MS;
+    call.QueryPerformanceCounter(bytes);
+    return (words[0] + words[1] * TWO_32) / ticksPerMs;
   };
 }

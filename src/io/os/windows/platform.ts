@@ -25,7 +25,7 @@ import { openStartupTasks } from "./startup_tasks.ts";
 /** Opens the libraries of the system for the calling thread, and all that is made with them. */
 export function openWindowsPlatform(): Platform {
   const libraries = openSocketLibraries();
-  const { kernel32, kernelbase, ws2 } = libraries;
+  const { kernel32, ws2 } = libraries;
   const readiness = new SocketReadiness();
   const wintun = new WintunDevices(kernel32);
   return {
@@ -51,15 +51,15 @@ export function openWindowsPlatform(): Platform {
     openSocketEvents: () => openSocketEvents(libraries, readiness),
     openSocketStreams: () => openSocketStreams(),
     openEchoListener: () => openEchoListener(libraries),
-    openClock: () => openClock(kernelbase),
+    openClock: () => openClock(kernel32),
     openJournal: () => openJournal(journalDirectories()),
     openHostNetwork,
     openPolicyRouting,
     openNameResolution,
     openKillSwitch: () => missing("the kill switch"),
-    openProcessTable: () => openProcessTable({ now: openClock(kernelbase) }),
+    openProcessTable: () => openProcessTable({ now: openClock(kernel32) }),
     openNetworkMonitor: (options) =>
-      openNetworkMonitor(openClock(kernelbase), options),
+      openNetworkMonitor(openClock(kernel32), options),
     openStartupTasks: () => openStartupTasks(),
     readPrivileges,
     // Handles of a process are limited by memory alone.

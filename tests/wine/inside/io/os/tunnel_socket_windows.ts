@@ -2,5 +2,10 @@
 import { openPlatform } from "../../../../../src/io/platform.ts";
 import { testTunnelSocket } from "../../../../contract/tunnel_socket.ts";
 
-// Under Wine a socket's buffer is as large as Linux lets anybody have it.
-testTunnelSocket({ open: openPlatform, messages: 530 });
+testTunnelSocket({
+  open: openPlatform,
+  // Under Wine a socket's buffer is as large as Linux lets anybody have it.
+  messages: 530,
+  // Wine drops the control data of what is sent.
+  sources: "ignored",
+});
