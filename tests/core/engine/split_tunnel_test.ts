@@ -380,6 +380,26 @@ Deno.test("fragments are put together, or dropped where that is the policy", () 
   at.settle(at.asked.at(-1)!, TUNNEL);
   const [out] = at.fromHeld();
   assert.deepEqual([out.verdict, out.bytes.length], ["ToTunnel", 3028]);
+  // IPv6 has no router that could cut it later: what came whole to a rule goes on so.
+  const ends6 = { ...ENDS, from: HOST6, to: "2001:db8:0:0:0:0:0:7" };
+  const parts6 = fragmentsOf(
+    17,
+    udpBytes(ends6, pattern(3000)),
+    [1448, 2896],
+    { ...ends6, id: 5 },
+  );
+  at.fromHost(parts6);
+  at.settle(at.asked.at(-1)!, TUNNEL);
+  assert.deepEqual(short(at.fromHeld()), ["ToTunnel 2"]);
+  const whole = segment({ ...ENDS, flags: ACK, data: pattern(3000) });
+  const tcp = fragmentsOf(6, [...whole.subarray(20)], [1480, 2960], {
+    ...ENDS,
+    id: 6,
+  });
+  assert.deepEqual(
+    short(at.fromHost(tcp)),
+    tcp.map(() => "Drop protocol not forwarded"),
+  );
   const strict = world({ fragments: "drop" });
   assert.deepEqual(
     short(strict.fromHost(parts)),
