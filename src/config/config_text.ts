@@ -58,8 +58,9 @@ export async function openFileWarnings(
   path: string,
   what: string,
 ): Promise<ConfigProblem[]> {
-  const { mode } = await Deno.stat(path);
-  if (mode === null || (mode & 0o007) === 0) return [];
+  const { mode, uid } = await Deno.stat(path);
+  // Where users have no numbers, modes are made up: Windows.
+  if (uid === null || mode === null || (mode & 0o007) === 0) return [];
   return [fileProblem(
     path,
     `every user of this machine may read this ${what} and the keys in it; run: chmod 600 ${path}`,
