@@ -197,6 +197,7 @@ export const FIO = { NREAD: 0x4004_667f, NBIO: 0x8004_667e | 0 } as const;
 /** Commands of WSAIoctl. */
 export const SIO = {
   BASE_HANDLE: 0x4800_0022,
+  TCP_INITIAL_RTO: 0x9800_0011,
   TCP_INFO: 0xd800_0027,
   UDP_CONNRESET: 0x9800_000c,
   UDP_NETRESET: 0x9800_000f,

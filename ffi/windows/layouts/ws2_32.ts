@@ -76,3 +76,14 @@ export const in6Pktinfo = struct("IN6_PKTINFO", "ws2tcpip.h", 20, [
   ["ipi6_addr", "bytes", 0],
   ["ipi6_ifindex", "u32le", 16],
 ]);
+
+/** How often a connection is asked for, and after what time again. */
+export const tcpInitialRto = struct(
+  "TCP_INITIAL_RTO_PARAMETERS",
+  "mstcpip.h",
+  4,
+  [
+    ["Rtt", "u16le", 0],
+    ["MaxSynRetransmissions", "u8", 2],
+  ],
+);

@@ -91,7 +91,9 @@ export class RelayListeners implements Disposable {
       const key = eventKey(EventSource.Listener, index);
       const error = events.add(descriptor, SocketEvent.Readable, key);
       if (error !== 0) {
-        throw new Error(`epoll_ctl: ${sockets.errorText(error)}`);
+        throw new Error(
+          `cannot wait for a listener: ${sockets.errorText(error)}`,
+        );
       }
     });
   }

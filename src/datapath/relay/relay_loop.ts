@@ -196,5 +196,7 @@ function addOrThrow(
 ): void {
   const { events, sockets } = options;
   const error = events.add(descriptor, SocketEvent.Readable, key);
-  if (error !== 0) throw new Error(`epoll_ctl: ${sockets.errorText(error)}`);
+  if (error !== 0) {
+    throw new Error(`cannot wait for the wake: ${sockets.errorText(error)}`);
+  }
 }

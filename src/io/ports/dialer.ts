@@ -118,11 +118,14 @@ export interface Dialer {
 export interface SocketOrigin {
   /** Local address in words; used for destinations of its family. */
   readonly localAddress?: Int32Array;
-  /** Interface to leave by (SO_BINDTODEVICE). */
+  /** Interface to leave by. */
   readonly interfaceName?: string;
   /** The same by its number, where no name is known. */
   readonly interfaceIndex?: number;
-  /** Mark for the host's routing policy (SO_MARK); needs CAP_NET_ADMIN. */
+  /**
+   * Mark for the host's routing policy (SO_MARK); needs CAP_NET_ADMIN. Windows has
+   * none, and passes over it.
+   */
   readonly mark?: number;
 }
 

@@ -19,7 +19,10 @@ export const SocketEvent = {
 export const SocketTrigger = {
   /** In each wait, while it holds. */
   Level: 0,
-  /** Once when it begins to hold; read or write until WouldBlock. */
+  /**
+   * Once when it begins to hold; read or write until WouldBlock, or until a call
+   * does less than was asked for.
+   */
   Edge: -0x8000_0000,
 } as const;
 

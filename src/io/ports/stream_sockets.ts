@@ -60,7 +60,10 @@ export interface ListenOptions {
   readonly address: BindAddress;
   /** Connections that the system may hold for `accept`. */
   readonly backlog: number;
-  /** Takes only what comes in by this interface. */
+  /**
+   * Takes only what comes in by this interface. On Windows an address says that
+   * already: it takes in what came by its interface.
+   */
   readonly interfaceName?: string;
 }
 
@@ -119,7 +122,7 @@ export interface StreamSockets {
   ): number;
   /** Finishes our direction; the other goes on. @returns 0 or a negative error. */
   shutdownWrite(descriptor: number): number;
-  /** The error that waits at a socket, and takes it away: 0, or a negative one. */
+  /** The error that waits at a socket: 0, or a negative one. Linux then forgets it. */
   takeError(descriptor: number): number;
   /** Whether a connected socket's other end is this host itself. */
   isToOwnHost(descriptor: number): boolean;
@@ -142,7 +145,8 @@ export interface StreamSockets {
    */
   setBuffers(descriptor: number, byteLength: number): number;
   /**
-   * Takes more bytes only while fewer than this are not yet sent.
+   * Takes more bytes only while fewer than this are not yet sent. Windows takes
+   * what it finds right for the connection, whatever is asked for.
    * @returns 0 or a negative error
    */
   setUnsentLimit(descriptor: number, byteLength: number): number;

@@ -3,6 +3,7 @@
  * sends from an address by its own interface only, and takes in what came by
  * it only; it has no marks.
  */
+import { tcpInitialRto } from "../../../../ffi/windows/layouts/ws2_32.ts";
 import {
   AF,
   FIO,
@@ -26,6 +27,11 @@ import { SOCKET_ADDRESS_ROOM, writeSocketAddress } from "./socket_address.ts";
 import { socketError } from "./socket_error.ts";
 import { WinsockOptions } from "./winsock_options.ts";
 
+/** A listener holds more only where it is asked for by a negative number; whom it can't hold it resets. */
+const MODEST_BACKLOG = 200;
+/** TCP_INITIAL_RTO_NO_SYN_RETRANSMISSIONS */
+const NO_SYN_AGAIN = 0xfe;
+
 /** The family of a socket for an address. */
 export function familyOf(words: Int32Array): 4 | 6 {
   return isMappedIpv4(words) ? 4 : 6;
@@ -36,10 +42,12 @@ export class SocketOpener {
   readonly #call: Ws2["call"];
   readonly #options: WinsockOptions;
   readonly #address = new Uint8Array(SOCKET_ADDRESS_ROOM);
+  readonly #oneSyn = new Uint8Array(tcpInitialRto.size);
 
   constructor(ws2: Ws2) {
     this.#call = ws2.call;
     this.#options = new WinsockOptions(ws2);
+    this.#oneSyn[tcpInitialRto.at.MaxSynRetransmissions] = NO_SYN_AGAIN;
   }
 
   /** Opens a non-blocking socket; in IPv6 for IPv6 alone. */
@@ -98,6 +106,9 @@ export class SocketOpener {
     if (local !== undefined && familyOf(local) === family) {
       error = this.bind(socket, { words: local, port: 0 });
     }
+    if (isLoopback(words)) {
+      this.#options.give(socket, SIO.TCP_INITIAL_RTO, this.#oneSyn);
+    }
     if (error === 0) error = this.connect(socket, words, port);
     return error === 0 || error === -SocketError.WouldBlock
       ? socket
@@ -111,7 +122,10 @@ export class SocketOpener {
     // Where SO_REUSEADDR on Linux passes over TIME_WAIT, here it would share the port.
     let error = this.#options.set(socket, SOL_SOCKET, SO.EXCLUSIVEADDRUSE, 1);
     if (error === 0) error = this.bind(socket, { words, port });
-    if (error === 0) error = this.#result(this.#call.listen(socket, backlog));
+    if (error === 0) {
+      const most = backlog > MODEST_BACKLOG ? -backlog : backlog;
+      error = this.#result(this.#call.listen(socket, most));
+    }
     return error === 0 ? socket : this.giveUp(socket, error);
   }
 
@@ -167,6 +181,13 @@ export class SocketOpener {
   #error(): number {
     return -socketError(this.#call.WSAGetLastError());
   }
+}
+
+/** Nothing is lost there: where a RST answers, the system would ask again for two seconds. */
+function isLoopback(words: Int32Array): boolean {
+  return familyOf(words) === 4
+    ? words[3] >>> 24 === 127
+    : (words[0] | words[1] | words[2]) === 0 && words[3] === 1;
 }
 
 function swapped(value: number): number {

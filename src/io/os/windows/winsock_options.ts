@@ -57,11 +57,20 @@ export class WinsockOptions {
   /** Switches a mode of WSAIoctl on (1) or off (0). @returns whether the system has it */
   switch(socket: number, command: number, value: 0 | 1): boolean {
     this.#value[0] = value;
+    return this.give(socket, command, this.#bytes);
+  }
+
+  /** Sets what WSAIoctl has a struct for. @returns whether the system has it */
+  give(
+    socket: number,
+    command: number,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): boolean {
     return this.#call.WSAIoctl(
       socket,
       command,
-      this.#bytes,
-      INT_SIZE,
+      bytes,
+      bytes.length,
       null,
       0,
       this.#moved,
