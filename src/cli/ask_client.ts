@@ -8,6 +8,7 @@ import type {
   FlowView,
   ReloadAnswer,
 } from "../control/client_port.ts";
+import { localSocketPaths } from "../io/platform.ts";
 import { ExitCode, UserError } from "./errors.ts";
 
 /** What each request comes back with. */
@@ -22,18 +23,6 @@ interface Results {
 
 /** Options of each command that asks. */
 export type SocketOptions = { readonly socket?: string };
-
-const NAME = "client.sock";
-
-/** Where the control socket is, for root and for others; the first is made. */
-export function controlSocketPaths(): string[] {
-  const common = `/run/sluice/${NAME}`;
-  if (Deno.uid() === 0) return [common];
-  const session = Deno.env.get("XDG_RUNTIME_DIR");
-  return session?.startsWith("/")
-    ? [`${session}/sluice/${NAME}`, common]
-    : [common];
-}
 
 /** `--socket`. */
 export function socketOption(): Option<"--socket <path>"> {
@@ -52,7 +41,7 @@ export async function askClient<Verb extends keyof Results>(
   request: ControlRequest & { readonly verb: Verb },
   { socket }: SocketOptions,
 ): Promise<Results[Verb]> {
-  const paths = socket === undefined ? controlSocketPaths() : [socket];
+  const paths = socket === undefined ? localSocketPaths().client() : [socket];
   for (const path of paths) {
     const reply = await askControl(path, request);
     switch (reply.kind) {

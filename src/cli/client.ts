@@ -9,8 +9,7 @@ import {
 } from "../config/load_client_config.ts";
 import { formatProblem } from "../config/problems.ts";
 import { askControl } from "../control/control_client.ts";
-import { openPlatform } from "../io/platform.ts";
-import { controlSocketPaths } from "./ask_client.ts";
+import { localSocketPaths, openPlatform } from "../io/platform.ts";
 import { attend } from "./attend.ts";
 import { DEFAULT_CLIENT_CONFIG } from "./client_config_path.ts";
 import { resetClient } from "./client_reset.ts";
@@ -156,7 +155,7 @@ async function load(path: string): Promise<LoadedClientConfig> {
 }
 
 async function refuseSecond({ config }: LoadedClientConfig): Promise<void> {
-  const path = config.controlSocket ?? controlSocketPaths()[0];
+  const path = config.controlSocket ?? localSocketPaths().client()[0];
   const reply = await askControl(path, { verb: "status" });
   if (reply.kind === "absent") return;
   throw new UserError(

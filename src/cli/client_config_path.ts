@@ -1,8 +1,8 @@
 /** Which client.yaml a command is about. */
 import { Option } from "@commander-js/extra-typings";
+import { localSocketPaths } from "../io/platform.ts";
 import { askControl } from "../control/control_client.ts";
 import type { ClientStatus } from "../control/client_port.ts";
-import { controlSocketPaths } from "./ask_client.ts";
 
 /** Where commands look when nobody says otherwise. */
 export const DEFAULT_CLIENT_CONFIG = "client.yaml";
@@ -23,7 +23,7 @@ export async function findClientConfig(
   { config }: ConfigOptions,
 ): Promise<string> {
   if (config !== undefined) return config;
-  for (const path of controlSocketPaths()) {
+  for (const path of localSocketPaths().client()) {
     const reply = await askControl(path, { verb: "status" });
     if (reply.kind === "result") return (reply.result as ClientStatus).config;
   }

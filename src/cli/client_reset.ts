@@ -1,7 +1,6 @@
 /** `sluice client --reset`: removes what a client that was killed has left. */
 import { askControl } from "../control/control_client.ts";
-import { openPlatform } from "../io/platform.ts";
-import { controlSocketPaths } from "./ask_client.ts";
+import { localSocketPaths, openPlatform } from "../io/platform.ts";
 import { CLIENT_MARK } from "./client_mark.ts";
 import { clientResolvConf } from "./client_resolv_conf.ts";
 import { UserError } from "./errors.ts";
@@ -13,7 +12,7 @@ import { requireTun } from "./startup_error.ts";
  * @throws {UserError} where a client runs.
  */
 export async function resetClient(): Promise<void> {
-  for (const path of controlSocketPaths()) {
+  for (const path of localSocketPaths().client()) {
     const { kind } = await askControl(path, { verb: "status" });
     if (kind === "absent") continue;
     throw new UserError("a client runs", "end it: it undoes everything itself");

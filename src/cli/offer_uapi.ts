@@ -1,7 +1,9 @@
 /** Offers a tunnel to `wg`, and remembers the socket for the next start. */
 import type { AmneziaParameters } from "../core/wireguard/amnezia.ts";
 import { DeviceUapi } from "../control/device_uapi.ts";
-import { UapiServer, uapiSocketPath } from "../control/uapi_server.ts";
+import { isSocketFile } from "../control/local_socket.ts";
+import { UapiServer } from "../control/uapi_server.ts";
+import { localSocketPaths } from "../io/platform.ts";
 import type { Journal } from "../io/ports.ts";
 import { logger } from "./log.ts";
 import type { TunnelProcess } from "./tunnel_process.ts";
@@ -27,10 +29,12 @@ export async function offerUapi(
   options: OfferUapiOptions,
 ): Promise<AsyncDisposable> {
   const { tunnel, name, amnezia, journal } = options;
-  const path = uapiSocketPath(name);
+  const path = localSocketPaths().uapi(name);
   await using stack = new AsyncDisposableStack();
-  journal.record(SCOPE, [{ kind: "file", path }]);
-  stack.defer(() => journal.record(SCOPE, []));
+  if (isSocketFile(path)) {
+    journal.record(SCOPE, [{ kind: "file", path }]);
+    stack.defer(() => journal.record(SCOPE, []));
+  }
   const device = new DeviceUapi({
     device: tunnel.device,
     listenPort: tunnel.port,

@@ -26,8 +26,9 @@ import { boundInterface } from "../control/client/network_reaction.ts";
 import { planFromConfig } from "../control/client/plan_from_config.ts";
 import { type ConfigChange, ConfigWatch } from "../control/config_watch.ts";
 import { serveControl } from "../control/control_server.ts";
+import { isSocketFile } from "../control/local_socket.ts";
 import { resolveAll } from "../io/resolve_host.ts";
-import type { Platform } from "../io/platform.ts";
+import { localSocketPaths, type Platform } from "../io/platform.ts";
 import {
   type HostNetwork,
   type Journal,
@@ -35,7 +36,6 @@ import {
   KillSwitchError,
   type NetworkChange,
 } from "../io/ports.ts";
-import { controlSocketPaths } from "./ask_client.ts";
 import {
   attachedNetworks,
   calledInterfaces,
@@ -347,9 +347,11 @@ export class RunningClient implements ClientPort, AsyncDisposable {
 
   async #offerControl(): Promise<void> {
     const { journal } = this.#options;
-    const path = this.#config.controlSocket ?? controlSocketPaths()[0];
-    journal.record(CONTROL_SCOPE, [{ kind: "file", path }]);
-    this.#resources.defer(() => journal.record(CONTROL_SCOPE, []));
+    const path = this.#config.controlSocket ?? localSocketPaths().client()[0];
+    if (isSocketFile(path)) {
+      journal.record(CONTROL_SCOPE, [{ kind: "file", path }]);
+      this.#resources.defer(() => journal.record(CONTROL_SCOPE, []));
+    }
     this.#resources.use(await serveControl(path, this));
   }
 

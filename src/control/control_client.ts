@@ -1,4 +1,5 @@
 /** Asks a running split tunnel by its control socket; see control_protocol.ts. */
+import { connectLocal, type LocalConnection } from "./local_socket.ts";
 import {
   type ControlAnswer,
   type ControlRequest,
@@ -25,9 +26,9 @@ export async function askControl(
   path: string,
   request: ControlRequest,
 ): Promise<ControlReply> {
-  let connection: Deno.UnixConn;
+  let connection: LocalConnection;
   try {
-    connection = await Deno.connect({ transport: "unix", path });
+    connection = await connectLocal(path);
   } catch (error) {
     return error instanceof Deno.errors.PermissionDenied
       ? { kind: "denied" }
@@ -47,7 +48,7 @@ export async function askControl(
 }
 
 async function readLine(
-  connection: Deno.UnixConn,
+  connection: LocalConnection,
 ): Promise<string | undefined> {
   const decoder = new TextDecoder();
   const chunk = new Uint8Array(65_536);
@@ -66,7 +67,7 @@ async function readLine(
 }
 
 async function writeAll(
-  connection: Deno.UnixConn,
+  connection: LocalConnection,
   text: string,
 ): Promise<void> {
   const bytes = new TextEncoder().encode(text);
@@ -75,7 +76,7 @@ async function writeAll(
   }
 }
 
-function close(connection: Deno.UnixConn): void {
+function close(connection: LocalConnection): void {
   try {
     connection.close();
   } catch {

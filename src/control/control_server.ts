@@ -1,9 +1,9 @@
 /** Offers a running split tunnel to other processes of its owner; see control_protocol.ts. */
 import type { ClientPort } from "./client_port.ts";
 import { handleControl } from "./control_protocol.ts";
-import { UnixServer, type UnixServerLimits } from "./unix_server.ts";
+import { LocalServer, type LocalServerLimits } from "./local_server.ts";
 
-const LIMITS: UnixServerLimits = {
+const LIMITS: LocalServerLimits = {
   requestLimit: 65_536,
   requestTimeoutMs: 10_000,
   maxConnections: 16,
@@ -17,9 +17,9 @@ const LIMITS: UnixServerLimits = {
 export function serveControl(
   path: string,
   port: ClientPort,
-  limits: Partial<UnixServerLimits> = {},
+  limits: Partial<LocalServerLimits> = {},
 ): Promise<AsyncDisposable> {
-  return UnixServer.listen({
+  return LocalServer.listen({
     ...LIMITS,
     ...limits,
     path,

@@ -1,4 +1,5 @@
 /** Asks a running interface, ours or any other WireGuard, for its state. */
+import { connectLocal, type LocalConnection } from "./local_socket.ts";
 import { formatKey, parseHexKey } from "../config/keys.ts";
 
 /** What a peer does at the moment. */
@@ -22,9 +23,9 @@ const ANSWER_LIMIT = 64 * 1024 * 1024;
  * @returns undefined where nobody answers there, or only others may ask.
  */
 export async function queryUapi(path: string): Promise<LivePeers | undefined> {
-  let connection: Deno.UnixConn;
+  let connection: LocalConnection;
   try {
-    connection = await Deno.connect({ transport: "unix", path });
+    connection = await connectLocal(path);
   } catch {
     return undefined;
   }
@@ -77,7 +78,7 @@ function livePeer(fields: ReadonlyMap<string, string>): LivePeer {
   };
 }
 
-async function readAnswer(connection: Deno.UnixConn): Promise<string> {
+async function readAnswer(connection: LocalConnection): Promise<string> {
   const decoder = new TextDecoder();
   const chunk = new Uint8Array(65_536);
   let text = "";

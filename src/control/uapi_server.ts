@@ -1,40 +1,31 @@
 /**
- * Offers a device's configuration protocol on the unix socket where `wg` looks
- * for it: `/var/run/wireguard/NAME.sock`, for its owner alone.
+ * Offers a device's configuration protocol on the local socket where `wg` looks
+ * for it, for its owner alone.
  */
 import { handleUapi } from "./uapi.ts";
 import type { UapiPort } from "./uapi_port.ts";
-import {
-  SocketInUseError,
-  UnixServer,
-  type UnixServerLimits,
-} from "./unix_server.ts";
+import { LocalServer, type LocalServerLimits } from "./local_server.ts";
+import { SocketInUseError } from "./local_socket.ts";
 
 /** Bounds on what clients may do. */
-export type UapiServerOptions = Partial<UnixServerLimits>;
+export type UapiServerOptions = Partial<LocalServerLimits>;
 
 /** The socket belongs to another running program. */
 export class UapiSocketInUseError extends Error {
   override readonly name = "UapiSocketInUseError";
 }
 
-const DIRECTORY = "/var/run/wireguard";
 const REQUEST_END = "\n\n";
-const LIMITS: UnixServerLimits = {
+const LIMITS: LocalServerLimits = {
   requestLimit: 16 * 1024 * 1024,
   requestTimeoutMs: 10_000,
   maxConnections: 16,
 };
 
-/** The path of an interface's socket. */
-export function uapiSocketPath(interfaceName: string): string {
-  return `${DIRECTORY}/${interfaceName}.sock`;
-}
-
 /** A listening socket; disposing of it closes all connections and removes it. */
 export class UapiServer implements AsyncDisposable {
   readonly path: string;
-  readonly #server: UnixServer;
+  readonly #server: LocalServer;
 
   /**
    * Listens on the socket; a dead one that a crash left is removed.
@@ -47,7 +38,7 @@ export class UapiServer implements AsyncDisposable {
     options: UapiServerOptions = {},
   ): Promise<UapiServer> {
     try {
-      const server = await UnixServer.listen({
+      const server = await LocalServer.listen({
         ...LIMITS,
         ...options,
         path,
@@ -65,7 +56,7 @@ export class UapiServer implements AsyncDisposable {
     }
   }
 
-  private constructor(path: string, server: UnixServer) {
+  private constructor(path: string, server: LocalServer) {
     this.path = path;
     this.#server = server;
   }

@@ -5,7 +5,9 @@
  * descriptor (`attach`). Each thread opens a platform of its own.
  */
 import type { SendFailure } from "../core/engine/outside_error.ts";
+import { linuxLocalSocketPaths } from "./os/linux/local_socket_paths.ts";
 import { openLinuxPlatform } from "./os/linux/platform.ts";
+import { windowsLocalSocketPaths } from "./os/windows/local_socket_paths.ts";
 import { openWindowsPlatform } from "./os/windows/platform.ts";
 import type {
   CipherLibrary,
@@ -15,6 +17,7 @@ import type {
   HostNetwork,
   Journal,
   KillSwitch,
+  LocalSocketPaths,
   NameResolution,
   NameResolutionOptions,
   NetworkMonitor,
@@ -105,6 +108,13 @@ export interface Platform extends Disposable {
   raiseOpenFileLimit(): number;
   /** Gives pages back to the system that only starting needed. */
   giveBackPages(): void;
+}
+
+/** Where programs of this machine talk to a running sluice. */
+export function localSocketPaths(): LocalSocketPaths {
+  return Deno.build.os === "windows"
+    ? windowsLocalSocketPaths
+    : linuxLocalSocketPaths;
 }
 
 /** A system that sluice does not know yet. */

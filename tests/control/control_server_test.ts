@@ -11,7 +11,7 @@ import {
   parseRequest,
 } from "../../src/control/control_protocol.ts";
 import { serveControl } from "../../src/control/control_server.ts";
-import type { UnixServerLimits } from "../../src/control/unix_server.ts";
+import type { LocalServerLimits } from "../../src/control/local_server.ts";
 import { FakeClientPort, FLOW, STATUS } from "../support/fake_client_port.ts";
 import { SeededRandom } from "../core/columns/seeded_random.ts";
 
@@ -50,7 +50,7 @@ const REQUESTS: readonly ControlRequest[] = [
 
 async function withServer(
   work: (path: string, port: FakeClientPort) => Promise<void>,
-  limits?: Partial<UnixServerLimits>,
+  limits?: Partial<LocalServerLimits>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {

@@ -16,7 +16,8 @@ import type {
   UapiPort,
   UapiState,
 } from "../../src/control/uapi_port.ts";
-import { UapiServer, uapiSocketPath } from "../../src/control/uapi_server.ts";
+import { UapiServer } from "../../src/control/uapi_server.ts";
+import { linuxLocalSocketPaths } from "../../src/io/os/linux/local_socket_paths.ts";
 import {
   formatPrefix,
   parseEndpoint,
@@ -144,7 +145,7 @@ function withWg(
       const device = new FakeDevice();
       const folder = await Deno.makeTempDir();
       await using _server = await UapiServer.listen(
-        uapiSocketPath(NAME),
+        linuxLocalSocketPaths.uapi(NAME),
         device,
       );
       try {

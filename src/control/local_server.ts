@@ -1,12 +1,16 @@
 /**
- * Answers requests on a unix socket that is its owner's alone: text up to an
+ * Answers requests on a local socket that is its owner's alone: text up to an
  * end that the protocol names, one after the other. Who sends too much, too
  * slowly or from too many connections is hung up on.
  */
-import { dirname } from "node:path";
+import {
+  listenLocal,
+  type LocalConnection,
+  type LocalListener,
+} from "./local_socket.ts";
 
 /** Bounds on what clients may do. */
-export interface UnixServerLimits {
+export interface LocalServerLimits {
   /** Longest request in characters. */
   readonly requestLimit: number;
   /** A request must be whole within this time, and an answer taken. */
@@ -15,7 +19,7 @@ export interface UnixServerLimits {
 }
 
 /** What is served. */
-export interface UnixServerOptions extends UnixServerLimits {
+export interface LocalServerOptions extends LocalServerLimits {
   readonly path: string;
   /** What a request ends in; it is not handed on. */
   readonly requestEnd: string;
@@ -23,23 +27,11 @@ export interface UnixServerOptions extends UnixServerLimits {
   readonly handle: (request: string) => string | Promise<string>;
 }
 
-/** The socket belongs to another running program, or is none. */
-export class SocketInUseError extends Error {
-  override readonly name = "SocketInUseError";
-  constructor(readonly path: string, readonly by: "program" | "file") {
-    super(
-      by === "program"
-        ? `another program serves ${path}`
-        : `${path} exists and is no socket; remove it`,
-    );
-  }
-}
-
 /** A listening socket; disposing of it closes all connections and removes it. */
-export class UnixServer implements AsyncDisposable {
-  readonly #options: UnixServerOptions;
-  readonly #listener: Deno.UnixListener;
-  readonly #connections = new Set<Deno.UnixConn>();
+export class LocalServer implements AsyncDisposable {
+  readonly #options: LocalServerOptions;
+  readonly #listener: LocalListener;
+  readonly #connections = new Set<LocalConnection>();
   readonly #accepting: Promise<void>;
   #closed = false;
 
@@ -48,23 +40,13 @@ export class UnixServer implements AsyncDisposable {
    * @throws {SocketInUseError}; what the system says where the directory can't
    *         be used.
    */
-  static async listen(options: UnixServerOptions): Promise<UnixServer> {
-    const { path } = options;
-    await Deno.mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await removeStale(path);
-    // The mask, not a later chmod: the socket is never open to others.
-    const mask = Deno.umask(0o177);
-    try {
-      const listener = Deno.listen({ transport: "unix", path });
-      return new UnixServer(options, listener);
-    } finally {
-      Deno.umask(mask);
-    }
+  static async listen(options: LocalServerOptions): Promise<LocalServer> {
+    return new LocalServer(options, await listenLocal(options.path));
   }
 
   private constructor(
-    options: UnixServerOptions,
-    listener: Deno.UnixListener,
+    options: LocalServerOptions,
+    listener: LocalListener,
   ) {
     this.#options = options;
     this.#listener = listener;
@@ -74,15 +56,9 @@ export class UnixServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#listener.close();
+    await this.#listener.close();
     for (const connection of this.#connections) close(connection);
     await this.#accepting;
-    try {
-      await Deno.remove(this.#options.path);
-    } catch (error) {
-      // Closing the listener may have removed it.
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
   }
 
   async #accept(): Promise<void> {
@@ -103,7 +79,7 @@ export class UnixServer implements AsyncDisposable {
   }
 
   /** Answers requests one after the other until the client hangs up. */
-  async #serve(connection: Deno.UnixConn): Promise<void> {
+  async #serve(connection: LocalConnection): Promise<void> {
     const { requestEnd, requestLimit, handle } = this.#options;
     const decoder = new TextDecoder();
     const chunk = new Uint8Array(65_536);
@@ -123,7 +99,7 @@ export class UnixServer implements AsyncDisposable {
     }
   }
 
-  async #write(connection: Deno.UnixConn, text: string): Promise<void> {
+  async #write(connection: LocalConnection, text: string): Promise<void> {
     const bytes = new TextEncoder().encode(text);
     for (let at = 0; at < bytes.length;) {
       at += await this.#timed(connection, connection.write(bytes.subarray(at)));
@@ -131,7 +107,7 @@ export class UnixServer implements AsyncDisposable {
   }
 
   async #timed<Result>(
-    connection: Deno.UnixConn,
+    connection: LocalConnection,
     work: Promise<Result>,
   ): Promise<Result> {
     const timer = setTimeout(
@@ -146,28 +122,7 @@ export class UnixServer implements AsyncDisposable {
   }
 }
 
-/** Removes a socket that nobody answers on. */
-async function removeStale(path: string): Promise<void> {
-  try {
-    const { isSocket } = await Deno.lstat(path);
-    if (!isSocket) throw new SocketInUseError(path, "file");
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
-  }
-  try {
-    close(await Deno.connect({ transport: "unix", path }));
-  } catch (error) {
-    if (error instanceof Deno.errors.ConnectionRefused) {
-      await Deno.remove(path);
-      return;
-    }
-    throw error;
-  }
-  throw new SocketInUseError(path, "program");
-}
-
-function close(connection: Deno.UnixConn): void {
+function close(connection: LocalConnection): void {
   try {
     connection.close();
   } catch {
