@@ -18,8 +18,11 @@ export interface AllowedNetwork {
  * neighbour discovery that IPv6 needs to work at all may always.
  */
 export interface KillSwitchPolicy {
-  /** Interfaces whose packets sluice takes: what leaves by them may. */
-  readonly captureInterfaces: readonly string[];
+  /**
+   * Interfaces whose packets sluice takes: what leaves by them may. `below`: it
+   * takes what leaves by any, beneath all of them; while it runs, all may.
+   */
+  readonly captureInterfaces: readonly string[] | "below";
   /** Networks that may be reached directly. */
   readonly networks: readonly AllowedNetwork[];
   /** DNS (port 53) to those networks: a resolver there would ask the outside. */
@@ -50,9 +53,10 @@ export type KillSwitchState =
     /** `ours`: engaged here. `other`: by another process, or left by one. */
     readonly kind: "on";
     readonly by: "ours" | "other";
-    /** What it has dropped since it was engaged. */
-    readonly droppedPackets: number;
-    readonly droppedBytes: number;
+    /** What it has dropped since it was engaged; undefined where the system doesn't say. */
+    readonly dropped:
+      | { readonly packets: number; readonly bytes: number }
+      | undefined;
   };
 
 /** Why the switch cannot be engaged or lifted. */

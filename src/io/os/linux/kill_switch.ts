@@ -120,8 +120,10 @@ class LinuxKillSwitch implements KillSwitch {
       return {
         kind: "on",
         by: identity === this.#identity ? "ours" : "other",
-        droppedPackets: dropped.reduce((sum, { packets }) => sum + packets, 0),
-        droppedBytes: dropped.reduce((sum, { bytes }) => sum + bytes, 0),
+        dropped: {
+          packets: dropped.reduce((sum, { packets }) => sum + packets, 0),
+          bytes: dropped.reduce((sum, { bytes }) => sum + bytes, 0),
+        },
       };
     });
   }

@@ -77,7 +77,7 @@ export function killSwitchRequests(
   if (policy.forwarded === "pass") return requests;
   const forwarded = chain("forward", Hook.Forward, [
     ...throughCapture(policy),
-    ...policy.captureInterfaces.map((name): Passed => [
+    ...captureInterfaces(policy).map((name): Passed => [
       `from ${name}`,
       [loadMeta(Meta.InputInterface), equals(interfaceName(name))],
     ]),
@@ -86,8 +86,14 @@ export function killSwitchRequests(
   return [...requests, ...forwarded];
 }
 
+/** Nothing here takes packets beneath the interfaces: then none may leave. */
+function captureInterfaces(policy: KillSwitchPolicy): readonly string[] {
+  return policy.captureInterfaces === "below" ? [] : policy.captureInterfaces;
+}
+
 function throughCapture(policy: KillSwitchPolicy): Passed[] {
-  return policy.captureInterfaces.map((name) => [`to ${name}`, outputBy(name)]);
+  return captureInterfaces(policy)
+    .map((name) => [`to ${name}`, outputBy(name)]);
 }
 
 function toNetworks(policy: KillSwitchPolicy): (Passed | Refused)[] {

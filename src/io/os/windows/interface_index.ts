@@ -1,4 +1,4 @@
-/** The number of an interface that is known by its name. Source: netioapi.h. */
+/** The numbers of an interface that is known by its name. Source: netioapi.h. */
 import { openIphlpapi } from "../../../../ffi/windows/iphlpapi.ts";
 import { wideText } from "../../../../ffi/windows/wide_text.ts";
 
@@ -19,4 +19,17 @@ export function interfaceIndexOf(name: string): number | undefined {
       call.ConvertInterfaceLuidToIndex(luid, bytes) === 0
     ? index[0]
     : undefined;
+}
+
+/**
+ * Its number that stays the same for good (NET_LUID).
+ * @returns undefined where no interface has this name.
+ * @throws {MissingLibraryError}
+ */
+export function interfaceLuidOf(name: string): bigint | undefined {
+  using library = openIphlpapi();
+  const luid = new BigUint64Array(1);
+  const bytes = new Uint8Array(luid.buffer);
+  const code = library.call.ConvertInterfaceAliasToLuid(wideText(name), bytes);
+  return code === 0 ? luid[0] : undefined;
 }

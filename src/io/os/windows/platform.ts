@@ -4,6 +4,8 @@ import { openClock } from "./clock.ts";
 import { openEchoListener } from "./echo_listener.ts";
 import { openHostNetwork } from "./host_network.ts";
 import { journalDirectories, openJournal } from "./journal.ts";
+import { interfaceLuidOf } from "./interface_index.ts";
+import { openKillSwitch } from "./kill_switch.ts";
 import { openNameResolution } from "./name_resolution.ts";
 import { openNetworkMonitor } from "./network_monitor.ts";
 import { openPolicyRouting } from "./policy_routing.ts";
@@ -56,7 +58,8 @@ export function openWindowsPlatform(): Platform {
     openHostNetwork,
     openPolicyRouting,
     openNameResolution,
-    openKillSwitch: () => missing("the kill switch"),
+    openKillSwitch: () =>
+      openKillSwitch({ luid: interfaceLuidOf, program: Deno.execPath() }),
     openProcessTable: () => openProcessTable({ now: openClock(kernel32) }),
     openNetworkMonitor: (options) =>
       openNetworkMonitor(openClock(kernel32), options),
@@ -70,9 +73,4 @@ export function openWindowsPlatform(): Platform {
       libraries[Symbol.dispose]();
     },
   };
-}
-
-/** What no part of the Windows side does so far. */
-function missing(what: string): never {
-  throw new Error(`on Windows ${what} is not there yet`);
 }

@@ -229,8 +229,10 @@ await filterTest(
       true,
     );
     assert.equal(await send("captured-open", "198.51.100.1:9000"), true);
-    const state = await end.call("state") as { droppedPackets: number };
-    assert.equal(state.droppedPackets, 3);
+    const state = await end.call("state") as {
+      dropped: { packets: number };
+    };
+    assert.equal(state.dropped.packets, 3);
 
     await end.call("engage", {
       policy: { ...SHUT, networks: ["0.0.0.0/0"], networkDns: "pass" },

@@ -1,0 +1,85 @@
+/** Structs of fwpuclnt.dll (x64), as data; see ffi/layout.ts. */
+import { struct } from "../../layout.ts";
+
+const HEADER = "fwpmu.h";
+
+/** A session of the engine; `flags` 1 makes it dynamic. */
+export const fwpmSession0 = struct("FWPM_SESSION0", HEADER, 72, [
+  ["sessionKey", "bytes", 0],
+  ["displayData", "bytes", 16],
+  ["flags", "u32le", 32],
+  ["txnWaitTimeoutInMSec", "u32le", 36],
+]);
+
+/** Who filters. */
+export const fwpmProvider0 = struct("FWPM_PROVIDER0", HEADER, 64, [
+  ["providerKey", "bytes", 0],
+  ["displayData", "bytes", 16],
+  ["flags", "u32le", 32],
+]);
+
+/** Where his filters are weighed against each other. */
+export const fwpmSublayer0 = struct("FWPM_SUBLAYER0", HEADER, 72, [
+  ["subLayerKey", "bytes", 0],
+  ["displayData", "bytes", 16],
+  ["flags", "u16le", 32],
+  ["providerKey", "pointer", 40],
+  ["weight", "u16le", 64],
+]);
+
+/** A filter. Its weight is an FWP_VALUE0. */
+export const fwpmFilter0 = struct("FWPM_FILTER0", HEADER, 200, [
+  ["filterKey", "bytes", 0],
+  ["displayData", "bytes", 16],
+  ["flags", "u32le", 32],
+  ["providerKey", "pointer", 40],
+  ["layerKey", "bytes", 64],
+  ["subLayerKey", "bytes", 80],
+  ["weight", "bytes", 96],
+  ["numFilterConditions", "u32le", 112],
+  ["filterCondition", "pointer", 120],
+  ["action", "bytes", 128],
+  ["filterId", "u64le", 176],
+]);
+
+/** A condition of a filter; its value is an FWP_CONDITION_VALUE0. */
+export const fwpmFilterCondition0 = struct(
+  "FWPM_FILTER_CONDITION0",
+  HEADER,
+  40,
+  [
+    ["fieldKey", "bytes", 0],
+    ["matchType", "u32le", 16],
+    ["conditionValue", "bytes", 24],
+  ],
+);
+
+/** Name and description, both pointers to wide texts. */
+export const fwpmDisplayData0 = struct("FWPM_DISPLAY_DATA0", HEADER, 16, [
+  ["name", "pointer", 0],
+  ["description", "pointer", 8],
+]);
+
+/** A value: small numbers in its second half, larger ones and structs behind a pointer there. */
+export const fwpValue0 = struct("FWP_VALUE0", HEADER, 16, [
+  ["type", "u32le", 0],
+  ["uint8", "u8", 8],
+]);
+
+/** An IPv4 prefix, both numbers in the host's order. */
+export const fwpV4AddrAndMask = struct("FWP_V4_ADDR_AND_MASK", HEADER, 8, [
+  ["addr", "u32le", 0],
+  ["mask", "u32le", 4],
+]);
+
+/** An IPv6 prefix. */
+export const fwpV6AddrAndMask = struct("FWP_V6_ADDR_AND_MASK", HEADER, 17, [
+  ["addr", "bytes", 0],
+  ["prefixLength", "u8", 16],
+]);
+
+/** Bytes of some length. */
+export const fwpByteBlob = struct("FWP_BYTE_BLOB", HEADER, 16, [
+  ["size", "u32le", 0],
+  ["data", "pointer", 8],
+]);
