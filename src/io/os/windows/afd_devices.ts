@@ -20,7 +20,6 @@ const SYNCHRONIZE = 0x0010_0000;
 const SHARE_READ_WRITE = 3;
 const OPEN = 1;
 const POLL_SIZE = afdPollInfo.size;
-const TWO_32 = 0x1_0000_0000;
 
 /** The handles of a poll set, as one thread uses them. */
 export class AfdDevices {
@@ -30,9 +29,9 @@ export class AfdDevices {
   readonly #handle = new Uint32Array(2);
   readonly #handleBytes = new Uint8Array(this.#handle.buffer);
   readonly #status = new Uint8Array(ioStatusBlock.size);
-  /** Addresses of a slot and of its poll, for calls that take them as u64. */
-  readonly #address = new BigUint64Array(2);
-  readonly #addressWords = new Uint32Array(this.#address.buffer);
+  /** By slot: addresses of it and of its poll, as calls take them; made once. */
+  readonly #slotAt: bigint[] = [];
+  readonly #pollAt: bigint[] = [];
 
   constructor(libraries: SocketLibraries, slots: AfdSlots) {
     this.#libraries = libraries;
@@ -43,18 +42,18 @@ export class AfdDevices {
   poll(slot: number): boolean {
     const device = this.#open(slot);
     if (device === 0) return false;
-    this.#point(slot);
-    const address = this.#address;
+    const slotAt = this.#addressOf(slot);
+    const pollAt = this.#pollAt[slot];
     const status = this.#libraries.ntdll.call.NtDeviceIoControlFile(
       device,
       0,
       0n,
-      address[0],
-      address[0],
+      slotAt,
+      slotAt,
       AFD.POLL,
-      address[1],
+      pollAt,
       POLL_SIZE,
-      address[1],
+      pollAt,
       POLL_SIZE,
     );
     return status === STATUS.SUCCESS || status === STATUS.PENDING;
@@ -64,10 +63,9 @@ export class AfdDevices {
   cancel(slot: number): void {
     const device = this.#slots.words[this.#slots.groupAt(slot)];
     if (device === 0) return;
-    this.#point(slot);
     this.#libraries.ntdll.call.NtCancelIoFileEx(
       device,
-      this.#address[0],
+      this.#addressOf(slot),
       this.#status,
     );
   }
@@ -82,13 +80,13 @@ export class AfdDevices {
     }
   }
 
-  #point(slot: number): void {
-    const words = this.#addressWords;
-    const at = this.#slots.address + slot * SLOT_SIZE;
-    words[0] = at;
-    words[1] = at / TWO_32;
-    words[2] = at + ioStatusBlock.size;
-    words[3] = (at + ioStatusBlock.size) / TWO_32;
+  #addressOf(slot: number): bigint {
+    const known = this.#slotAt[slot];
+    if (known !== undefined) return known;
+    const at = BigInt(this.#slots.address + slot * SLOT_SIZE);
+    this.#slotAt[slot] = at;
+    this.#pollAt[slot] = at + BigInt(ioStatusBlock.size);
+    return at;
   }
 
   /** @returns the handle for a slot, or 0. */
