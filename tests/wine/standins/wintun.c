@@ -8,7 +8,9 @@
  *
  * Environment: SLUICE_WINTUN_BRIDGE is the bridge's port (7701).
  *
- * For tests: an adapter named standin-error-N cannot be made, with error N.
+ * For tests: an adapter named standin-error-N cannot be made, with error N; one
+ * named standin-flood-N has no bridge, gives packets of N bytes as fast as they are
+ * read, and takes all that is written.
  *
  * Not like the driver: the LUID is the one that Wine's iphlpapi makes of the Linux
  * interface's index (type 23 instead of 53).
@@ -29,6 +31,7 @@ enum { MESSAGE_PACKET, MESSAGE_CREATE, MESSAGE_CREATED, MESSAGE_START, MESSAGE_S
 #define TAKEN 0x80000000u /* handed out, not yet given back */
 #define SLACK 0x20000u
 #define SLICE (1 << 18)
+#define SPINS 2000 /* some 50 us, as the driver does before it sleeps */
 #define DEFAULT_PORT 7701
 
 /* Packets as | u32 length | bytes, padding to 4 |. A packet that begins before the
@@ -52,6 +55,7 @@ typedef struct {
     CRITICAL_SECTION lock;
     session_t *session;
     volatile LONG closed;
+    uint32_t flood; /* length of its packets; 0 for an adapter with a bridge */
 } adapter_t;
 
 struct session {
@@ -60,6 +64,7 @@ struct session {
     HANDLE receivable, sendable;
     HANDLE receiver, sender;
     volatile LONG ended;
+    volatile LONG sender_waits; /* Alertable: only then does sending set an event */
 };
 
 typedef VOID(CALLBACK *logger_t)(int level, DWORD64 time, LPCWSTR line);
@@ -152,19 +157,22 @@ static void free_adapter(adapter_t *adapter)
 __declspec(dllexport) adapter_t *WINAPI WintunCreateAdapter(LPCWSTR name, LPCWSTR type,
                                                            const GUID *guid)
 {
-    static const WCHAR error_name[] = L"standin-error-";
+    static const WCHAR error_name[] = L"standin-error-", flood_name[] = L"standin-flood-";
     (void)guid;
     if (!name || !*name || wcslen(name) >= NAME_ROOM || !type || wcslen(type) >= NAME_ROOM)
         return failed(ERROR_BUFFER_OVERFLOW, L"Name too long: %ls", L"");
     if (wcsncmp(name, error_name, wcslen(error_name)) == 0)
         return failed((DWORD)_wtoi(name + wcslen(error_name)), L"Refused %ls", name);
-    SOCKET bridge = connect_bridge();
-    if (bridge == INVALID_SOCKET)
+    BOOL floods = wcsncmp(name, flood_name, wcslen(flood_name)) == 0;
+    SOCKET bridge = floods ? INVALID_SOCKET : connect_bridge();
+    if (bridge == INVALID_SOCKET && !floods)
         return failed(ERROR_DEVICE_NOT_AVAILABLE, L"No bridge for %ls", name);
     char utf8[4 * NAME_ROOM];
     int length = WideCharToMultiByte(CP_UTF8, 0, name, -1, utf8, sizeof utf8, NULL, NULL) - 1;
-    uint32_t answer[2]; /* header; the interface's index, 0 where it is taken */
-    if (!send_message(bridge, MESSAGE_CREATE, utf8, (uint32_t)length) ||
+    uint32_t answer[2] = {0, 1}; /* header; the interface's index, 0 where it is taken */
+    if (floods) {
+        length = 0;
+    } else if (!send_message(bridge, MESSAGE_CREATE, utf8, (uint32_t)length) ||
         !receive_all(bridge, answer, sizeof answer) || answer[1] == 0) {
         closesocket(bridge);
         return failed(ERROR_ALREADY_EXISTS, L"The bridge refuses %ls", name);
@@ -172,6 +180,7 @@ __declspec(dllexport) adapter_t *WINAPI WintunCreateAdapter(LPCWSTR name, LPCWST
     adapter_t *adapter = calloc(1, sizeof *adapter);
     wcscpy(adapter->name, name);
     adapter->bridge = bridge;
+    if (floods) adapter->flood = (uint32_t)_wtoi(name + wcslen(flood_name));
     adapter->luid = (uint64_t)23 << 48 | (uint64_t)answer[1] << 24;
     InitializeCriticalSection(&adapter->lock);
     InterlockedIncrement(&adapters);
@@ -290,9 +299,31 @@ static void indicate(ring_t *ring, const BYTE *bytes, uint32_t length)
     ring->tail = wrap(ring, ring->tail + taken_by(length));
 }
 
+/* Keeps the ring full, in place of the bridge. */
+static void flood(session_t *session, uint32_t length)
+{
+    ring_t *ring = &session->receiving;
+    BYTE *packet = calloc(1, length);
+    packet[0] = 0x45;
+    while (!session->ended) {
+        BOOL any = FALSE;
+        while (has_room(ring, ring->tail, length)) {
+            indicate(ring, packet, length);
+            any = TRUE;
+        }
+        if (any) SetEvent(session->receivable);
+        else SwitchToThread();
+    }
+    free(packet);
+}
+
 static DWORD WINAPI receive_from_bridge(void *context)
 {
     session_t *session = context;
+    if (session->adapter->flood) {
+        flood(session, session->adapter->flood);
+        return 0;
+    }
     BYTE *bytes = malloc(SLICE);
     int have = 0;
     for (;;) {
@@ -331,7 +362,12 @@ static DWORD WINAPI send_to_bridge(void *context)
         uint32_t head = ring->head, tail = ring->tail, have = 0;
         if (head == tail) {
             if (session->ended) break;
-            WaitForSingleObject(session->sendable, INFINITE);
+            for (int i = 0; i < SPINS && ring->tail == tail; i++) YieldProcessor();
+            if (ring->tail != tail) continue;
+            InterlockedExchange(&session->sender_waits, TRUE);
+            if (ring->tail == tail && !session->ended)
+                WaitForSingleObject(session->sendable, INFINITE);
+            InterlockedExchange(&session->sender_waits, FALSE);
             continue;
         }
         while (head != tail && have < SLICE - LONGEST_PACKET - 4) {
@@ -350,7 +386,7 @@ static DWORD WINAPI send_to_bridge(void *context)
         }
         MemoryBarrier();
         ring->head = head;
-        if (have > 0 && !send_all(session->adapter->bridge, bytes, (int)have)) {
+        if (have > 0 && !session->adapter->flood && !send_all(session->adapter->bridge, bytes, (int)have)) {
             end_session(session, L"the adapter is gone");
             break;
         }
@@ -493,7 +529,8 @@ __declspec(dllexport) VOID WINAPI WintunSendPacket(session_t *session, const BYT
     BOOL moved = ring->tail != tail;
     ring->tail = tail;
     LeaveCriticalSection(&ring->lock);
-    if (moved) SetEvent(session->sendable);
+    MemoryBarrier();
+    if (moved && session->sender_waits) SetEvent(session->sendable);
 }
 
 BOOL WINAPI DllMain(HINSTANCE instance, DWORD reason, LPVOID reserved)

@@ -11,6 +11,7 @@
 import type { Kernel32 } from "../../../../ffi/windows/kernel32.ts";
 import { openIphlpapi } from "../../../../ffi/windows/iphlpapi.ts";
 import { MissingLibraryError } from "../../../../ffi/windows/missing_library.ts";
+import { type Msvcrt, openMsvcrt } from "../../../../ffi/windows/msvcrt.ts";
 import { runsUnderWine } from "../../../../ffi/windows/wine.ts";
 import {
   openWintun,
@@ -68,6 +69,7 @@ export function tunEvent(descriptor: number): number {
 export class WintunDevices implements Disposable {
   readonly #kernel32: Kernel32;
   #wintun: Wintun | undefined;
+  #msvcrt: Msvcrt | undefined;
 
   constructor(kernel32: Kernel32) {
     this.#kernel32 = kernel32;
@@ -132,7 +134,8 @@ export class WintunDevices implements Disposable {
 
   [Symbol.dispose](): void {
     this.#wintun?.[Symbol.dispose]();
-    this.#wintun = undefined;
+    this.#msvcrt?.[Symbol.dispose]();
+    this.#wintun = this.#msvcrt = undefined;
   }
 
   #session(descriptor: number): WintunSession {
@@ -140,9 +143,11 @@ export class WintunDevices implements Disposable {
     // There is a session, so the library was checked and is loaded: Windows
     // gives the loaded one for its path.
     this.#wintun ??= openWintun(driverLibraryPath(WINTUN_LIBRARY));
+    this.#msvcrt ??= openMsvcrt();
     return {
       kernel32: this.#kernel32,
       wintun: this.#wintun,
+      msvcrt: this.#msvcrt,
       session: Number(block.getBigUint64(SESSION_AT, true)),
     };
   }

@@ -7,6 +7,7 @@
  * a function that is not inlined.
  */
 import type { Kernel32 } from "../../../../ffi/windows/kernel32.ts";
+import type { Msvcrt } from "../../../../ffi/windows/msvcrt.ts";
 import { WINTUN, type Wintun } from "../../../../ffi/windows/wintun.ts";
 import { isPacket } from "../tun_rows.ts";
 
@@ -29,6 +30,7 @@ export const Received = {
 export interface WintunSession {
   readonly kernel32: Kernel32;
   readonly wintun: Wintun;
+  readonly msvcrt: Msvcrt;
   /** The session's address. */
   readonly session: number;
 }
@@ -39,6 +41,7 @@ export class WintunRing {
   gone = false;
   readonly #wintun: Wintun["call"];
   readonly #kernel32: Kernel32["call"];
+  readonly #msvcrt: Msvcrt["call"];
   readonly #session: bigint;
   readonly #event: number;
   readonly #bytes: Uint8Array<ArrayBuffer>;
@@ -49,11 +52,12 @@ export class WintunRing {
 
   /** @param bytes the arena; it must neither grow nor move. */
   constructor(
-    { kernel32, wintun, session }: WintunSession,
+    { kernel32, wintun, msvcrt, session }: WintunSession,
     bytes: Uint8Array<ArrayBuffer>,
   ) {
     this.#wintun = wintun.call;
     this.#kernel32 = kernel32.call;
+    this.#msvcrt = msvcrt.call;
     this.#session = BigInt(session);
     this.#event = wintun.call.WintunGetReadWaitEvent(this.#session);
     this.#bytes = bytes;
@@ -98,7 +102,7 @@ export class WintunRing {
       }
       return false;
     }
-    this.#kernel32.RtlMoveMemory(packet, this.#arena + BigInt(at | 0), length);
+    this.#msvcrt.memcpy(packet, this.#arena + BigInt(at | 0), length);
     call.WintunSendPacket(session, packet);
     return true;
   }
@@ -111,7 +115,7 @@ export class WintunRing {
     if (packet === NULL) return Received.Nothing;
     const length = this.#size[0];
     if (length <= room) {
-      this.#kernel32.RtlMoveMemory(this.#arena + BigInt(at | 0), packet, length);
+      this.#msvcrt.memcpy(this.#arena + BigInt(at | 0), packet, length);
     }
     call.WintunReleaseReceivePacket(session, packet);
     return length <= room ? length : Received.TooLong;
