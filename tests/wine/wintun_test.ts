@@ -3,7 +3,11 @@ import { TUN_BENCH } from "../contract/tun_device.ts";
 import { insideTests } from "./support/inside.ts";
 import { buildWintun, startTunBridge, WINTUN_ENV } from "./support/wintun.ts";
 
-const FILES = ["./inside/wintun_windows.ts", "./inside/wintun_api_windows.ts"];
+const FILES = [
+  "./inside/wintun_windows.ts",
+  "./inside/wintun_api_windows.ts",
+  "./inside/wintun_worker_windows.ts",
+];
 
 await insideTests(
   FILES.map((file) => new URL(file, import.meta.url).pathname),
