@@ -6,7 +6,7 @@ import { type FlowListener, SplitTunnel } from "../core/engine/split_tunnel.ts";
 import type { SplitTunnelConfig } from "../core/engine/split_tunnel_config.ts";
 import type { MessageFormat } from "../core/wireguard/classify.ts";
 import { ArenaPlan, EMPTY_AREA } from "../datapath/arena.ts";
-import { type AttachedTunnel, ClientPump } from "../datapath/client_pump.ts";
+import { ClientPump } from "../datapath/client_pump.ts";
 import {
   attachClientTables,
   attachTunnelTables,
@@ -24,6 +24,7 @@ import {
 import { runPumps } from "../datapath/pump_loop.ts";
 import { RandomPool } from "../datapath/random_pool.ts";
 import { RelayLink } from "../datapath/relay_link.ts";
+import type { AttachedTunnel } from "../datapath/tunnel_set.ts";
 import { decodeRingJson } from "../datapath/ring_json.ts";
 import { openPlatform, type Platform } from "../io/platform.ts";
 import type { Area, OutsideShared, TunnelsPoller } from "../io/ports.ts";
@@ -114,12 +115,12 @@ function openPump(
     receiveArea: plan.take(OUTSIDE_RECEIVE),
     headroom: HEADROOM,
   });
-  const bell = tables.bell;
+  const teller = new RingListener(news, tables.bell);
   const engine = new SplitTunnel({
     config: setup.config,
     flows,
     outbounds: setup.outbounds,
-    listener: new RingListener(news, bell),
+    listener: teller,
     redirects,
     commands: relay,
     nat,
@@ -159,7 +160,6 @@ function openPump(
     engine,
     flows,
     outside: outsideSender(platform, engine, { port, nat }),
-    nat,
     relay,
     commands: tables.commands,
     openTunnel: tunnelOpener(platform, setup.state, {
@@ -167,7 +167,7 @@ function openPump(
       tables,
       receiveArea: plan.take(TUNNEL_RECEIVE),
     }),
-    detached: (slot) => tell(news, bell, ClientMessage.Detached, slot),
+    detached: (slot) => teller.detached(slot),
     counters,
     trace: new DropTrace(setup.trace ? news : undefined),
     batch: new Batch({
@@ -227,18 +227,6 @@ function tunnelOpener(
 
 const NO_BYTES = new Uint8Array(0);
 
-function tell(
-  ring: Ring,
-  bell: Int32Array,
-  kind: number,
-  a: number,
-  b = 0,
-): void {
-  ring.tryWrite(kind, a, b, NO_BYTES, 0, 0);
-  Atomics.add(bell, 0, 1);
-  Atomics.notify(bell, 0);
-}
-
 /** Tells the control thread of flows, by a ring and a bell. */
 class RingListener implements FlowListener {
   constructor(readonly ring: Ring, readonly bell: Int32Array) {}
@@ -262,6 +250,11 @@ class RingListener implements FlowListener {
 
   ended(flow: number, generation: number): void {
     this.#write(ClientMessage.Ended, flow, generation, NO_BYTES, 0, 0);
+  }
+
+  /** The worker has let go of a slot. @returns false where that can't be told now */
+  detached(slot: number): boolean {
+    return this.#write(ClientMessage.Detached, slot, 0, NO_BYTES, 0, 0);
   }
 
   dnsAnswer(

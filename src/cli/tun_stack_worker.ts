@@ -100,7 +100,6 @@ function openPump(
     }),
     stack,
     outside: outsideSender(platform, stack, { port, nat }),
-    nat,
     relay,
     counters,
     trace: new DropTrace(setup.trace ? tables.traceRing : undefined),

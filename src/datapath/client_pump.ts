@@ -10,14 +10,10 @@
  */
 import type { Batch } from "../core/columns/batch.ts";
 import { ClientMessage } from "../core/columns/client_message.ts";
-import { type Counters, Direction } from "../core/columns/counters.ts";
-import { DropReason } from "../core/columns/drop_reason.ts";
+import type { Counters } from "../core/columns/counters.ts";
 import type { Ring } from "../core/columns/ring.ts";
-import { Verdict } from "../core/columns/verdict.ts";
-import type { PacketWay } from "../core/engine/packet_ways.ts";
 import type { SplitTunnel } from "../core/engine/split_tunnel.ts";
 import type { FlowTable, Way } from "../core/flow/flow_table.ts";
-import type { NatTable } from "../core/flow/nat.ts";
 import { PostedVerdict, readVerdict } from "../core/flow/posted_verdict.ts";
 import {
   type OutsidePort,
@@ -27,18 +23,12 @@ import {
 } from "../io/ports.ts";
 import type { OutsideSender } from "./dispatcher.ts";
 import type { DropTrace } from "./drop_trace.ts";
-import type { PacketTunnel } from "./packet_tunnel.ts";
+import { HostDispatch } from "./host_dispatch.ts";
+import { HostIntake } from "./host_intake.ts";
 import { OutsideIntake } from "./outside_intake.ts";
 import type { Pump } from "./pump_loop.ts";
 import type { RelayLink } from "./relay_link.ts";
-
-/** A packet tunnel that was opened for an outbound. */
-export interface AttachedTunnel {
-  readonly tunnel: PacketTunnel;
-  readonly way: PacketWay;
-  /** The slot that it was posted in. */
-  readonly slot: number;
-}
+import { type AttachedTunnel, TunnelSet } from "./tunnel_set.ts";
 
 /** What a client pump is made of. */
 export interface ClientPumpOptions {
@@ -50,7 +40,6 @@ export interface ClientPumpOptions {
   readonly engine: SplitTunnel;
   readonly flows: FlowTable;
   readonly outside: OutsideSender & { readonly port: OutsidePort };
-  readonly nat: NatTable;
   readonly relay: RelayLink;
   /** From the control thread. */
   readonly commands: Ring;
@@ -60,8 +49,8 @@ export interface ClientPumpOptions {
     at: number,
     length: number,
   ) => AttachedTunnel;
-  /** A slot is no longer used. */
-  readonly detached: (slot: number) => void;
+  /** A slot is no longer used. @returns false where that can't be told now */
+  readonly detached: (slot: number) => boolean;
   readonly counters: Counters;
   readonly trace: DropTrace;
   readonly batch: Batch;
@@ -71,15 +60,15 @@ export interface ClientPumpOptions {
 
 /** How often what is idle is looked for, in ms. */
 const TICK_MS = 1000;
-/** Batches read from the interface, and from each tunnel, before the poller is asked again. */
-const ROUNDS = 4;
 
 /** See the module header. */
 export class ClientPump implements Pump {
   readonly alone = true;
   readonly #options: ClientPumpOptions;
-  readonly #intake: OutsideIntake;
-  readonly #tunnels: (AttachedTunnel | undefined)[];
+  readonly #host: HostIntake;
+  readonly #outside: OutsideIntake;
+  readonly #tunnels: TunnelSet;
+  readonly #dispatch: HostDispatch;
   readonly #verdict = new PostedVerdict();
   readonly #handleCommand = this.#command.bind(this);
   // No number at first, so that V8 keeps a time in the box that it came in and
@@ -88,24 +77,20 @@ export class ClientPump implements Pump {
   #nextTick = 0;
   #isTick = false;
   #hasCommands = true;
-  /** Batches that may still be read from the interface. */
-  #rounds = 0;
-  /** How many tunnels the poller reported, and reads that are left of them. */
-  #reported = 0;
-  #reads = 0;
-  /** Tunnels that have been read empty: a bit for each outbound. */
-  #drained = 0;
   #turn = 0;
   #isFromTunnel = false;
 
   constructor(options: ClientPumpOptions) {
-    const { poller, batch, counters, outside, nat, engine } = options;
+    const { poller, batch, counters, outside, engine } = options;
+    const { port, nat } = outside;
     this.#options = options;
-    this.#intake = new OutsideIntake({
-      ...{ poller, batch, counters, nat, engine },
-      port: outside.port,
-    });
-    this.#tunnels = new Array(options.outbounds).fill(undefined);
+    this.#host = new HostIntake(options);
+    this.#outside = new OutsideIntake(
+      { poller, batch, counters, nat, port, engine },
+    );
+    const tunnels = new TunnelSet(options);
+    this.#tunnels = tunnels;
+    this.#dispatch = new HostDispatch({ ...options, tcp: engine.tcp, tunnels });
   }
 
   get deadline(): number {
@@ -113,15 +98,12 @@ export class ClientPump implements Pump {
   }
 
   notice(ready: number, now: number): void {
-    const { poller } = this.#options;
     this.#now = now;
     this.#isTick = now >= this.#nextTick;
     if (this.#isTick) this.#nextTick = now + TICK_MS;
-    this.#rounds = (ready & Ready.Tun) !== 0 ? ROUNDS : 0;
-    this.#reported = poller.tunnelCount;
-    this.#reads = this.#reported * ROUNDS;
-    this.#drained = 0;
-    this.#intake.notice(ready);
+    this.#host.notice(ready);
+    this.#outside.notice(ready);
+    this.#tunnels.notice();
     if ((ready & Ready.Wake) !== 0) this.#hasCommands = true;
   }
 
@@ -147,17 +129,15 @@ export class ClientPump implements Pump {
   work(): void {}
 
   finish(): void {
-    const { batch, relay } = this.#options;
-    if (batch.count > 0) this.#dispatch();
+    const { batch, relay, tun, joinedTun } = this.#options;
+    const device = this.#isFromTunnel ? joinedTun : tun;
+    if (batch.count > 0) this.#dispatch.send(device, this.#now);
     relay.flush();
   }
 
   /** Takes the tunnels out of the poll set; their sockets are their openers'. */
   [Symbol.dispose](): void {
-    for (const attached of this.#tunnels) {
-      if (attached === undefined) continue;
-      this.#options.poller.forgetTunnel(attached.tunnel.socket.descriptor);
-    }
+    this.#tunnels[Symbol.dispose]();
   }
 
   #takeCommands(): void {
@@ -170,6 +150,7 @@ export class ClientPump implements Pump {
     this.#isTick = false;
     // A wake-up that got lost would let verdicts wait for ever.
     commands.read(this.#handleCommand);
+    this.#tunnels.tellDetached();
     engine.tick(batch, this.#now);
   }
 
@@ -226,148 +207,35 @@ export class ClientPump implements Pump {
     at: number,
     length: number,
   ): void {
-    const { openTunnel, engine, poller } = this.#options;
+    const { openTunnel, engine } = this.#options;
     const attached = openTunnel(bytes, at, length);
-    const { socket } = attached.tunnel;
-    this.#tunnels[outbound] = attached;
-    engine.attach(outbound, attached.way, socket.port);
-    if (!poller.watchTunnel(socket.descriptor, outbound)) {
-      throw new Error("the poll set has no room for another tunnel");
-    }
+    engine.attach(outbound, attached.way, attached.tunnel.socket.port);
+    this.#tunnels.attach(outbound, attached);
   }
 
   #detach(outbound: number): void {
-    const { engine, batch, poller, detached } = this.#options;
+    const { engine, batch } = this.#options;
     engine.detach(batch, outbound, this.#now);
-    const attached = this.#tunnels[outbound];
-    if (attached === undefined) return;
-    this.#tunnels[outbound] = undefined;
-    poller.forgetTunnel(attached.tunnel.socket.descriptor);
-    this.#reads = 0;
-    detached(attached.slot);
+    this.#tunnels.detach(outbound);
   }
 
   #takeFrom(source: number): boolean {
     switch (source) {
       case 0:
-        return this.#takeHost();
+        return this.#host.take(this.#now);
       case 1:
-        return this.#intake.take(this.#now);
+        return this.#outside.take(this.#now);
       default:
         return this.#takeTunnel();
     }
   }
 
-  #takeHost(): boolean {
-    const { tun, batch, engine, counters } = this.#options;
-    if (this.#rounds === 0) return false;
-    this.#rounds--;
-    if (tun.read(batch) === 0) {
-      if (tun.gone) throw new Error(`the interface ${tun.name} was removed`);
-      this.#rounds = 0;
-      return false;
-    }
-    for (let row = 0; row < batch.count; row++) {
-      counters.add(Direction.FromHost, 1, batch.length[row]);
-    }
-    engine.fromHost(batch, this.#now);
-    return true;
-  }
-
-  /** A batch of what waits at the next of the tunnels that were reported. */
   #takeTunnel(): boolean {
-    const { poller, batch, engine } = this.#options;
-    while (this.#reads > 0) {
-      const outbound = poller.tunnel(--this.#reads % this.#reported);
-      const attached = this.#tunnels[outbound];
-      const bit = 1 << outbound;
-      if (attached === undefined || (this.#drained & bit) !== 0) continue;
-      if (attached.tunnel.receive(batch, this.#now) === 0) {
-        this.#drained |= bit;
-        continue;
-      }
-      engine.fromTunnel(batch, outbound, this.#now);
-      this.#isFromTunnel = true;
-      return true;
-    }
-    return false;
-  }
-
-  #dispatch(): void {
-    const { batch, tun, joinedTun, outside, counters } = this.#options;
-    const { port } = outside;
-    const decided = batch.count;
-    this.#dispatchRows(0);
-    port.flush();
-    for (let i = 0; i < port.failedCount; i++) {
-      const row = port.failedRow[i];
-      outside.failed(batch, row, port.failedErrno[i], this.#now);
-      this.#drop(row);
-    }
-    // Failures may have appended answers to programs.
-    this.#dispatchRows(decided);
-    const device = this.#isFromTunnel ? joinedTun : tun;
-    const refused = device.write(batch);
-    if (refused > 0) counters.drop(DropReason.HostDeviceFull, refused);
-  }
-
-  #dispatchRows(from: number): void {
-    const { batch, engine, outside, relay, nat, flows, counters } =
-      this.#options;
-    let used = 0;
-    for (let row = from; row < batch.count; row++) {
-      switch (batch.verdict[row]) {
-        case Verdict.ToHost:
-          counters.add(Direction.ToHost, 1, batch.length[row]);
-          break;
-        case Verdict.ToTunnel:
-          used |= 1 << batch.target[row];
-          this.#toTunnel(row);
-          break;
-        case Verdict.ToUdp:
-        case Verdict.ToEcho:
-          counters.add(Direction.ToOutside, 1, batch.length[row]);
-          outside.port.send(nat.handle[batch.target[row]], batch, row);
-          break;
-        case Verdict.ToRelay:
-          if (!relay.dial(batch, row)) {
-            engine.tcp.dialFailed(batch, row, this.#now);
-            this.#drop(row);
-          }
-          break;
-        case Verdict.ToRelayUdp: {
-          const generation = flows.generationOf(batch.target[row]);
-          if (!relay.datagram(batch, row, generation)) {
-            batch.drop(row, DropReason.RelayQueueFull);
-            this.#drop(row);
-          }
-          break;
-        }
-        case Verdict.Drop:
-          this.#drop(row);
-          break;
-      }
-    }
-    for (let outbound = 0; used !== 0; outbound++, used >>>= 1) {
-      if ((used & 1) !== 0) this.#tunnels[outbound]?.tunnel.flush(this.#now);
-    }
-  }
-
-  #toTunnel(row: number): void {
-    const { batch } = this.#options;
-    const attached = this.#tunnels[batch.target[row]];
-    const reason = attached === undefined
-      ? DropReason.NoOutbound
-      : attached.tunnel.send(batch, row, this.#now);
-    if (reason === DropReason.None) return;
-    batch.drop(row, reason);
-    this.#drop(row);
-  }
-
-  #drop(row: number): void {
-    const { batch, counters, trace } = this.#options;
-    const reason = batch.target[row];
-    counters.drop(reason);
-    trace.dropped(batch, row, reason, this.#now);
+    const { batch, engine } = this.#options;
+    const outbound = this.#tunnels.receive(this.#now);
+    if (outbound < 0) return false;
+    engine.fromTunnel(batch, outbound, this.#now);
+    this.#isFromTunnel = true;
+    return true;
   }
 }

@@ -101,7 +101,6 @@ class PumpWorld {
         failed: (batch, row) =>
           stack.sendFailed(batch, row, SendFailure.HostUnreachable, 0),
       },
-      nat: tables.nat,
       relay: this.#relay,
       counters: tables.counters,
       trace: new DropTrace(tables.traceRing),

@@ -205,7 +205,7 @@ Deno.test("UDP: two programs at one port are told, one program's two sockets are
 });
 
 Deno.test("UDP: among many new sockets each is its program's, and two at one port are told", async () => {
-  using table = openProcessTable({ libc });
+  using table = openProcessTable({ libc, searchMs: 10_000 });
   using resources = new DisposableStack();
   const remote = "127.0.0.1:53";
   const pair = { protocol: "udp", remote, shared: true } as const;
