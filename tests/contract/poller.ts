@@ -1,7 +1,7 @@
 /** What waiting and waking do on every system: one suite, without privileges. */
 import assert from "node:assert/strict";
 import type { Platform } from "../../src/io/platform.ts";
-import { Ready } from "../../src/io/ports.ts";
+import { type Poller, Ready } from "../../src/io/ports.ts";
 import { numbered } from "../support/packet_arena.ts";
 import {
   target,
@@ -72,20 +72,23 @@ export function testPoller(open: () => PollerPlatform): void {
     });
     assert.equal(poller.wait(0), 0);
     tun.signal();
-    assert.equal(poller.wait(0), Ready.Tun);
+    assert.equal(waitFor(poller, Ready.Tun), Ready.Tun);
     far.send(target(`127.0.0.1:${near.socket.port}`), [numbered(1, 50)]);
-    assert.equal(poller.wait(PATIENCE_MS) & Ready.Tun, Ready.Tun);
-    assert.equal(poller.wait(0), Ready.Tun | Ready.Tunnel);
+    const both = Ready.Tun | Ready.Tunnel;
+    for (let round = 0; round < 3; round++) {
+      assert.equal(waitFor(poller, both), both);
+    }
     assert.equal(poller.tunnelCount, 1);
     tun.drain();
-    assert.equal(poller.wait(0), Ready.Tunnel);
+    assert.equal(waitFor(poller, Ready.Tunnel) & Ready.Wake, 0);
     assert.equal(near.receiveAll().bytes.length, 1);
-    assert.equal(poller.wait(0), 0);
+    settle(poller);
     wake.signal();
     tun.signal();
-    assert.equal(poller.wait(0), Ready.Wake | Ready.Tun);
+    const events = Ready.Wake | Ready.Tun;
+    assert.equal(waitFor(poller, events), events);
     tun.drain();
-    assert.equal(poller.wait(1), 0);
+    settle(poller);
   });
 
   Deno.test("tunnels come and go, each known by its number", () => {
@@ -167,6 +170,23 @@ export function testPoller(open: () => PollerPlatform): void {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 30);
     assert.ok(b() - before >= 29);
   });
+}
+
+/** Waits until all of these have been told. @returns what was told */
+function waitFor(poller: Poller, wanted: number): number {
+  let told = 0;
+  while ((told & wanted) !== wanted) {
+    const ready = poller.wait(PATIENCE_MS);
+    assert.notEqual(ready, 0, `${told} told, ${wanted} wanted`);
+    told |= ready;
+  }
+  return told;
+}
+
+/** Takes what was on its way already when its reason went; then nothing is told. */
+function settle(poller: Poller): void {
+  for (let late = 0; late < 3 && poller.wait(0) !== 0; late++);
+  assert.equal(poller.wait(0), 0);
 }
 
 /** A worker's messages, one after the other. */

@@ -3,6 +3,7 @@
  * driver, the wake and a TUN by events. What a pump leaves unread is reported
  * again, since each wait begins by polling again what the last one reported.
  */
+import { WAIT } from "../../../../ffi/windows/kernel32.ts";
 import {
   type OpenedPoller,
   type PollerAttachment,
@@ -105,8 +106,9 @@ class WindowsPoller implements TunnelsPoller {
       if (slot >= 0) poll.armLater(slot);
       switch (poll.key(i)) {
         case PollTag.Wake:
+          // It may have been drained since it reported.
+          if (this.#isSet(poll.event(i))) ready |= Ready.Wake;
           this.#wake.drain();
-          ready |= Ready.Wake;
           break;
         case PollTag.Tun:
           // It resets itself with the wait, and is to stay until all is read.
@@ -140,6 +142,11 @@ class WindowsPoller implements TunnelsPoller {
   [Symbol.dispose](): void {
     for (const handle of this.#ownEvents) this.#poll.removeEvent(handle);
     for (const socket of this.#ownSockets) this.#poll.remove(socket);
+  }
+
+  #isSet(event: number): boolean {
+    const { call } = this.#libraries.kernel32;
+    return call.WaitForSingleObject(event, 0) === WAIT.OBJECT_0;
   }
 
   #addEvent(handle: number, tag: number): void {
