@@ -95,6 +95,30 @@ Deno.test("a name that another adapter has is «name taken»", () => {
   throwsTunError(NAME, "name-taken");
 });
 
+Deno.test("an adapter of another process is «name taken», until that is killed", async () => {
+  const holder = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--allow-all",
+      "--no-check",
+      "--cached-only",
+      "--quiet",
+      import.meta.resolve("./wintun_holder.ts"),
+      NAME,
+    ],
+    stdout: "piped",
+  }).spawn();
+  const output = holder.stdout.getReader();
+  const { value } = await output.read();
+  assert.match(new TextDecoder().decode(value), /made/);
+  throwsTunError(NAME, "name-taken");
+  holder.kill();
+  using bench = openBench({ areaBytes: 1 << 16 });
+  assert.equal(bench.device.gone, false);
+  await holder.status;
+  await output.cancel();
+});
+
 Deno.test("the event says that packets wait, as long as some do", () => {
   using bench = openBench({ areaBytes: 1 << 16 });
   const { device, bytes } = bench;
