@@ -11,9 +11,11 @@
  *     address-delete INDEX ADDRESS/LENGTH       -> CODE
  *     route-add INDEX PREFIX/LENGTH NEXT METRIC -> CODE
  *     route-delete INDEX PREFIX/LENGTH NEXT     -> CODE
- *     interface-get INDEX FAMILY                -> CODE [MTU METRIC AUTOMATIC]
- *     interface-set INDEX FAMILY MTU METRIC AUTOMATIC -> CODE
+ *     interface-get INDEX FAMILY                -> CODE [SETTINGS]
+ *     interface-set INDEX FAMILY SETTINGS       -> CODE
  *     names-set INDEX FAMILY [ADDRESS,...]      -> CODE
+ *
+ * Settings: MTU METRIC AUTOMATIC FORWARDS DISCOVERY PROBES.
  *
  * Environment: SLUICE_NETWORK_BRIDGE is the bridge's port (7702). Where nobody
  * listens there, calls fail with ERROR_SERVICE_NOT_ACTIVE.
@@ -190,8 +192,13 @@ DWORD WINAPI GetIpInterfaceEntry(PMIB_IPINTERFACE_ROW row)
              row->Family == AF_INET ? 4 : 6);
     code = ask(line, rest, LINE);
     if (code != NO_ERROR) return code;
-    unsigned long mtu = 0, metric = 0, automatic = 0;
-    sscanf(rest, "%lu %lu %lu", &mtu, &metric, &automatic);
+    unsigned long mtu = 0, metric = 0, automatic = 0, forwards = 0, discovery = 0;
+    unsigned long probes = 0;
+    sscanf(rest, "%lu %lu %lu %lu %lu %lu", &mtu, &metric, &automatic, &forwards,
+           &discovery, &probes);
+    row->ForwardingEnabled = forwards != 0;
+    row->RouterDiscoveryBehavior = (NL_ROUTER_DISCOVERY_BEHAVIOR)discovery;
+    row->DadTransmits = probes;
     row->InterfaceIndex = index;
     row->NlMtu = mtu;
     row->Metric = metric;
@@ -212,9 +219,10 @@ DWORD WINAPI SetIpInterfaceEntry(PMIB_IPINTERFACE_ROW row)
     }
     DWORD code = find_index(&row->InterfaceLuid, row->InterfaceIndex, &index);
     if (code != NO_ERROR) return code;
-    snprintf(line, LINE, "interface-set %lu %d %lu %lu %d\n", index,
+    snprintf(line, LINE, "interface-set %lu %d %lu %lu %d %d %d %lu\n", index,
              row->Family == AF_INET ? 4 : 6, row->NlMtu, row->Metric,
-             row->UseAutomaticMetric ? 1 : 0);
+             row->UseAutomaticMetric ? 1 : 0, row->ForwardingEnabled ? 1 : 0,
+             (int)row->RouterDiscoveryBehavior, row->DadTransmits);
     return ask(line, NULL, 0);
 }
 

@@ -36,15 +36,15 @@ const CODES: Readonly<Record<number, number>> = {
   19: Code.NotFound,
   99: Code.NotFound,
 };
-/** What Windows chooses for a fast adapter. */
-const AUTOMATIC_METRIC = 5;
+/** Metric, chosen by the system, no forwarding, routers by DHCP, 3 probes. */
+const DEFAULT_SETTINGS = "5 1 0 2 3";
 const IPV6_MINIMUM_MTU = 1280;
 
 /** Changes the network that it runs in. */
 export class NetworkBridge {
   readonly #netlink = new Netlink(openLibc());
-  /** Metrics that were set, by interface and family. */
-  readonly #metrics = new Map<string, number>();
+  /** What was set beside the MTU, by interface and family. */
+  readonly #settings = new Map<string, string>();
 
   /** Does what a line asks. @returns the line of the answer. */
   answer(line: string): string {
@@ -80,17 +80,13 @@ export class NetworkBridge {
       case "interface-get": {
         const hasFamily = words[0] === "4" || hasIpv6(link.name, link.mtu);
         if (!hasFamily) return String(Code.NotFound);
-        const set = this.#metrics.get(`${index} ${words[0]}`);
-        const metric = `${set ?? AUTOMATIC_METRIC} ${
-          set === undefined ? 1 : 0
-        }`;
-        return `${Code.Success} ${link.mtu} ${metric}`;
+        const set = this.#settings.get(`${index} ${words[0]}`);
+        return `${Code.Success} ${link.mtu} ${set ?? DEFAULT_SETTINGS}`;
       }
       case "interface-set": {
-        const [family, mtu, metric, automatic] = words;
+        const [family, mtu, ...settings] = words;
         this.#netlink.setLink(index, { mtu: Number(mtu) });
-        if (automatic === "1") this.#metrics.delete(`${index} ${family}`);
-        else this.#metrics.set(`${index} ${family}`, Number(metric));
+        this.#settings.set(`${index} ${family}`, settings.join(" "));
         break;
       }
       case "names-set":

@@ -1,10 +1,13 @@
 /**
- * A rule of Windows Defender Firewall that lets a listener's datagrams in: the
- * firewall drops what no rule lets in, and asks nobody where no window is.
+ * Rules of Windows Defender Firewall that let in what comes to listeners of
+ * ours: the firewall drops what no rule lets in, and asks nobody where no window
+ * is.
  *
  * By netsh: the firewall's own interface is COM. Rules have no keys but their
- * names, and several may have one: a name of ours tells program and port.
+ * names, and several may have one: a name of ours tells port or interface.
  */
+import { formatAddress } from "../../../core/wire/address.ts";
+import type { InterfaceAddress } from "../../ports.ts";
 
 /** Runs a program to its end. @returns its exit code and what it said. */
 export type RunProgram = (
@@ -12,52 +15,74 @@ export type RunProgram = (
   args: readonly string[],
 ) => { readonly code: number; readonly output: string };
 
-/** A listener. */
-export interface Listener {
-  readonly port: number;
-  /** The listening program's file. */
-  readonly program: string;
+/** A rule for listeners of this program. */
+export interface FirewallRule {
+  readonly name: string;
+  readonly protocol: "UDP" | "TCP";
+  /** What is let in: `localport=51820`. */
+  readonly scope: string;
+}
+
+/** The firewall does not do what it is asked. */
+export class FirewallError extends Error {
+  override readonly name = "FirewallError";
 }
 
 /** What netsh says where no rule has that name; its words differ by language. */
 const NETSH_FAILED = 1;
+/** As the system's own command line has it. */
+const NO_PROGRAM = 9009;
 
-/** The rule's name. */
-export function ruleName({ port }: Pick<Listener, "port">): string {
-  return `sluice UDP ${port}`;
+/** Datagrams to a port, from anywhere. */
+export function listenerRule(port: number): FirewallRule {
+  return {
+    name: `sluice UDP ${port}`,
+    protocol: "UDP",
+    scope: `localport=${port}`,
+  };
+}
+
+/** Connections to the addresses of an interface. */
+export function interfaceRule(
+  interfaceName: string,
+  addresses: readonly InterfaceAddress[],
+): FirewallRule {
+  const list = addresses.map(({ words }) => formatAddress(words));
+  return {
+    name: `sluice TCP ${interfaceName}`,
+    protocol: "TCP",
+    scope: `localip=${list.join(",")}`,
+  };
 }
 
 /**
- * Lets datagrams to a port of a program in.
- * @throws {Error} with what netsh says.
+ * Adds a rule, in the place of others of its name.
+ * @throws {FirewallError} with what netsh says.
  */
-export function addRule(run: RunProgram, listener: Listener): void {
-  const { port, program } = listener;
+export function addRule(run: RunProgram, rule: FirewallRule): void {
   // Adding twice would make two of them.
-  removeRule(run, ruleName(listener));
+  removeRule(run, rule.name);
   const { code, output } = run(netsh(), [
     "advfirewall",
     "firewall",
     "add",
     "rule",
-    `name=${ruleName(listener)}`,
+    `name=${rule.name}`,
     "dir=in",
     "action=allow",
-    "protocol=UDP",
-    `localport=${port}`,
-    `program=${program}`,
+    `protocol=${rule.protocol}`,
+    rule.scope,
+    `program=${Deno.execPath()}`,
     "profile=any",
     "enable=yes",
   ]);
-  if (code !== 0) {
-    throw new Error(`netsh advfirewall: exit code ${code}: ${output.trim()}`);
-  }
+  if (code !== 0) throw failed(code, output);
 }
 
 /**
  * Removes all rules of a name.
  * @returns whether there was one.
- * @throws {Error} with what netsh says.
+ * @throws {FirewallError} with what netsh says.
  */
 export function removeRule(run: RunProgram, name: string): boolean {
   const { code, output } = run(netsh(), [
@@ -70,12 +95,7 @@ export function removeRule(run: RunProgram, name: string): boolean {
   ]);
   if (code === 0) return true;
   if (code === NETSH_FAILED) return false;
-  throw new Error(`netsh advfirewall: exit code ${code}: ${output.trim()}`);
-}
-
-/** The system's own, never one that lies elsewhere on the path. */
-function netsh(): string {
-  return `${Deno.env.get("SystemRoot") ?? "C:\\Windows"}\\System32\\netsh.exe`;
+  throw failed(code, output);
 }
 
 /** Runs a program of the system without a window. */
@@ -83,10 +103,26 @@ export function runProgram(
   program: string,
   args: readonly string[],
 ): ReturnType<RunProgram> {
-  const { code, stdout, stderr } = new Deno.Command(program, {
-    args: [...args],
-    stdin: "null",
-  }).outputSync();
-  const text = new TextDecoder();
-  return { code, output: `${text.decode(stdout)}${text.decode(stderr)}` };
+  try {
+    const { code, stdout, stderr } = new Deno.Command(program, {
+      args: [...args],
+      stdin: "null",
+    }).outputSync();
+    const text = new TextDecoder();
+    return { code, output: `${text.decode(stdout)}${text.decode(stderr)}` };
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return { code: NO_PROGRAM, output: `there is no ${program}` };
+  }
+}
+
+function failed(code: number, output: string): FirewallError {
+  return new FirewallError(
+    `netsh advfirewall: exit code ${code}: ${output.trim()}`,
+  );
+}
+
+/** The system's own, never one that lies elsewhere on the path. */
+function netsh(): string {
+  return `${Deno.env.get("SystemRoot") ?? "C:\\Windows"}\\System32\\netsh.exe`;
 }

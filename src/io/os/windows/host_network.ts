@@ -34,8 +34,11 @@ import type { LinkAddress, RouteRequest } from "../network_entities.ts";
 import { recoverLeftovers } from "../recovery.ts";
 import {
   addRule,
+  FirewallError,
+  type FirewallRule,
+  interfaceRule,
+  listenerRule,
   removeRule,
-  ruleName,
   type RunProgram,
   runProgram,
 } from "./firewall_rule.ts";
@@ -54,6 +57,17 @@ const LOOPBACK_INDEX = 1;
 const IPV4_PATIENCE_MS = 5000;
 const IPV6_PATIENCE_MS = 1000;
 const PAUSE_MS = 20;
+
+/**
+ * What a tunnel is to the host: what comes in for others is the gateway's to
+ * pass on, and behind it there are no routers and nobody who could have its
+ * addresses.
+ */
+const TUNNEL = {
+  forwards: false,
+  routerDiscovery: 0,
+  duplicateProbes: 0,
+} as const;
 
 /** What a HostNetwork works with. */
 export interface HostNetworkOptions {
@@ -97,8 +111,8 @@ class WindowsHostNetwork implements HostNetwork {
   readonly #tables: IpTables;
   readonly #journal: Journal;
   readonly #applied = new Map<string, Applied>();
-  /** Names of rules that we made. */
-  readonly #rules = new Set<string>();
+  /** Rules that we made, by their names. */
+  readonly #rules = new Map<string, FirewallRule>();
 
   constructor(options: HostNetworkOptions) {
     this.#options = options;
@@ -121,6 +135,7 @@ class WindowsHostNetwork implements HostNetwork {
     this.#applyFamilies(applied, possible);
     this.#applyAddresses(applied, possible);
     this.#applyRoutes(applied, possible);
+    this.#letIn(possible);
     return warnings;
   }
 
@@ -130,29 +145,17 @@ class WindowsHostNetwork implements HostNetwork {
   }
 
   admit(port: number): Admitted {
-    const { run } = this.#options;
-    const listener = { port, program: Deno.execPath() };
-    const name = ruleName(listener);
-    const scope = `firewall:${name}`;
-    this.#journal.record(scope, [{ kind: "firewall-rule", name }]);
-    this.#rules.add(name);
+    const rule = listenerRule(port);
     try {
-      addRule(run, listener);
-      return { kind: "admitted", rule: name };
+      this.#addRule(rule);
+      return { kind: "admitted", rule: rule.name };
     } catch (error) {
-      this.#rules.delete(name);
-      this.#journal.record(scope, []);
-      const reason = error instanceof Error ? error.message : String(error);
-      return { kind: "refused", reason };
+      if (!(error instanceof FirewallError)) throw error;
+      return { kind: "refused", reason: error.message };
     }
   }
 
   reset(): void {
-    for (const name of this.#rules) {
-      removeRule(this.#options.run, name);
-      this.#journal.record(`firewall:${name}`, []);
-      this.#rules.delete(name);
-    }
     for (const [name, { link, before, addresses, routes }] of this.#applied) {
       for (const route of routes) this.#removeRoute(route);
       for (const address of addresses) this.#removeAddress(address);
@@ -164,6 +167,11 @@ class WindowsHostNetwork implements HostNetwork {
       }
       this.#journal.record(scopeOf(name), []);
       this.#applied.delete(name);
+    }
+    for (const name of this.#rules.keys()) {
+      removeRule(this.#options.run, name);
+      this.#journal.record(`firewall:${name}`, []);
+      this.#rules.delete(name);
     }
   }
 
@@ -252,10 +260,14 @@ class WindowsHostNetwork implements HostNetwork {
         route.family === family && route.prefixLength <= 1
       );
       const present = this.#tables.family(link.index, family);
-      // Ahead of other ways out; else the system's own choice is right.
-      const metric = isWayOut ? 0 : before.get(family)!.metric;
-      if (present?.mtu === config.mtu && present.metric === metric) continue;
-      this.#tables.setFamily(link.index, family, { mtu: config.mtu, metric });
+      const settings: FamilySettings = {
+        ...TUNNEL,
+        mtu: config.mtu,
+        // Ahead of other ways out; else the system's own choice is right.
+        metric: isWayOut ? 0 : before.get(family)!.metric,
+      };
+      if (present !== undefined && sameSettings(present, settings)) continue;
+      this.#tables.setFamily(link.index, family, settings);
     }
   }
 
@@ -331,6 +343,36 @@ class WindowsHostNetwork implements HostNetwork {
     }
   }
 
+  /**
+   * Connections to listeners of ours that come by the interface: relays have
+   * theirs there. Where the firewall takes no rule it is off, or somebody else's
+   * who decides that.
+   */
+  #letIn({ name, addresses }: InterfaceConfig): void {
+    if (addresses.length === 0) return;
+    try {
+      this.#addRule(interfaceRule(name, addresses));
+    } catch (error) {
+      if (!(error instanceof FirewallError)) throw error;
+    }
+  }
+
+  #addRule(rule: FirewallRule): void {
+    const { name } = rule;
+    const known = this.#rules.get(name);
+    if (known?.scope === rule.scope) return;
+    const scope = `firewall:${name}`;
+    this.#journal.record(scope, [{ kind: "firewall-rule", name }]);
+    try {
+      addRule(this.#options.run, rule);
+      this.#rules.set(name, rule);
+    } catch (error) {
+      this.#rules.delete(name);
+      this.#journal.record(scope, []);
+      throw error;
+    }
+  }
+
   #nameOf(index: number): string {
     return this.#tables.links().find((link) => link.index === index)?.name ??
       `interface ${index}`;
@@ -348,6 +390,12 @@ class WindowsHostNetwork implements HostNetwork {
     const entries = journalEntries(link, addresses, routes);
     this.#journal.record(scopeOf(link.name), entries);
   }
+}
+
+function sameSettings(a: FamilySettings, b: FamilySettings): boolean {
+  return a.mtu === b.mtu && a.metric === b.metric &&
+    a.forwards === b.forwards && a.routerDiscovery === b.routerDiscovery &&
+    a.duplicateProbes === b.duplicateProbes;
 }
 
 function scopeOf(name: string): string {

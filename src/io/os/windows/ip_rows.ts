@@ -57,6 +57,12 @@ export interface FamilySettings {
   readonly mtu: number;
   /** Added to each route's; the system's own choice where `automatic`. */
   readonly metric: number | "automatic";
+  /** Whether the host passes on what comes in for others. */
+  readonly forwards: boolean;
+  /** NL_ROUTER_DISCOVERY_BEHAVIOR: 0 is none. */
+  readonly routerDiscovery: number;
+  /** How often it is asked whether somebody has an address already. */
+  readonly duplicateProbes: number;
 }
 
 /** The system's number of a family. */
@@ -175,6 +181,9 @@ export function readFamily(row: Uint8Array): FamilySettings {
     metric: row[at.UseAutomaticMetric] !== 0
       ? "automatic"
       : readU32le(row, at.Metric),
+    forwards: row[at.ForwardingEnabled] !== 0,
+    routerDiscovery: readU32le(row, at.RouterDiscoveryBehavior),
+    duplicateProbes: readU32le(row, at.DadTransmits),
   };
 }
 
@@ -190,6 +199,9 @@ export function writeFamily(row: Uint8Array, settings: FamilySettings): void {
   writeU32le(row, at.NlMtu, mtu);
   row[at.UseAutomaticMetric] = metric === "automatic" ? 1 : 0;
   if (metric !== "automatic") writeU32le(row, at.Metric, metric);
+  row[at.ForwardingEnabled] = settings.forwards ? 1 : 0;
+  writeU32le(row, at.RouterDiscoveryBehavior, settings.routerDiscovery);
+  writeU32le(row, at.DadTransmits, settings.duplicateProbes);
   // What was read here is not taken back for IPv4.
   if (readU16le(row, at.Family) === AF_INET) {
     writeU32le(row, at.SitePrefixLength, 0);

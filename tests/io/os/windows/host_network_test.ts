@@ -29,6 +29,7 @@ class Host implements Disposable {
   readonly programs: string[] = [];
   readonly rules: string[] = [];
   readonly #processes: Process[] = [];
+  refusesRules = false;
   /** What is done while somebody waits, in ms each. */
   onPause: (ms: number) => void = () => assert.fail("nobody should wait");
 
@@ -74,6 +75,9 @@ class Host implements Disposable {
     assert.match(program, /\\System32\\netsh\.exe$/);
     this.programs.push(args.join(" "));
     const name = args.find((arg) => arg.startsWith("name="))!.slice(5);
+    if (args[2] === "add" && this.refusesRules) {
+      return { code: 5, output: "no" };
+    }
     if (args[2] === "add") {
       this.rules.push(name);
       return { code: 0, output: "Ok." };
@@ -138,16 +142,16 @@ Deno.test("each change is asked once, in an order that the system takes", () => 
   network.reset();
   network.reset();
   assert.deepEqual(host.tables.calls, [
-    "interface 7 IPv4 mtu 1420 metric automatic",
-    "interface 7 IPv6 mtu 1420 metric automatic",
+    "interface 7 IPv4 mtu 1420 metric automatic discovery 0 probes 0",
+    "interface 7 IPv6 mtu 1420 metric automatic discovery 0 probes 0",
     "+ 7 10.77.0.1/24",
     "+ 7 fd77::1/64",
     "+ 7 10.99.0.0/16 metric 0",
     "- 7 10.99.0.0/16",
     "- 7 10.77.0.1/24",
     "- 7 fd77::1/64",
-    "interface 7 IPv4 mtu 1500 metric automatic",
-    "interface 7 IPv6 mtu 1500 metric automatic",
+    "interface 7 IPv4 mtu 1500 metric automatic discovery 2 probes 3",
+    "interface 7 IPv6 mtu 1500 metric automatic discovery 2 probes 3",
   ]);
 });
 
@@ -274,6 +278,37 @@ Deno.test("the firewall lets a listener in until reset, by one rule", () => {
   assert.deepEqual([...Deno.readDirSync(host.directory)], []);
 });
 
+Deno.test("the firewall lets connections to the interface's addresses in", () => {
+  using host = new Host();
+  const network = host.network();
+  const added = () => host.programs.filter((call) => call.includes(" add "));
+  network.apply(CONFIG);
+  network.apply(CONFIG);
+  assert.equal(added().length, 1);
+  assert.match(
+    added()[0],
+    /name=sluice TCP t0 dir=in .*protocol=TCP localip=10.77.0.1,fd77::1 program=/,
+  );
+  network.apply({ ...CONFIG, addresses: CONFIG.addresses.slice(0, 1) });
+  assert.match(added()[1], /localip=10.77.0.1 program=/);
+  assert.deepEqual(host.rules, ["sluice TCP t0"]);
+  network.reset();
+  assert.deepEqual(host.rules, []);
+});
+
+Deno.test("a firewall that takes no rules stops nothing but its own part", () => {
+  using host = new Host();
+  host.refusesRules = true;
+  const network = host.network();
+  assert.deepEqual(network.apply(CONFIG), []);
+  assert.deepEqual(network.admit(51820), {
+    kind: "refused",
+    reason: "netsh advfirewall: exit code 5: no",
+  });
+  network.reset();
+  assert.deepEqual([...Deno.readDirSync(host.directory)], []);
+});
+
 Deno.test("after a kill the next start undoes what was left, once", () => {
   using host = new Host();
   const dead = { id: 4321, isAlive: true };
@@ -297,6 +332,7 @@ Deno.test("after a kill the next start undoes what was left, once", () => {
   const by = "left by process 4321";
   assert.deepEqual(network.recover(), [
     `removed firewall rule sluice UDP 51820, ${by}`,
+    `removed firewall rule sluice TCP t0, ${by}`,
     `removed route 10.99.0.0/16 through t0, ${by}`,
     `removed address fd77::1/64 from t0, ${by}`,
     `removed address 10.77.0.1/24 from t0, ${by}`,
@@ -313,6 +349,8 @@ Deno.test("what a killed process left on an adapter that is gone is nobody's", (
   host.tables.removeLink("t0");
   host.tables.addLink(9, "t0");
   host.tables.addAddress(linkAddress("10.77.0.1/24", 9));
-  assert.deepEqual(host.network().recover(), []);
+  assert.deepEqual(host.network().recover(), [
+    "removed firewall rule sluice TCP t0, left by process 4321",
+  ]);
   assert.equal(host.tables.addresses().length, 1);
 });

@@ -11,6 +11,7 @@ import {
   parsePrefix,
 } from "../../../../src/core/wire/address.ts";
 import {
+  type FamilySettings,
   formatGuid,
   parseGuid,
   readFamily,
@@ -77,15 +78,30 @@ Deno.test("an interface's family is changed where it is to be, for IPv4 without 
   const row = new Uint8Array(mibIpinterfaceRow.size).fill(0xaa);
   row[0] = 2;
   row[1] = 0;
-  writeFamily(row, { mtu: 1420, metric: 0 });
+  const settings: FamilySettings = {
+    mtu: 1420,
+    metric: 0,
+    forwards: false,
+    routerDiscovery: 0,
+    duplicateProbes: 0,
+  };
+  writeFamily(row, settings);
   assert.equal(hex(row, 144, 12), "00000000000000008c050000");
-  assert.equal(row[44], 0);
-  assert.deepEqual(readFamily(row), { mtu: 1420, metric: 0 });
-  writeFamily(row, { mtu: 1500, metric: "automatic" });
-  assert.deepEqual(readFamily(row), { mtu: 1500, metric: "automatic" });
+  assert.deepEqual([row[40], row[41], row[44]], [0xaa, 0, 0]);
+  assert.equal(hex(row, 52, 12), "0000000000000000aaaaaaaa");
+  assert.deepEqual(readFamily(row), settings);
+  const automatic: FamilySettings = {
+    mtu: 1500,
+    metric: "automatic",
+    forwards: true,
+    routerDiscovery: 2,
+    duplicateProbes: 3,
+  };
+  writeFamily(row, automatic);
+  assert.deepEqual(readFamily(row), automatic);
   row[0] = 23;
   row[144] = 64;
-  writeFamily(row, { mtu: 1500, metric: 3 });
+  writeFamily(row, settings);
   assert.equal(row[144], 64);
 });
 

@@ -28,6 +28,14 @@ import type {
 import type { NamePolicy } from "../../../../src/io/os/windows/name_policy.ts";
 
 const AUTOMATIC_METRIC = 25;
+/** What an adapter begins with. */
+export const DEFAULT_SETTINGS: FamilySettings = {
+  mtu: 1500,
+  metric: "automatic",
+  forwards: false,
+  routerDiscovery: 2,
+  duplicateProbes: 3,
+};
 
 /** See the file header. */
 export class MemoryNetwork implements IpTables {
@@ -66,8 +74,7 @@ export class MemoryNetwork implements IpTables {
   }
 
   addFamily(index: number, family: 4 | 6): void {
-    const settings = { mtu: 1500, metric: "automatic" } as const;
-    this.#families.set(`${index} ${family}`, settings);
+    this.#families.set(`${index} ${family}`, DEFAULT_SETTINGS);
   }
 
   removeLink(name: string): void {
@@ -113,9 +120,10 @@ export class MemoryNetwork implements IpTables {
     const key = `${index} ${family}`;
     if (!this.#families.has(key)) refuse("SetIpInterfaceEntry", Win32.NotFound);
     this.#families.set(key, settings);
-    const { mtu, metric } = settings;
+    const { mtu, metric, routerDiscovery, duplicateProbes } = settings;
     this.calls.push(
-      `interface ${index} IPv${family} mtu ${mtu} metric ${metric}`,
+      `interface ${index} IPv${family} mtu ${mtu} metric ${metric}` +
+        ` discovery ${routerDiscovery} probes ${duplicateProbes}`,
     );
   }
 

@@ -24,6 +24,7 @@ import {
   testHostNetworks,
 } from "../../../../contract/host_network.ts";
 import { interfaceConfig } from "../../../../contract/interface_config.ts";
+import { DEFAULT_SETTINGS } from "../../../../io/os/windows/memory_network.ts";
 
 const NAME = "t0";
 
@@ -50,8 +51,9 @@ function openBench(): HostNetworkBench {
   const tables = openIpTables();
   const { index } = tables.link(NAME)!;
   const network = openNetwork(directory);
-  const before = { mtu: 1500, metric: "automatic" } as const;
-  for (const family of [4, 6] as const) tables.setFamily(index, family, before);
+  for (const family of [4, 6] as const) {
+    tables.setFamily(index, family, DEFAULT_SETTINGS);
+  }
   const addresses = () =>
     tables.addresses().filter((address) => address.index === index)
       .filter((address) => !prefixText(address).startsWith("fe80:"));
@@ -115,6 +117,7 @@ Deno.test("journals of the dead are undone by the next start", () => {
   }));
   using network = openNetwork(directory);
   assert.deepEqual(network.recover(), [
+    "removed firewall rule sluice TCP t0, left by process 999999",
     "removed route 10.99.0.0/16 through t0, left by process 999999",
     "removed address 10.77.0.1/24 from t0, left by process 999999",
   ]);
