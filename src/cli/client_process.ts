@@ -42,11 +42,8 @@ import { UdpCounters } from "../datapath/relay/udp_counters.ts";
 import { encodeRingJson } from "../datapath/ring_json.ts";
 import type { Platform } from "../io/platform.ts";
 import type {
-  CreatedTun,
   DialerSetup,
   HostNetwork,
-  OpenedOutside,
-  OpenedPoller,
   SocketOrigin,
   Wake,
 } from "../io/ports.ts";
@@ -56,7 +53,8 @@ import type { ClientRelaySetup } from "./client_relay_worker.ts";
 import type { ClientStackSetup } from "./client_stack_worker.ts";
 import { ClientTunnel } from "./client_tunnel.ts";
 import { PendingMessages } from "./pending_messages.ts";
-import { RelayProcess, type RelayWorkerSetup } from "./relay_process.ts";
+import type { RelayWorkerSetup } from "./relay_process.ts";
+import { StackDevices } from "./stack_devices.ts";
 import {
   addressesOf,
   clientInterface,
@@ -104,12 +102,7 @@ export class ClientProcess implements ClientEngine {
   readonly #state: ClientState;
   readonly #tables: ClientTables;
   readonly #udpBuffer = sharedBuffer(UdpCounters.byteLength);
-  readonly #tun: CreatedTun;
-  readonly #relay: RelayProcess;
-  readonly #poller: OpenedPoller;
-  readonly #wake: Wake;
-  readonly #outside: OpenedOutside;
-  readonly #resources = new DisposableStack();
+  readonly #devices: StackDevices;
   readonly #news: ClientNews;
   readonly #commands: PendingMessages;
   readonly #relayCommands: PendingMessages;
@@ -156,40 +149,33 @@ export class ClientProcess implements ClientEngine {
     this.#state = createClientState(clientSizes(this.#limits));
     this.#tables = attachClientTables(this.#state);
     this.#slots = this.#state.tunnels.map((_, slot) => slot);
-    using guard = new DisposableStack();
-    this.#tun = guard.use(
-      platform.createTun({ name: tun.name, offload: "tcp" }),
-    );
-    guard.defer(() => network.reset());
-    const missing = network.apply(clientInterface(tun, this.#place));
-    this.#loosen(network.interfaceIndex(tun.name));
-    this.#loosen(this.#egress);
-    const addresses = {
-      ipv4: this.#place.ipv4,
-      ipv6: missing.length > 0 ? undefined : this.#place.ipv6,
-    };
-    this.#relay = guard.use(new RelayProcess(platform, addresses, tun.name));
-    this.#poller = guard.use(platform.openPoller());
-    this.#wake = guard.use(platform.openWake());
-    this.#outside = guard.use(platform.openOutside({
-      poller: this.#poller.descriptor,
-      wake: this.#wake.descriptor,
-      capacity: this.#state.sizes.nat.capacity,
-      interfaceIndex: this.#egress,
+    this.#devices = new StackDevices({
+      platform,
+      network,
+      config: clientInterface(tun, this.#place),
+      place: this.#place,
+      egress: this.#egress,
       mark,
-    }));
+      mappings: this.#state.sizes.nat.capacity,
+      onLoosened: (result) => {
+        if (result.kind !== "refused") return;
+        events.onLine(
+          `${result.interface} may not let in all answers: ${result.reason}`,
+        );
+      },
+    });
+    const { wake, relay } = this.#devices;
     const { commands, relayCommands } = this.#tables;
-    this.#commands = this.#sending(commands, this.#wake);
-    this.#relayCommands = this.#sending(relayCommands, this.#relay.wake);
+    this.#commands = this.#sending(commands, wake);
+    this.#relayCommands = this.#sending(relayCommands, relay.wake);
     this.#news = new ClientNews(this.#tables, {
       events,
       onDetached: (slot) => this.#detached(slot),
     });
-    this.#resources.use(guard.move());
   }
 
   get interfaceName(): string {
-    return this.#tun.name;
+    return this.#devices.tun.name;
   }
 
   attachPacketTunnel(
@@ -273,9 +259,9 @@ export class ClientProcess implements ClientEngine {
   setEgress({ interfaceIndex }: ClientEgress): void {
     if (interfaceIndex === this.#egress) return;
     this.#egress = interfaceIndex;
-    this.#loosen(interfaceIndex);
+    this.#devices.loosen(interfaceIndex);
     for (const family of [4, 6] as const) {
-      this.#outside.setInterface(family, interfaceIndex ?? 0);
+      this.#devices.outside.setInterface(family, interfaceIndex ?? 0);
     }
     this.#postDirect();
     this.#commands.post(ClientMessage.ResetDirect, 0, 0, NO_BYTES);
@@ -297,7 +283,7 @@ export class ClientProcess implements ClientEngine {
     const { flows, counters, verdicts } = this.#tables;
     const udp = Object.entries(new UdpCounters(this.#udpBuffer).snapshot())
       .map(([name, count]) => [`udp ${name}`, count]);
-    const { counts, failures } = this.#relay.counters.snapshot();
+    const { counts, failures } = this.#devices.relay.counters.snapshot();
     return {
       flows: flows.size,
       waiting: flows.waiting,
@@ -316,16 +302,16 @@ export class ClientProcess implements ClientEngine {
     this.#relayCommands.stop();
     for (const tunnel of this.#tunnels.values()) tunnel.stop();
     // Its connections' last segments still need the other worker.
-    await this.#relay.end();
+    await this.#devices.relay.end();
     Atomics.store(this.#tables.stop, 0, 1);
-    this.#wake.signal();
+    this.#devices.wake.signal();
     await this.#worker?.end();
     for (const tunnel of this.#tunnels.values()) tunnel[Symbol.dispose]();
     for (const { tunnel, gone } of this.#leaving.values()) {
       tunnel[Symbol.dispose]();
       gone();
     }
-    this.#resources.dispose();
+    this.#devices[Symbol.dispose]();
   }
 
   #start(): void {
@@ -338,6 +324,7 @@ export class ClientProcess implements ClientEngine {
   #startRelay(): void {
     const { events } = this.#options;
     const { sizes, redirects, relayRing, relayCommands, flows } = this.#state;
+    const { tun, relay } = this.#devices;
     const bytes = sizes.ringBytes;
     const setup:
       & RelayWorkerSetup
@@ -352,39 +339,33 @@ export class ClientProcess implements ClientEngine {
         answerSource: this.#place.errors,
         ownHost: "allow",
         tun: {
-          descriptor: this.#tun.descriptor,
-          vnetHeader: this.#tun.offload.vnetHeader,
+          descriptor: tun.descriptor,
+          vnetHeader: tun.offload.vnetHeader,
         },
         flows: { buffer: flows, options: sizes.flows },
         udpCounters: this.#udpBuffer,
         udpTimeoutMs: this.#limits.udpTimeoutMs,
       };
     const entry = import.meta.resolve("./client_relay_worker.ts");
-    this.#relay.start(setup, events, entry);
+    relay.start(setup, events, entry);
   }
 
   #startWorker(): void {
     const { tun, trace, events, crypto = "auto", fragments = "follow" } =
       this.#options;
-    const { descriptor, name, offload } = this.#tun;
+    const devices = this.#devices;
     const setup: ClientStackSetup = {
+      ...devices.setup({ mtu: tun.mtu, trace }),
       state: this.#state,
       config: splitTunnelConfig({
         tun,
         place: this.#place,
-        ends: this.#relay.ends,
+        ends: devices.relay.ends,
         limits: this.#limits,
         fragments,
       }),
       outbounds: OUTBOUNDS,
-      mtu: tun.mtu,
       crypto,
-      tun: { descriptor, name, offload },
-      outside: this.#outside.shared,
-      poller: this.#poller.descriptor,
-      wake: this.#wake.descriptor,
-      relayWake: this.#relay.wake.descriptor,
-      trace,
     };
     const entry = import.meta.resolve("./client_stack_worker.ts");
     this.#worker = new WorkerThread(
@@ -454,16 +435,6 @@ export class ClientProcess implements ClientEngine {
     const posted: PostedDialer = { setup };
     const bytes = encodeRingJson(posted);
     this.#relayCommands.post(RelayMessage.Attach, outbound, 0, bytes);
-  }
-
-  #loosen(interfaceIndex: number | undefined): void {
-    if (interfaceIndex === undefined) return;
-    const { network, events } = this.#options;
-    const result = network.loosen(interfaceIndex);
-    if (result.kind !== "refused") return;
-    events.onLine(
-      `${result.interface} may not let in all answers: ${result.reason}`,
-    );
   }
 
   #sending(ring: Ring, wake: Wake): PendingMessages {

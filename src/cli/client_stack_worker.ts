@@ -1,11 +1,11 @@
 /** The worker of a split tunnel that has the interface, the flows and the packet tunnels. */
-import { Batch } from "../core/columns/batch.ts";
+import type { Batch } from "../core/columns/batch.ts";
 import { ClientMessage } from "../core/columns/client_message.ts";
 import type { Ring } from "../core/columns/ring.ts";
 import { type FlowListener, SplitTunnel } from "../core/engine/split_tunnel.ts";
 import type { SplitTunnelConfig } from "../core/engine/split_tunnel_config.ts";
 import type { MessageFormat } from "../core/wireguard/classify.ts";
-import { ArenaPlan, EMPTY_AREA } from "../datapath/arena.ts";
+import { EMPTY_AREA } from "../datapath/arena.ts";
 import { ClientPump } from "../datapath/client_pump.ts";
 import {
   attachClientTables,
@@ -15,39 +15,26 @@ import {
 } from "../datapath/client_state.ts";
 import { type AeadName, selectAead } from "../datapath/crypto/select_aead.ts";
 import { DropTrace } from "../datapath/drop_trace.ts";
-import { kernelSum } from "../datapath/kernel_sum.ts";
-import { instantiateKernels } from "../datapath/kernels/kernels.ts";
 import {
   PacketTunnel,
   type PacketTunnelShared,
 } from "../datapath/packet_tunnel.ts";
 import { runPumps } from "../datapath/pump_loop.ts";
 import { RandomPool } from "../datapath/random_pool.ts";
-import { RelayLink } from "../datapath/relay_link.ts";
 import type { AttachedTunnel } from "../datapath/tunnel_set.ts";
 import { decodeRingJson } from "../datapath/ring_json.ts";
 import { openPlatform, type Platform } from "../io/platform.ts";
-import type { Area, OutsideShared, TunnelsPoller } from "../io/ports.ts";
+import type { Area, TunnelsPoller } from "../io/ports.ts";
 import { outsideSender } from "./outside_sender.ts";
-import type { TunSetup } from "./pump.ts";
+import { openStackParts, type StackSetup } from "./stack_parts.ts";
 import { serveWorker } from "./worker_thread.ts";
 
 /** All that the worker needs; survives structured cloning. */
-export interface ClientStackSetup {
+export interface ClientStackSetup extends StackSetup {
   readonly state: ClientState;
   readonly config: SplitTunnelConfig;
   readonly outbounds: number;
-  readonly mtu: number;
   readonly crypto: AeadName;
-  readonly tun: TunSetup;
-  readonly outside: OutsideShared;
-  /** Descriptors of the worker's poll set and of its wake. */
-  readonly poller: number;
-  readonly wake: number;
-  /** Descriptor that wakes the relay worker. */
-  readonly relayWake: number;
-  /** Whether dropped packets are shown to the control thread. */
-  readonly trace: boolean;
 }
 
 /** A packet tunnel as it is posted while the worker runs: JSON. */
@@ -65,18 +52,15 @@ export interface PostedTunnel {
 }
 
 // Sizes of the arena's areas, in bytes.
-const TUN_READ = 33 * 65_600;
 const TUN_WRITE = 1 << 20;
 const TUNNEL_RECEIVE = 9 * 65_664;
-const OUTSIDE_RECEIVE = 64 * 65_792;
 const SEAL = 1 << 20;
 const PIECES = 1 << 20;
-const SPARE = 2 << 20;
-const ARENA = TUN_READ + TUN_WRITE + TUNNEL_RECEIVE + OUTSIDE_RECEIVE + SEAL +
-  PIECES + SPARE + 16 * 4096;
-const ROWS = 1024;
-/** Before each row: what the device and the translator write there. */
-const HEADROOM = 64;
+const SIZES = {
+  rows: 1024,
+  spare: 2 << 20,
+  own: TUN_WRITE + TUNNEL_RECEIVE + SEAL + PIECES,
+};
 
 serveWorker(runStack);
 
@@ -99,22 +83,8 @@ function openPump(
   { tables, poller }: { tables: ClientTables; poller: TunnelsPoller },
 ): ClientPump {
   const { nat, redirects, flows, counters, verdicts, news } = tables;
-  const kernels = instantiateKernels({ arenaBytes: ARENA });
-  const { bytes, firstFree } = kernels;
-  const plan = new ArenaPlan(firstFree, bytes.length);
-  const sum = kernelSum(kernels);
-  const spare = plan.take(SPARE);
-  const relay = new RelayLink(
-    tables.relayRing,
-    platform.attachWake(setup.relayWake),
-    redirects,
-  );
-  const port = platform.attachOutside({
-    shared: setup.outside,
-    bytes,
-    receiveArea: plan.take(OUTSIDE_RECEIVE),
-    headroom: HEADROOM,
-  });
+  const parts = openStackParts(platform, setup, { ...tables, sizes: SIZES });
+  const { kernels, bytes, plan, sum, relay, port } = parts;
   const teller = new RingListener(news, tables.bell);
   const engine = new SplitTunnel({
     config: setup.config,
@@ -138,18 +108,15 @@ function openPump(
     random: new RandomPool(),
     sealArea: plan.take(SEAL),
     spareArea: plan.take(PIECES),
-    rows: ROWS,
+    rows: SIZES.rows,
   };
-  const tun = { ...setup.tun, mtu: setup.mtu, bytes };
   return new ClientPump({
     poller,
-    tun: platform.attachWholeTun({
-      ...tun,
-      readArea: plan.take(TUN_READ),
-      sum,
-    }),
+    tun: parts.tun,
     joinedTun: platform.attachTun({
-      ...tun,
+      ...setup.tun,
+      mtu: setup.mtu,
+      bytes,
       kernels,
       readArea: EMPTY_AREA,
       writeArea: plan.take(TUN_WRITE),
@@ -170,14 +137,7 @@ function openPump(
     detached: (slot) => teller.detached(slot),
     counters,
     trace: new DropTrace(setup.trace ? news : undefined),
-    batch: new Batch({
-      bytes,
-      capacity: ROWS,
-      spareStart: spare.start,
-      spareEnd: spare.end,
-      headroom: HEADROOM,
-      tailroom: 0,
-    }),
+    batch: parts.batch,
     outbounds: setup.outbounds,
   });
 }

@@ -16,16 +16,13 @@ import {
 } from "../datapath/tun_state.ts";
 import type { Platform } from "../io/platform.ts";
 import type {
-  CreatedTun,
   DialerSetup,
   HostNetwork,
   Loosened,
   NetworkWarning,
-  OpenedOutside,
-  OpenedPoller,
-  Wake,
 } from "../io/ports.ts";
-import { RelayProcess, type RelayWorkerSetup } from "./relay_process.ts";
+import type { RelayWorkerSetup } from "./relay_process.ts";
+import { StackDevices } from "./stack_devices.ts";
 import type { TunRelaySetup } from "./tun2socks_relay_worker.ts";
 import type { Tun2socksOptions } from "./tun2socks_options.ts";
 import {
@@ -76,12 +73,7 @@ export class Tun2socksProcess implements AsyncDisposable {
   readonly #parts: Tun2socksParts;
   readonly #state: TunState;
   readonly #udpBuffer = sharedBuffer(UdpCounters.byteLength);
-  readonly #tun: CreatedTun;
-  readonly #relay: RelayProcess;
-  readonly #poller: OpenedPoller;
-  readonly #wake: Wake;
-  readonly #outside: OpenedOutside;
-  readonly #resources = new DisposableStack();
+  readonly #devices: StackDevices;
   #worker: WorkerThread | undefined;
   #traceTimer: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
@@ -108,39 +100,25 @@ export class Tun2socksProcess implements AsyncDisposable {
     this.#state = createTunState(tunSizes());
     this.tables = attachTunTables(this.#state);
     this.udp = new UdpCounters(this.#udpBuffer);
-    using guard = new DisposableStack();
-    const { name } = options;
-    this.#tun = guard.use(platform.createTun({ name, offload: "tcp" }));
-    guard.defer(() => network.reset());
-    const missing = network.apply(tunInterface(options, place, "none"));
-    const egress = outbound.origin?.interfaceIndex;
-    for (const index of [network.interfaceIndex(name), egress]) {
-      if (index !== undefined) events.onLoosened(network.loosen(index));
-    }
-    const addresses = {
-      ipv4: place.ipv4,
-      ipv6: missing.length > 0 ? undefined : place.ipv6,
-    };
-    this.#relay = guard.use(new RelayProcess(platform, addresses, name));
-    this.#poller = guard.use(platform.openPoller());
-    this.#wake = guard.use(platform.openWake());
-    this.#outside = guard.use(platform.openOutside({
-      poller: this.#poller.descriptor,
-      wake: this.#wake.descriptor,
-      capacity: this.#state.sizes.nat.capacity,
-      interfaceIndex: egress,
-    }));
-    this.#resources.use(guard.move());
+    this.#devices = new StackDevices({
+      platform,
+      network,
+      config: tunInterface(options, place, "none"),
+      place,
+      egress: outbound.origin?.interfaceIndex,
+      mappings: this.#state.sizes.nat.capacity,
+      onLoosened: (result) => events.onLoosened(result),
+    });
   }
 
   /** What became of connections. */
   get relay(): RelayCounters {
-    return this.#relay.counters;
+    return this.#devices.relay.counters;
   }
 
   /** The interface's name. */
   get interfaceName(): string {
-    return this.#tun.name;
+    return this.#devices.tun.name;
   }
 
   /** Ends the workers, then undoes what was changed on the host. */
@@ -149,9 +127,9 @@ export class Tun2socksProcess implements AsyncDisposable {
     this.#stopping = true;
     clearInterval(this.#traceTimer);
     // Its connections' last segments still need the other worker.
-    await this.#relay.end();
+    await this.#devices.relay.end();
     await this.#endWorker();
-    this.#resources.dispose();
+    this.#devices[Symbol.dispose]();
   }
 
   #start(): void {
@@ -167,6 +145,7 @@ export class Tun2socksProcess implements AsyncDisposable {
   #startRelay(): void {
     const { place, outbound, events } = this.#parts;
     const { sizes, redirects, relayRing } = this.#state;
+    const { tun, relay } = this.#devices;
     const setup: RelayWorkerSetup & Pick<TunRelaySetup, "udp"> = {
       limits: RELAY_LIMITS,
       dialer: outbound,
@@ -176,28 +155,22 @@ export class Tun2socksProcess implements AsyncDisposable {
       answerSource: place.errors,
       ownHost: "allow",
       tun: {
-        descriptor: this.#tun.descriptor,
-        vnetHeader: this.#tun.offload.vnetHeader,
+        descriptor: tun.descriptor,
+        vnetHeader: tun.offload.vnetHeader,
       },
       udp: { outbound, counters: this.#udpBuffer },
     };
     const entry = import.meta.resolve("./tun2socks_relay_worker.ts");
-    this.#relay.start(setup, events, entry);
+    relay.start(setup, events, entry);
   }
 
   #startWorker(): void {
     const { options, place, trace, events } = this.#parts;
-    const { descriptor, name, offload } = this.#tun;
+    const devices = this.#devices;
     const setup: TunStackSetup = {
+      ...devices.setup({ mtu: options.mtu, trace }),
       state: this.#state,
-      config: tunStackConfig(options, place, this.#relay.ends),
-      mtu: options.mtu,
-      tun: { descriptor, name, offload },
-      outside: this.#outside.shared,
-      poller: this.#poller.descriptor,
-      wake: this.#wake.descriptor,
-      relayWake: this.#relay.wake.descriptor,
-      trace,
+      config: tunStackConfig(options, place, devices.relay.ends),
     };
     const entry = import.meta.resolve("./tun_stack_worker.ts");
     this.#worker = new WorkerThread(
@@ -208,7 +181,7 @@ export class Tun2socksProcess implements AsyncDisposable {
 
   async #endWorker(): Promise<void> {
     Atomics.store(this.tables.stop, 0, 1);
-    this.#wake.signal();
+    this.#devices.wake.signal();
     await this.#worker?.end();
   }
 
