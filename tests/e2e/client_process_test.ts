@@ -52,7 +52,7 @@ async function seen(
     // The other end finishes first: microsocks closes all when one has finished.
     kind === "TCP"
       ? `echo bye | socat -,ignoreeof ${target}`
-      : `echo hello | socat -t 1 - ${target}`,
+      : `echo hello | socat -t 3 - ${target}`,
   ], { exit: "any" });
   return stdout.split("\n")[0].replace("::ffff:", "");
 }

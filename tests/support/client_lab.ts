@@ -246,7 +246,7 @@ export async function seenByUdp(
   address: string,
 ): Promise<string | undefined> {
   const { stdout } = await host.run(
-    [program, "-u", "-w", "1", address, String(ECHO_PORT)],
+    [program, "-u", "-w", "2", address, String(ECHO_PORT)],
     { input: "hello\n", exit: "any", timeoutMs: 10_000 },
   );
   return stdout.trim() || undefined;
