@@ -2,7 +2,8 @@
  * Watches the host's network, for the control thread.
  *
  * One event stands for all news, and one wait for it lies on a thread of the
- * runtime's pool. The system calls back on threads of its own with a context as
+ * runtime's pool; the older call for addresses has an event of its own, for it
+ * tells once each time it is asked. The system calls back on threads of its own with a context as
  * the first argument: the callback is SetEvent itself and the context the event,
  * so that no thread of the system ever waits for ours. What the news are is
  * looked up then, by comparing with what there was before.
@@ -48,8 +49,9 @@ const LOOK_MS = 5000;
 /** OVERLAPPED: its event lies at 24. */
 const OVERLAPPED_BYTES = 32;
 const OVERLAPPED_EVENT = 24;
-/** STATUS_PENDING, in OVERLAPPED.Internal. */
-const PENDING = 0x103n;
+/** Places among the events that are waited for. */
+const EVENTS = 2;
+const ADDRESSES = 1;
 const UNITS_PER_MS = 10_000;
 
 /** What the monitor works with. */
@@ -167,13 +169,16 @@ class WindowsNetworkMonitor implements NetworkMonitor {
   }
 }
 
-/** An event that the system sets when there are news. */
+/** Events that the system sets when there are news. */
 class NewsBell implements AsyncDisposable {
   readonly #kernel32: Kernel32;
   readonly #iphlpapi: Iphlpapi;
   readonly #powrprof: Powrprof;
   readonly #resources: DisposableStack;
   readonly #event: number;
+  /** Set once by each NotifyAddrChange. */
+  readonly #addresses: number;
+  readonly #handles: BigUint64Array<ArrayBuffer>;
   /** What the system calls with the event as its first argument. */
   readonly #setEvent: Deno.PointerValue;
   readonly #registrations: bigint[] = [];
@@ -187,9 +192,18 @@ class NewsBell implements AsyncDisposable {
     this.#iphlpapi = guard.use(openIphlpapi());
     this.#powrprof = guard.use(openPowrprof());
     const { call } = this.#kernel32;
-    this.#event = call.CreateEventW(null, AUTO_RESET, 0, null);
-    if (this.#event === 0) throw this.#kernel32.error("CreateEventW");
-    guard.defer(() => void call.CloseHandle(this.#event));
+    const open = () => {
+      const event = call.CreateEventW(null, AUTO_RESET, 0, null);
+      if (event === 0) throw this.#kernel32.error("CreateEventW");
+      guard.defer(() => void call.CloseHandle(event));
+      return event;
+    };
+    this.#event = open();
+    this.#addresses = open();
+    this.#handles = BigUint64Array.of(
+      BigInt(this.#event),
+      BigInt(this.#addresses),
+    );
     this.#setEvent = call.GetProcAddress(
       call.GetModuleHandleW(wideText("kernel32.dll")),
       new TextEncoder().encode("SetEvent\0"),
@@ -197,7 +211,7 @@ class NewsBell implements AsyncDisposable {
     this.#subscribe();
     this.#subscribeToPower();
     new DataView(this.#overlapped.buffer)
-      .setBigUint64(OVERLAPPED_EVENT, BigInt(this.#event), true);
+      .setBigUint64(OVERLAPPED_EVENT, BigInt(this.#addresses), true);
     this.#awaitAddresses();
     this.#resources = guard.move();
   }
@@ -209,16 +223,17 @@ class NewsBell implements AsyncDisposable {
   /** @returns whether there are news. */
   async wait(timeoutMs: number): Promise<boolean> {
     const { call } = this.#kernel32;
-    const result = await call.WaitForSingleObjectElsewhere(
-      this.#event,
+    const result = await call.WaitForMultipleObjectsElsewhere(
+      EVENTS,
+      this.#handles,
+      0,
       timeoutMs,
     );
     if (result === WAIT.FAILED) {
-      throw new Error("WaitForSingleObject: failed");
+      throw new Error("WaitForMultipleObjects: failed");
     }
-    if (result === WAIT.TIMEOUT) return false;
-    this.#awaitAddresses();
-    return true;
+    if (result === WAIT.OBJECT_0 + ADDRESSES) this.#awaitAddresses();
+    return result !== WAIT.TIMEOUT;
   }
 
   /** Milliseconds since the start of the system, sleep left out. */
@@ -238,9 +253,7 @@ class NewsBell implements AsyncDisposable {
     if (this.#power !== undefined) {
       await PowerUnregisterSuspendResumeNotification?.(this.#power);
     }
-    if (this.#isPending()) {
-      CancelIPChangeNotify(Deno.UnsafePointer.of(this.#overlapped));
-    }
+    CancelIPChangeNotify(Deno.UnsafePointer.of(this.#overlapped));
     this.#resources.dispose();
   }
 
@@ -285,14 +298,8 @@ class NewsBell implements AsyncDisposable {
 
   /** The older way, of IPv4 addresses alone; once for each call. */
   #awaitAddresses(): void {
-    if (this.#isPending()) return;
-    const { NotifyAddrChange } = this.#iphlpapi.call;
     const handle = new BigUint64Array(1);
     const overlapped = Deno.UnsafePointer.of(this.#overlapped);
-    NotifyAddrChange(handle, overlapped);
-  }
-
-  #isPending(): boolean {
-    return new BigUint64Array(this.#overlapped.buffer)[0] === PENDING;
+    this.#iphlpapi.call.NotifyAddrChange(handle, overlapped);
   }
 }
