@@ -31,8 +31,6 @@ import {
 import type { DesiredPeer } from "../control/peer_sync.ts";
 import {
   attachClientTables,
-  attachTunnelTables,
-  clearTunnel,
   type ClientState,
   type ClientTables,
   createClientState,
@@ -51,7 +49,7 @@ import { ClientNews } from "./client_news.ts";
 import type { PostedDialer } from "./client_outbounds.ts";
 import type { ClientRelaySetup } from "./client_relay_worker.ts";
 import type { ClientStackSetup } from "./client_stack_worker.ts";
-import { ClientTunnel } from "./client_tunnel.ts";
+import { ClientTunnels } from "./client_tunnels.ts";
 import { PendingMessages } from "./pending_messages.ts";
 import type { RelayWorkerSetup } from "./relay_process.ts";
 import { StackDevices } from "./stack_devices.ts";
@@ -106,15 +104,8 @@ export class ClientProcess implements ClientEngine {
   readonly #news: ClientNews;
   readonly #commands: PendingMessages;
   readonly #relayCommands: PendingMessages;
-  readonly #tunnels = new Map<number, ClientTunnel>();
+  readonly #tunnels: ClientTunnels;
   readonly #proxies = new Set<number>();
-  /** Slots that nobody uses. */
-  readonly #slots: number[];
-  /** Tunnels that the worker has not let go of, by slot. */
-  readonly #leaving = new Map<
-    number,
-    { readonly tunnel: ClientTunnel; readonly gone: () => void }
-  >();
   readonly #verdict = new PostedVerdict();
   readonly #verdictBytes = new Uint8Array(VERDICT_LENGTH);
   #worker: WorkerThread | undefined;
@@ -148,7 +139,6 @@ export class ClientProcess implements ClientEngine {
     );
     this.#state = createClientState(clientSizes(this.#limits));
     this.#tables = attachClientTables(this.#state);
-    this.#slots = this.#state.tunnels.map((_, slot) => slot);
     this.#devices = new StackDevices({
       platform,
       network,
@@ -168,9 +158,16 @@ export class ClientProcess implements ClientEngine {
     const { commands, relayCommands } = this.#tables;
     this.#commands = this.#sending(commands, wake);
     this.#relayCommands = this.#sending(relayCommands, relay.wake);
+    const { crypto = "auto", timers = PROTOCOL_TIMERS } = options;
+    this.#tunnels = new ClientTunnels({
+      ...{ platform, mark, crypto, timers, now: this.now },
+      state: this.#state,
+      commands: this.#commands,
+      onHandshake: (outbound, result) => events.onHandshake(outbound, result),
+    });
     this.#news = new ClientNews(this.#tables, {
       events,
-      onDetached: (slot) => this.#detached(slot),
+      onDetached: (slot) => this.#tunnels.detached(slot),
     });
   }
 
@@ -182,7 +179,10 @@ export class ClientProcess implements ClientEngine {
     outbound: number,
     setup: PacketTunnelSetup,
   ): Promise<void> {
-    return settled(() => this.#attachPacketTunnel(outbound, setup));
+    return settled(() => {
+      this.#checkFree(outbound);
+      this.#tunnels.attach(outbound, setup);
+    });
   }
 
   attachProxy(outbound: number, setup: DialerSetup): Promise<void> {
@@ -199,14 +199,7 @@ export class ClientProcess implements ClientEngine {
       this.#relayCommands.post(RelayMessage.Detach, outbound, 0, NO_BYTES);
       return;
     }
-    const tunnel = this.#tunnels.get(outbound);
-    if (tunnel === undefined) return;
-    this.#tunnels.delete(outbound);
-    tunnel.stop();
-    const gone = Promise.withResolvers<void>();
-    this.#leaving.set(tunnel.slot, { tunnel, gone: gone.resolve });
-    this.#commands.post(ClientMessage.Detach, outbound, 0, NO_BYTES);
-    await gone.promise;
+    await this.#tunnels.detach(outbound);
   }
 
   updatePeers(outbound: number, peers: readonly DesiredPeer[]): void {
@@ -300,17 +293,13 @@ export class ClientProcess implements ClientEngine {
     this.#news.stop();
     this.#commands.stop();
     this.#relayCommands.stop();
-    for (const tunnel of this.#tunnels.values()) tunnel.stop();
+    this.#tunnels.stop();
     // Its connections' last segments still need the other worker.
     await this.#devices.relay.end();
     Atomics.store(this.#tables.stop, 0, 1);
     this.#devices.wake.signal();
     await this.#worker?.end();
-    for (const tunnel of this.#tunnels.values()) tunnel[Symbol.dispose]();
-    for (const { tunnel, gone } of this.#leaving.values()) {
-      tunnel[Symbol.dispose]();
-      gone();
-    }
+    this.#tunnels[Symbol.dispose]();
     this.#devices[Symbol.dispose]();
   }
 
@@ -374,49 +363,13 @@ export class ClientProcess implements ClientEngine {
     );
   }
 
-  #attachPacketTunnel(outbound: number, setup: PacketTunnelSetup): void {
-    this.#checkFree(outbound);
-    const slot = this.#slots.pop();
-    if (slot === undefined) throw new Error("there are too many tunnels");
-    const { platform, mark, events, crypto = "auto", timers } = this.#options;
-    clearTunnel(this.#state, slot);
-    try {
-      const tunnel = new ClientTunnel({
-        platform,
-        setup,
-        slot,
-        tables: attachTunnelTables(this.#state, slot),
-        mark,
-        crypto,
-        timers: timers ?? PROTOCOL_TIMERS,
-        now: this.now,
-        onHandshake: (result) => events.onHandshake(outbound, result),
-        onDrop: () => {},
-      });
-      this.#tunnels.set(outbound, tunnel);
-      const posted = encodeRingJson(tunnel.posted);
-      this.#commands.post(ClientMessage.Attach, outbound, slot, posted);
-      tunnel.start();
-    } catch (error) {
-      this.#slots.push(slot);
-      throw error;
-    }
-  }
-
-  #detached(slot: number): void {
-    const leaving = this.#leaving.get(slot);
-    if (leaving === undefined) return;
-    this.#leaving.delete(slot);
-    leaving.tunnel[Symbol.dispose]();
-    this.#slots.push(slot);
-    leaving.gone();
-  }
-
   #checkFree(outbound: number): void {
     if (outbound <= DIRECT || outbound >= OUTBOUNDS) {
       throw new RangeError(`there is no outbound ${outbound}`);
     }
-    if (this.#tunnels.has(outbound) || this.#proxies.has(outbound)) {
+    if (
+      this.#tunnels.get(outbound) !== undefined || this.#proxies.has(outbound)
+    ) {
       throw new Error(`outbound ${outbound} has a way out already`);
     }
   }
