@@ -6,14 +6,15 @@ import assert from "node:assert/strict";
 import {
   type ClientLab,
   clientStatus,
+  ECHO_PORT,
   PLACES,
   SEEN,
   seenByTcp,
-  seenByUdp,
   wireguardTunnel,
 } from "../support/client_lab.ts";
 import { clientTest, type ClientWorld } from "../support/client_scenario.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
+import type { Namespace } from "../support/lab.ts";
 import type { LoggedProcess } from "../support/process.ts";
 import { startDanteIn } from "../support/tun2socks.ts";
 import { pause, waitFor, within } from "../support/wait.ts";
@@ -83,6 +84,16 @@ function download(
   );
 }
 
+/** How a datagram is seen, as soon as its answer comes. */
+async function answerByUdp(host: Namespace, program: string): Promise<string> {
+  const sender = host.spawn(`datagram of ${program}`, [
+    ...[program, "-u", OUTSIDE.second, String(ECHO_PORT)],
+  ], { stdin: "piped" });
+  await sender.writeLine("hello");
+  const [seen] = await sender.waitForLine(/^[\d.]+$/);
+  return seen;
+}
+
 /** Waits until a download has got more, or has failed. */
 async function resumesOrFails(download: LoggedProcess): Promise<void> {
   const ended = download.waitForExit().then(() => true, () => true);
@@ -112,8 +123,8 @@ await clientTest({
         seenByTcp(host, alpha, OUTSIDE.first),
         seenByTcp(host, beta, OUTSIDE.second),
         seenByTcp(host, gamma, OUTSIDE.first),
-        seenByUdp(host, alpha, OUTSIDE.second),
-        seenByUdp(host, gamma, OUTSIDE.second),
+        answerByUdp(host, alpha),
+        answerByUdp(host, gamma),
       ]),
     );
     const { wireguard, proxy, direct } = SEEN;
