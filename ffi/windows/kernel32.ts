@@ -38,13 +38,6 @@ const SYMBOLS = {
     result: "u32",
     nonblocking: true,
   },
-  // The same on a thread of its own, which blocks instead of the caller.
-  WaitForSingleObjectElsewhere: {
-    name: "WaitForSingleObject",
-    parameters: ["u32", "u32"],
-    result: "u32",
-    nonblocking: true,
-  },
   // DWORD WINAPI WaitForMultipleObjects(DWORD nCount, const HANDLE *lpHandles, BOOL bWaitAll,
   //                                     DWORD dwMilliseconds);
   // At most 64 handles, 8 bytes each.
