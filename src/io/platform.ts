@@ -10,6 +10,7 @@ import { openLinuxPlatform } from "./os/linux/platform.ts";
 import { windowsLocalSocketPaths } from "./os/windows/local_socket_paths.ts";
 import { openWindowsPlatform } from "./os/windows/platform.ts";
 import type {
+  CaptureEvents,
   CipherLibrary,
   CreatedTun,
   CreateTunOptions,
@@ -22,6 +23,7 @@ import type {
   NameResolutionOptions,
   NetworkMonitor,
   NetworkMonitorOptions,
+  OpenedCapture,
   OpenedOutside,
   OpenedPoller,
   OpenedTunnelSocket,
@@ -58,6 +60,13 @@ export interface Platform extends Disposable {
   createTun(options: CreateTunOptions): CreatedTun;
   attachTun(attachment: TunAttachment): TunDevice;
   attachWholeTun(attachment: WholeTunAttachment): TunDevice;
+
+  /**
+   * Captures packets on their way. Workers attach to its descriptor as to an
+   * interface's.
+   * @throws {CaptureError} whose code says why.
+   */
+  openCapture(events: CaptureEvents): OpenedCapture;
 
   attachPacketWriter(attachment: PacketWriterAttachment): PacketWriter;
 

@@ -10,6 +10,7 @@
 export * from "./ports/poller.ts";
 export * from "./ports/cipher_library.ts";
 export * from "./ports/tun.ts";
+export * from "./ports/capture.ts";
 export * from "./ports/packet_writer.ts";
 export * from "./ports/tunnel_socket.ts";
 export * from "./ports/outside.ts";

@@ -3,7 +3,8 @@
  * directions, where the system has a driver for that: no interface and no route
  * of ours is needed.
  *
- * A worker reads and writes by a {@linkcode TunDevice} whose rows are the packets
+ * Workers attach to a capture's descriptor as to an interface's, and read and
+ * write by a {@linkcode TunDevice} whose rows are the packets
  * of captured frames: `peer` is 0 of what the host sends, -1 of what comes from
  * the network. After each read the rows have verdicts, and `write` carries them
  * out:
@@ -16,9 +17,7 @@
  * neighbours that the host itself has sent to. Frames without an IP packet go on
  * by themselves, but for those that wrap packets in what nobody looks into.
  */
-import type { Prefix } from "../../core/wire/address.ts";
-import type { AddressWords } from "../../core/wire/address.ts";
-import type { Area } from "./tun.ts";
+import type { AddressWords, Prefix } from "../../core/wire/address.ts";
 
 /** An adapter whose frames are captured. */
 export interface CapturedAdapter {
@@ -71,6 +70,7 @@ export interface CaptureEvents {
  * - `driver-absent`: the library is there, its driver is not installed
  * - `wrong-version`: the driver's, or its frames have another size
  * - `not-permitted`: no administrator
+ * - `unsupported`: this system has no such thing
  * - `failed`: anything else
  */
 export type CaptureErrorCode =
@@ -79,6 +79,7 @@ export type CaptureErrorCode =
   | "driver-absent"
   | "wrong-version"
   | "not-permitted"
+  | "unsupported"
   | "failed";
 
 /** Capture that is not to be had; the message says why, `advice` what to do. */
@@ -122,21 +123,4 @@ export interface OpenedCapture extends Disposable {
   /** Begins; whoever reads should wait for it by then. */
   start(): void;
   counters(): CaptureCounters;
-}
-
-/** Bytes that a worker's read area needs. */
-export const CAPTURE_READ_LENGTH = 1 << 20;
-
-/** How a worker gets at captured packets. */
-export interface CaptureAttachment {
-  /** As the opener gave it. */
-  readonly descriptor: number;
-  readonly name: string;
-  readonly mtu: number;
-  /** The worker's arena; batches given to the device lie in the same one. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Where frames that are read go: {@linkcode CAPTURE_READ_LENGTH}. */
-  readonly readArea: Area;
-  /** Where frames are made: room for a few hundred. */
-  readonly writeArea: Area;
 }

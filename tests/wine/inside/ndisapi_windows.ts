@@ -11,28 +11,27 @@ import { describePacket } from "../../../src/core/wire/describe.ts";
 import { PacketView, parsePacket } from "../../../src/core/wire/packet.ts";
 import { Protocol } from "../../../src/core/wire/protocol.ts";
 import {
-  CAPTURE_READ_LENGTH,
   CaptureError,
   type CaptureErrorCode,
   type PassRule,
 } from "../../../src/io/ports/capture.ts";
-import { attachNdisCapture } from "../../../src/io/os/windows/ndis_attach.ts";
+import { NdisCaptures } from "../../../src/io/os/windows/ndis_attach.ts";
+import type { TunDevice } from "../../../src/io/ports.ts";
 import { NdisCapture } from "../../../src/io/os/windows/ndis_capture.ts";
-import type { NdisDevice } from "../../../src/io/os/windows/ndis_device.ts";
-import { attachNdisPacketWriter } from "../../../src/io/os/windows/ndis_packet_writer.ts";
 
 const PEER4 = "192.0.2.1";
 const PEER6 = "2001:db8::1";
 const PORT = 7;
-const WRITE_LENGTH = 1 << 19;
+const READ_LENGTH = 3 << 19;
 const SPARE = 1 << 18;
 const HOST = 0;
 const kernel32 = openKernel32();
+const captures = new NdisCaptures(kernel32);
 
 /** A capture with a device in this very thread, which reads when it is told to. */
 class Bench implements Disposable {
   readonly capture: NdisCapture;
-  readonly device: NdisDevice;
+  readonly device: TunDevice;
   readonly batch: Batch;
   readonly lines: string[] = [];
   /** What was read, as text. */
@@ -44,15 +43,14 @@ class Bench implements Disposable {
     this.capture = new NdisCapture(kernel32, {
       onLine: (text) => void this.lines.push(text),
     });
-    const spareStart = CAPTURE_READ_LENGTH + WRITE_LENGTH;
+    const spareStart = READ_LENGTH;
     const bytes = new Uint8Array(spareStart + SPARE);
-    this.device = attachNdisCapture(kernel32, {
+    this.device = captures.attach({
       descriptor: this.capture.descriptor,
       name: this.capture.name,
       mtu: this.capture.mtu,
       bytes,
-      readArea: { start: 0, end: CAPTURE_READ_LENGTH },
-      writeArea: { start: CAPTURE_READ_LENGTH, end: spareStart },
+      readArea: { start: 0, end: READ_LENGTH },
     });
     this.batch = new Batch({
       bytes,
@@ -303,7 +301,7 @@ Deno.test("what is made for the network arrives there", async () => {
 Deno.test("a writer beside the worker: packets longer than a frame come in pieces", async () => {
   using bench = new Bench();
   const { batch, view, capture } = bench;
-  const writer = attachNdisPacketWriter(kernel32, capture.descriptor);
+  const writer = captures.attachWriter(capture.descriptor);
   const datagram = pattern(1000);
   const back = await bench.during(echoByUdp(PEER4, datagram), (row) => {
     if (view.protocol !== Protocol.Udp) return bench.pass(row);

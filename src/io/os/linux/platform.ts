@@ -1,6 +1,7 @@
 /** Linux, put together from its parts; see the Platform interface. */
 import { openLibc } from "../../../../ffi/libc.ts";
 import type { Platform } from "../../platform.ts";
+import { CaptureError } from "../../ports.ts";
 import { openClock } from "./clock.ts";
 import { openEchoListener } from "./echo_listener.ts";
 import { openHostNetwork } from "./host_network.ts";
@@ -32,6 +33,13 @@ export function openLinuxPlatform(): Platform {
     createTun: (options) => createTun(libc, options),
     attachTun: (attachment) => attachTun(libc, attachment),
     attachWholeTun: (attachment) => attachWholeTun(libc, attachment),
+    openCapture: () => {
+      throw new CaptureError(
+        "unsupported",
+        "packets are captured on their way on Windows alone",
+        "say capture.mode: auto",
+      );
+    },
     attachPacketWriter: (attachment) => attachPacketWriter(libc, attachment),
     openTunnelSocket: (options) => openTunnelSocket(libc, options),
     attachTunnelSocket: (attachment) => attachTunnelSocket(libc, attachment),

@@ -39,7 +39,10 @@ export const CaptureCounter = {
   QueuedFrames: 4,
 } as const;
 
-/** Whether a device's descriptor is of such a block. */
+/** Bytes from which {@linkcode isCaptureBlock} tells. */
+export const KIND_END = 8;
+
+/** Whether a device's block is such a one. */
 export function isCaptureBlock(memory: ArrayBuffer): boolean {
   return new Uint32Array(memory, 0, 2)[KIND] === CAPTURE_KIND;
 }

@@ -34,7 +34,7 @@ import { type NdisAdapter, NdisDriver } from "./ndis_driver.ts";
 import { filterTable } from "./ndis_filters.ts";
 
 /** Bytes of each section; a worker's read area holds one. */
-const SECTION_LENGTH = 1 << 20;
+export const SECTION_LENGTH = 1 << 20;
 const SECTIONS = 4;
 const CAPTURED = MSTCP_FLAG.SENT_TUNNEL | MSTCP_FLAG.RECV_TUNNEL;
 

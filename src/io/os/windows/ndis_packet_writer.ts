@@ -2,16 +2,12 @@
  * Single packets for the host by a capture's driver, beside the worker that
  * reads: in pieces where they are longer than a frame.
  */
-import type { Kernel32 } from "../../../../ffi/windows/kernel32.ts";
 import { Batch } from "../../../core/columns/batch.ts";
 import { Verdict } from "../../../core/columns/verdict.ts";
 import { splitRow } from "../../../core/flow/split.ts";
 import { copyBytes } from "../../../core/wire/bytes.ts";
 import * as ethernet from "../../../core/wire/ethernet.ts";
 import type { PacketWriter } from "../../ports.ts";
-import { viewNative } from "./native_memory.ts";
-import { BLOCK_LENGTH, linksOf, readBlock } from "./ndis_block.ts";
-import { addressOf } from "./ndis_attach.ts";
 import {
   adapterAt,
   BUFFER_LENGTH,
@@ -20,8 +16,7 @@ import {
   setFrameLength,
   setGoing,
 } from "./ndis_buffer.ts";
-import { openLibrary } from "./ndis_driver.ts";
-import { driverSends, FrameSender, type FrameSends } from "./ndis_senders.ts";
+import { FrameSender, type FrameSends } from "./ndis_senders.ts";
 import type { FrameLinks } from "./ndis_links.ts";
 
 const LONGEST_PACKET = 65_535;
@@ -91,20 +86,4 @@ export function ndisPacketWriter(options: NdisWriterOptions): PacketWriter {
       return sender.takeRefused() === 0;
     },
   };
-}
-
-/** Makes a writer for the calling thread; the capture stays its owner's. */
-export function attachNdisPacketWriter(
-  kernel32: Kernel32,
-  descriptor: number,
-): PacketWriter {
-  const memory = viewNative(descriptor, BLOCK_LENGTH);
-  const library = openLibrary(kernel32);
-  const bytes = new Uint8Array(ARENA);
-  return ndisPacketWriter({
-    bytes,
-    address: addressOf(bytes),
-    sends: driverSends(library.call, readBlock(memory).driver),
-    links: linksOf(memory),
-  });
 }

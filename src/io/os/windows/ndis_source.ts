@@ -1,5 +1,6 @@
 /** The driver of a capture as a worker's device needs it: its sections, its queue, its sends. */
 import type { Kernel32 } from "../../../../ffi/windows/kernel32.ts";
+import type { Msvcrt } from "../../../../ffi/windows/msvcrt.ts";
 import type { NdisapiSymbols } from "../../../../ffi/windows/ndisapi.ts";
 import type { Area } from "../../ports.ts";
 import { viewNative } from "./native_memory.ts";
@@ -12,6 +13,7 @@ import { driverSends } from "./ndis_senders.ts";
 /** What a source reads. */
 export interface NativeSourceOptions {
   readonly kernel32: Kernel32;
+  readonly msvcrt: Msvcrt;
   readonly call: NdisapiSymbols;
   readonly block: CaptureBlockContents;
   /** The arena's address. */
@@ -24,7 +26,7 @@ const QUEUE_FRAMES = 256;
 
 /** Opens the driver's sections and its queue for the calling thread. */
 export function nativeSource(options: NativeSourceOptions): FrameSource {
-  const { kernel32, call, block, address, readArea } = options;
+  const { kernel32, msvcrt, call, block, address, readArea } = options;
   const { event, driver, sections, sectionLength } = block;
   const room = Math.floor((readArea.end - readArea.start) / BUFFER_LENGTH);
   const asked = Math.min(QUEUE_FRAMES, room);
@@ -43,7 +45,7 @@ export function nativeSource(options: NativeSourceOptions): FrameSource {
       return new FastIoSection(
         viewNative(at, sectionLength),
         (to, offset, length) =>
-          kernel32.call.RtlMoveMemory(
+          msvcrt.call.memcpy(
             arena + BigInt(to),
             from + BigInt(offset),
             length,

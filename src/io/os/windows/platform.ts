@@ -6,6 +6,7 @@ import { openHostNetwork } from "./host_network.ts";
 import { journalDirectories, openJournal } from "./journal.ts";
 import { interfaceLuidOf } from "./interface_index.ts";
 import { openKillSwitch } from "./kill_switch.ts";
+import { NdisCaptures } from "./ndis_attach.ts";
 import { openNameResolution } from "./name_resolution.ts";
 import { openNetworkMonitor } from "./network_monitor.ts";
 import { openPolicyRouting } from "./policy_routing.ts";
@@ -30,12 +31,21 @@ export function openWindowsPlatform(): Platform {
   const { kernel32, ws2 } = libraries;
   const readiness = new SocketReadiness();
   const wintun = new WintunDevices(kernel32);
+  const ndis = new NdisCaptures(kernel32);
   return {
     cipherLibrary: "bcrypt",
     createTun: (options) => wintun.create(options),
-    attachTun: (attachment) => wintun.attach(attachment),
-    attachWholeTun: (attachment) => wintun.attachWhole(attachment),
-    attachPacketWriter: (attachment) => wintun.attachWriter(attachment),
+    attachTun: (attachment) =>
+      (ndis.owns(attachment.descriptor) ? ndis : wintun).attach(attachment),
+    attachWholeTun: (attachment) =>
+      ndis.owns(attachment.descriptor)
+        ? ndis.attach(attachment)
+        : wintun.attachWhole(attachment),
+    openCapture: (events) => ndis.open(events),
+    attachPacketWriter: (attachment) =>
+      ndis.owns(attachment.descriptor)
+        ? ndis.attachWriter(attachment.descriptor)
+        : wintun.attachWriter(attachment),
     openTunnelSocket: (options) => openTunnelSocket(ws2, options),
     attachTunnelSocket: (attachment) => attachTunnelSocket(ws2, attachment),
     openOutside: (options) => openOutside(libraries, options),
@@ -69,6 +79,7 @@ export function openWindowsPlatform(): Platform {
     raiseOpenFileLimit: () => Infinity,
     giveBackPages: () => {},
     [Symbol.dispose]: () => {
+      ndis[Symbol.dispose]();
       wintun[Symbol.dispose]();
       libraries[Symbol.dispose]();
     },
