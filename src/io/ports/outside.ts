@@ -43,7 +43,10 @@ export interface OutsideOptions {
    * whose destinations are routed to ourselves.
    */
   readonly interfaceIndex?: number;
-  /** Mark for the host's routing policy (SO_MARK); needs CAP_NET_ADMIN. */
+  /**
+   * Mark for the host's routing policy (SO_MARK); needs CAP_NET_ADMIN. Windows
+   * has no marks and takes no note of it.
+   */
   readonly mark?: number;
 }
 

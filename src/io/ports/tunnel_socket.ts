@@ -14,7 +14,10 @@ export class PortInUseError extends Error {
 export interface TunnelSocketOptions {
   /** The local port; 0 takes any. */
   readonly port: number;
-  /** Mark for the host's routing policy (SO_MARK); needs CAP_NET_ADMIN. */
+  /**
+   * Mark for the host's routing policy (SO_MARK); needs CAP_NET_ADMIN. Windows
+   * has no marks and takes no note of it.
+   */
   readonly fwmark?: number;
   /**
    * Number of the interface to use, whatever routes say: for a tunnel whose

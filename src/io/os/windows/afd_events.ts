@@ -11,7 +11,8 @@ import type { SocketLibraries } from "./socket_libraries.ts";
 /** Completion keys from here on are events; the sockets' is 0. */
 export const EVENT_KEY = 1;
 
-const PACKET_ACCESS = 1;
+/** GENERIC_ALL */
+const PACKET_ACCESS = 0x1000_0000;
 
 /** The events of a poll set, as one thread uses them. */
 export class AfdEvents {
