@@ -57,6 +57,11 @@ export class SocketBench implements Disposable {
     this.sockets[how](descriptor);
   }
 
+  /** A descriptor is somebody else's from now on. */
+  forget(descriptor: number): void {
+    this.#open.delete(descriptor);
+  }
+
   wait(descriptor: number, wants: number): number {
     using events = this.platform.openSocketEvents();
     assert.equal(events.add(descriptor, wants, 7), 0);
