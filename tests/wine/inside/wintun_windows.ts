@@ -15,6 +15,11 @@ import {
   TUN_BENCH,
   type TunBenchDevice,
 } from "../../contract/tun_device.ts";
+import {
+  type MirrorDevice,
+  testDatagrams,
+  testSinglePackets,
+} from "../../contract/tun_whole.ts";
 import { BRIDGE_PORT, Message } from "../standins/tun_bridge.ts";
 
 const { name: NAME, mtu: MTU } = TUN_BENCH;
@@ -63,6 +68,34 @@ async function remove(): Promise<void> {
 }
 
 testTunDevices({ open: openBench, remove });
+
+function openMirror(areaBytes: number, arenaBytes: number): MirrorDevice {
+  const tun = devices.create({ name: NAME, offload: "tcp" });
+  const bytes = new Uint8Array(arenaBytes);
+  const device = devices.attachWhole({
+    descriptor: tun.descriptor,
+    name: tun.name,
+    mtu: MTU,
+    offload: tun.offload,
+    bytes,
+    readArea: { start: 0, end: areaBytes },
+  });
+  return {
+    device,
+    bytes,
+    [Symbol.dispose]: () => {
+      device[Symbol.dispose]();
+      tun[Symbol.dispose]();
+    },
+  };
+}
+
+testDatagrams(openMirror, TUN_BENCH.address, "10.88.0.2");
+testSinglePackets(openMirror, {
+  own: TUN_BENCH.address,
+  other: "10.88.0.2",
+  mtu: MTU,
+});
 
 function throwsTunError(name: string, code: string, advice?: RegExp): void {
   assert.throws(
