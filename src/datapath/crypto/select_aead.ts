@@ -170,6 +170,7 @@ function bcryptCandidate(kernels: Kernels): Candidate {
   try {
     return tested(new BcryptAead(opened.library, kernels), "Windows", kernels);
   } catch (error) {
+    opened.library[Symbol.dispose]();
     const reason = error instanceof Error ? error.message : String(error);
     return { kind: "unusable", reason };
   }
