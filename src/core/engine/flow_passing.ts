@@ -9,6 +9,8 @@
  *                   an error about one   Pass
  *                   for a tunnel's own   Pass
  *                   socket
+ *                   a call at a port     a direct flow, Pass
+ *                   that is answered
  *                   anything else        Drop: nobody here has asked for it by
  *                                        this way, or somebody who may not
  *
@@ -32,11 +34,15 @@ import {
   verifyTransport,
 } from "../wire/packet.ts";
 import { Protocol } from "../wire/protocol.ts";
+import * as tcp from "../wire/tcp.ts";
 import * as udp from "../wire/udp.ts";
 import { isEchoReply, isEchoRequest } from "./echo_answer.ts";
 import type { FlowReturns } from "./flow_returns.ts";
 import { FragmentGate } from "./fragment_gate.ts";
 import { DIRECT, isOwnPort, type SplitParts } from "./split_parts.ts";
+
+const SYN_BITS = tcp.Flag.Syn | tcp.Flag.Ack | tcp.Flag.Rst | tcp.Flag.Fin;
+const NO_RULE = -1;
 
 /** See the module header. */
 export class FlowPassing {
@@ -44,6 +50,8 @@ export class FlowPassing {
   readonly #returns: Pick<FlowReturns, "noteAnswer">;
   readonly #fragments: FragmentGate;
   readonly #embedded = new PacketView();
+  /** By port: 1 where others may call. */
+  readonly #answered = new Uint8Array(65_536);
   #identification = 0;
 
   constructor(
@@ -53,6 +61,7 @@ export class FlowPassing {
     const { fragmentSlots: slots } = parts.config.gateway;
     this.#parts = parts;
     this.#returns = returns;
+    for (const port of parts.config.answeredPorts) this.#answered[port] = 1;
     this.#fragments = new FragmentGate({ slots, slotsPerPeer: slots });
   }
 
@@ -120,7 +129,7 @@ export class FlowPassing {
     if (!isEcho && protocol !== Protocol.Tcp && protocol !== Protocol.Udp) {
       return this.#error(batch, row);
     }
-    const flow = flows.lookupInbound(
+    let flow = flows.lookupInbound(
       DIRECT,
       protocol,
       destinationWords,
@@ -130,10 +139,11 @@ export class FlowPassing {
       0,
       isEcho ? 0 : view.sourcePort,
     );
+    const { bytes } = batch;
+    if (flow < 0) flow = this.#answer(bytes, now);
     if (flow < 0 || flows.wayOf(flow) !== Way.Direct) {
       return batch.drop(row, DropReason.NoMapping);
     }
-    const { bytes } = batch;
     const { at, payloadAt, payloadLength } = view;
     flows.noteReceived(flow, view.totalLength, now);
     if (protocol === Protocol.Tcp) {
@@ -168,6 +178,41 @@ export class FlowPassing {
       );
     }
     this.#pass(batch, row);
+  }
+
+  /** A flow for somebody who calls at a port that is answered. @returns the row, or -1 */
+  #answer(b: Uint8Array, now: number): number {
+    const { view, flows } = this.#parts;
+    const { protocol, sourceWords, destinationWords } = view;
+    const { sourcePort, destinationPort, payloadAt } = view;
+    if (
+      protocol !== Protocol.Tcp || this.#answered[destinationPort] === 0 ||
+      (tcp.flags(b, payloadAt) & SYN_BITS) !== tcp.Flag.Syn
+    ) return -1;
+    // Callers must not keep programs here from calling others.
+    if (flows.size > flows.capacity >> 1) return -1;
+    const known = flows.lookup(
+      protocol,
+      destinationWords,
+      destinationPort,
+      sourceWords,
+      sourcePort,
+    );
+    if (known >= 0) return -1;
+    const flow = flows.begin(
+      protocol,
+      destinationWords,
+      destinationPort,
+      sourceWords,
+      sourcePort,
+      now,
+    );
+    if (flow < 0) return -1;
+    const sequence = tcp.sequence(b, payloadAt) | 0;
+    flows.initialSequence[flow] = sequence;
+    flows.settle(flow, Way.Direct, DIRECT, NO_RULE, sourceWords, 0, sourcePort);
+    flows.linkInbound(flow, destinationWords, 0, destinationPort);
+    return flow;
   }
 
   /** An ICMP error about a packet of a direct flow. */

@@ -15,6 +15,8 @@ export interface SplitTunnelConfig {
    * and go on as they are.
    */
   readonly direct: "translated" | "passed";
+  /** TCP ports of this host that others may call at, where direct flows are passed. */
+  readonly answeredPorts: readonly number[];
   /** Whether a program hears at once that its flow is dropped, or runs into its own time limits. */
   readonly dropped: "refuse" | "silent";
   /** What programs send in pieces is put together first, or goes nowhere. */
@@ -38,6 +40,7 @@ export interface SplitTunnelConfig {
 /** What holds where nothing else is wished. */
 export const SPLIT_TUNNEL_DEFAULTS = {
   direct: "translated",
+  answeredPorts: [],
   dropped: "refuse",
   fragments: "reassemble",
   heldMs: 5000,

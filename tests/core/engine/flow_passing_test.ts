@@ -408,3 +408,47 @@ Deno.test("a network that changes leaves direct flows alone", () => {
   assert.deepEqual(at.seen(), []);
   assert.deepEqual(at.ended, []);
 });
+
+Deno.test("somebody who calls at a port that is answered, and who calls at another", () => {
+  const at = world({ answeredPorts: [22] });
+  const call = { from: "203.0.113.9", to: HOST4, fromPort: 5000, toPort: 22 };
+  const answer = { from: HOST4, to: call.from, fromPort: 22, toPort: 5000 };
+  const syn = (ends: typeof call) => segment({ ...ends, flags: SYN, seq: 7 });
+  const refused = ["Drop no mapping"];
+  const early = segment({ ...call, flags: ACK, seq: 7, ack: 1 });
+  assert.deepEqual(short(at.captured("network", [early])), refused);
+  assert.deepEqual(short(at.captured("network", [syn(call)])), ["Pass 0"]);
+  assert.deepEqual(
+    short(at.captured("host", [
+      segment({ ...answer, flags: SYN | ACK, seq: 1, ack: 8 }),
+    ])),
+    ["Pass 0"],
+  );
+  assert.deepEqual(short(at.captured("network", [syn(call)])), ["Pass 0"]);
+  assert.deepEqual(at.asked, []);
+  const other = { ...call, toPort: 80 };
+  assert.deepEqual(short(at.captured("network", [syn(other)])), refused);
+  assert.deepEqual(
+    short(at.captured("network", [udpPacket(call, [1])])),
+    refused,
+  );
+  // What the host begins from that port is a program's like any other.
+  const out = { ...answer, toPort: 5001 };
+  assert.deepEqual(
+    short(at.captured("host", [segment({ ...out, flags: SYN, seq: 1 })])),
+    ["Held 0"],
+  );
+});
+
+Deno.test("callers leave half of the flow table to the host's own programs", () => {
+  const at = world({ answeredPorts: [22], capacity: 16 });
+  for (let n = 0; n < 20; n++) {
+    at.captured("network", [
+      segment({
+        ...{ from: "203.0.113.9", to: HOST4, toPort: 22 },
+        ...{ fromPort: 5000 + n, flags: SYN, seq: 7 },
+      }),
+    ]);
+  }
+  assert.equal(at.flows.size, 9);
+});
