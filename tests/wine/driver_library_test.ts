@@ -22,6 +22,7 @@ await insideTests([FILE.pathname], {
     const unsigned = `${directory}/unsigned.dll`;
     await Deno.writeFile(unsigned, library);
     await Deno.writeFile(`${directory}/arm64.dll`, forArm64(library));
+    await Deno.writeFile(`${directory}/old.dll`, withoutFunction(library));
     await Deno.writeTextFile(`${directory}/text.dll`, "no library at all");
     for (const signer of ["WireGuard LLC", "Somebody Else"]) {
       await sign(lab, unsigned, signer);
@@ -37,6 +38,17 @@ function forArm64(library: Uint8Array): Uint8Array {
   const copy = library.slice();
   const view = new DataView(copy.buffer);
   view.setUint16(view.getUint32(0x3c, true) + MACHINE_AT, ARM64, true);
+  return copy;
+}
+
+/** With one exported function by another name. */
+function withoutFunction(library: Uint8Array): Uint8Array {
+  const copy = library.slice();
+  const name = new TextEncoder().encode("WintunGetReadWaitEvent\0");
+  const at = copy.findIndex((_, i) =>
+    name.every((byte, n) => copy[i + n] === byte)
+  );
+  copy[at + name.length - 2]++;
   return copy;
 }
 

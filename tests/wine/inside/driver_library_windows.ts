@@ -72,6 +72,19 @@ Deno.test("under Wine, a variable takes one without a signature", () => {
   Deno.env.delete("SLUICE_UNSIGNED_DRIVERS");
 });
 
+Deno.test("a library that lacks a function is too old, and that is said", () => {
+  Deno.env.set("SLUICE_UNSIGNED_DRIVERS", "allow");
+  Deno.env.set("SLUICE_WINTUN_DLL", `${DRIVERS}/old.dll`);
+  const devices = new WintunDevices(kernel32);
+  assert.throws(
+    () => devices.create({ name: "sluice0", offload: "none" }),
+    (error) =>
+      error instanceof TunError && error.code === "device-absent" &&
+      /no WintunGetReadWaitEvent: get version 0\.14/.test(error.message),
+  );
+  Deno.env.delete("SLUICE_UNSIGNED_DRIVERS");
+});
+
 Deno.test("a signature counts where it is the right one's", () => {
   open("WireGuard LLC.dll");
   refused(
