@@ -23,7 +23,8 @@
  */
 import { ColumnAllocator, type TableBuffer } from "../columns/columns.ts";
 import { equalWords } from "../wire/address.ts";
-import { ChainedIndex, mixWords } from "./chained_index.ts";
+import { ChainedIndex } from "./chained_index.ts";
+import { flowHash } from "./flow_hash.ts";
 import {
   flowGenerationIn,
   flowWord,
@@ -32,58 +33,17 @@ import {
   Way,
   wayIn,
 } from "./flow_state.ts";
+import type { FlowEnd, FlowSnapshot, FlowTableOptions } from "./flow_types.ts";
+import { OutsideEnds } from "./outside_ends.ts";
 import { TcpProgress } from "./tcp_progress.ts";
 
+export type {
+  FlowEnd,
+  FlowSnapshot,
+  FlowTableOptions,
+  FlowVerdict,
+} from "./flow_types.ts";
 export { flowGenerationIn, FREE, Way, wayIn } from "./flow_state.ts";
-
-/** The size of a flow table; the same in every thread. */
-export interface FlowTableOptions {
-  /** Flows at once. */
-  readonly capacity: number;
-  /** Random, so that nobody can choose flows that fall together; 32 bits. */
-  readonly seed?: number;
-}
-
-/** An end of a flow. */
-export interface FlowEnd {
-  /** Address words. */
-  readonly words: Int32Array;
-  /** Port, or an echo's identifier. */
-  readonly port: number;
-}
-
-/** What is decided about a flow. */
-export interface FlowVerdict {
-  readonly way: Exclude<Way, typeof Way.Waiting>;
-  /** Number of the outbound; 0 of Direct and Drop. */
-  readonly outbound: number;
-  /** Which rule said so: a number for show. */
-  readonly rule: number;
-  /** Where it is really sent; absent where that is its remote. */
-  readonly to?: FlowEnd;
-}
-
-/** A flow as it is at a moment. */
-export interface FlowSnapshot {
-  readonly row: number;
-  readonly generation: number;
-  /** IP protocol: 6, 17, 1 or 58. */
-  readonly protocol: number;
-  readonly local: FlowEnd;
-  readonly remote: FlowEnd;
-  readonly way: Way;
-  readonly outbound: number;
-  readonly rule: number;
-  /** Where it is really sent. */
-  readonly to: FlowEnd;
-  /** Times in ms, of the workers' clock. */
-  readonly createdAt: number;
-  readonly lastAt: number;
-  readonly sentPackets: number;
-  readonly sentBytes: number;
-  readonly receivedPackets: number;
-  readonly receivedBytes: number;
-}
 
 // Cells of the header column.
 const HIGH_WATER = 0;
@@ -93,11 +53,9 @@ const WAITING = 3;
 const SWEEP_AT = 4;
 const HEADER_CELLS = 6;
 
-/** Links that another thread follows at most. */
-const FIND_STEPS = 64;
-const INT_COLUMNS = 28;
+const INT_COLUMNS = 22;
 const FLOAT_COLUMNS = 7;
-const COLUMNS = 28;
+const COLUMNS = 25;
 
 /** Flows, as columns over a buffer of zeros. */
 export class FlowTable {
@@ -138,17 +96,16 @@ export class FlowTable {
   readonly #header: Int32Array;
   readonly #word: Int32Array;
   readonly #nextFree: Int32Array; // row + 1
-  /** 1 where the row is found by its ends outside. */
-  readonly #linked: Int32Array;
   readonly #outward: ChainedIndex;
-  readonly #inward: ChainedIndex;
+  readonly #outside: OutsideEnds;
   readonly #seed: number;
 
   /** Bytes that a table of this size needs. */
   static byteLength({ capacity }: FlowTableOptions): number {
     return (HEADER_CELLS + capacity * INT_COLUMNS) * 4 +
       capacity * FLOAT_COLUMNS * 8 + COLUMNS * 8 +
-      ChainedIndex.byteLength(capacity) * 2 + TcpProgress.byteLength(capacity);
+      ChainedIndex.byteLength(capacity) + OutsideEnds.byteLength(capacity) +
+      TcpProgress.byteLength(capacity);
   }
 
   /** @param buffer zeroed, or one in which another thread has made this table. */
@@ -160,7 +117,6 @@ export class FlowTable {
     this.#header = columns.int32(HEADER_CELLS);
     this.#word = columns.int32(capacity);
     this.#nextFree = columns.int32(capacity);
-    this.#linked = columns.int32(capacity);
     this.protocol = columns.int32(capacity);
     this.local = columns.int32(capacity * 4);
     this.localPort = columns.int32(capacity);
@@ -168,8 +124,6 @@ export class FlowTable {
     this.remotePort = columns.int32(capacity);
     this.outbound = columns.int32(capacity);
     this.rule = columns.int32(capacity);
-    this.near = columns.int32(capacity * 4);
-    this.nearPort = columns.int32(capacity);
     this.to = columns.int32(capacity * 4);
     this.toPort = columns.int32(capacity);
     this.initialSequence = columns.int32(capacity);
@@ -183,7 +137,9 @@ export class FlowTable {
     this.receivedBytes = columns.float64(capacity);
     this.progress = new TcpProgress(columns, capacity);
     this.#outward = new ChainedIndex(columns, capacity);
-    this.#inward = new ChainedIndex(columns, capacity);
+    this.#outside = new OutsideEnds(columns, this, this.#seed);
+    this.near = this.#outside.near;
+    this.nearPort = this.#outside.nearPort;
   }
 
   /** Flows that are there. Any thread. */
@@ -231,7 +187,7 @@ export class FlowTable {
   ): number {
     const ports = (localPort << 16) | remotePort;
     let row = this.#outward.first(
-      this.#hash(protocol, ports, local, 0, remote, 0),
+      flowHash(this.#seed, protocol, ports, local, 0, remote, 0),
     );
     while (row >= 0) {
       const at = row * 4;
@@ -263,19 +219,16 @@ export class FlowTable {
     j: number,
     toPort: number,
   ): number {
-    const ports = (nearPort << 16) | toPort;
-    const kind = (outbound << 8) | protocol;
-    let row = this.#inward.first(this.#hash(kind, ports, near, i, to, j));
-    while (row >= 0) {
-      const at = row * 4;
-      if (
-        this.nearPort[row] === nearPort && this.toPort[row] === toPort &&
-        this.protocol[row] === protocol && this.outbound[row] === outbound &&
-        equalWords(this.to, at, to, j) && equalWords(this.near, at, near, i)
-      ) return row;
-      row = this.#inward.next(row);
-    }
-    return -1;
+    return this.#outside.lookup(
+      outbound,
+      protocol,
+      near,
+      i,
+      nearPort,
+      to,
+      j,
+      toPort,
+    );
   }
 
   /**
@@ -292,22 +245,16 @@ export class FlowTable {
     j: number,
     toPort: number,
   ): number {
-    const ports = (nearPort << 16) | toPort;
-    const kind = (outbound << 8) | protocol;
-    let row = this.#inward.first(this.#hash(kind, ports, near, i, to, j));
-    for (let left = FIND_STEPS; row >= 0 && left > 0; left--) {
-      const at = row * 4;
-      const word = this.wordOf(row);
-      if (
-        wayIn(word) > Way.Waiting && this.nearPort[row] === nearPort &&
-        this.toPort[row] === toPort && this.protocol[row] === protocol &&
-        this.outbound[row] === outbound &&
-        equalWords(this.to, at, to, j) &&
-        equalWords(this.near, at, near, i) && this.wordOf(row) === word
-      ) return row;
-      row = this.#inward.next(row);
-    }
-    return -1;
+    return this.#outside.find(
+      outbound,
+      protocol,
+      near,
+      i,
+      nearPort,
+      to,
+      j,
+      toPort,
+    );
   }
 
   /** Makes a row for a flow that nobody has decided about. @returns the row, or -1 where none is free. */
@@ -374,7 +321,7 @@ export class FlowTable {
 
   /** Whether a flow is found by its ends outside. */
   isLinked(row: number): boolean {
-    return this.#linked[row] === 1;
+    return this.#outside.has(row);
   }
 
   /**
@@ -388,29 +335,12 @@ export class FlowTable {
     i: number,
     nearPort: number,
   ): boolean {
-    const taken = this.lookupInbound(
-      this.outbound[row],
-      this.protocol[row],
-      near,
-      i,
-      nearPort,
-      this.to,
-      row * 4,
-      this.toPort[row],
-    );
-    if (taken >= 0) return false;
-    for (let n = 0; n < 4; n++) this.near[row * 4 + n] = near[i + n];
-    this.nearPort[row] = nearPort;
-    this.#linked[row] = 1;
-    this.#inward.add(row, this.#inwardHash(row));
-    return true;
+    return this.#outside.link(row, near, i, nearPort);
   }
 
   /** Lets a flow be found no more by its ends outside. */
   unlinkInbound(row: number): void {
-    if (this.#linked[row] === 0) return;
-    this.#inward.remove(row, this.#inwardHash(row));
-    this.#linked[row] = 0;
+    this.#outside.unlink(row);
   }
 
   /** Frees a row. */
@@ -496,7 +426,8 @@ export class FlowTable {
   #outwardHash(row: number): number {
     const ports = (this.localPort[row] << 16) | this.remotePort[row];
     const { local, remote } = this;
-    return this.#hash(
+    return flowHash(
+      this.#seed,
       this.protocol[row],
       ports,
       local,
@@ -504,24 +435,5 @@ export class FlowTable {
       remote,
       row * 4,
     );
-  }
-
-  #inwardHash(row: number): number {
-    const ports = (this.nearPort[row] << 16) | this.toPort[row];
-    const kind = (this.outbound[row] << 8) | this.protocol[row];
-    return this.#hash(kind, ports, this.near, row * 4, this.to, row * 4);
-  }
-
-  #hash(
-    kind: number,
-    ports: number,
-    one: Int32Array,
-    i: number,
-    other: Int32Array,
-    j: number,
-  ): number {
-    const start = Math.imul(ports ^ this.#seed, 0x9e3779b1) ^ kind;
-    const hash = mixWords(mixWords(start, other, j), one, i);
-    return hash ^ (hash >>> 16);
   }
 }
