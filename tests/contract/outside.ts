@@ -15,6 +15,7 @@ import {
   type OutsidePlatform,
 } from "../support/outside_end.ts";
 import { numbered, PlainSocket } from "../support/packet_arena.ts";
+import type { OpenedElsewhere } from "./outside_program.ts";
 
 /** One system. */
 export interface OutsideSubject {
@@ -307,6 +308,45 @@ export function testOutside(
     receiving.closeRetired({ markFree: (row) => void freed.push(row) });
     assert.deepEqual(freed, rows);
     assert.ok(outside.open(17, 4, port, 5) >= 0);
+  });
+
+  Deno.test("sockets of a thread that has ended are heard of all the same", async () => {
+    using platform = open();
+    using end = new OutsideEnd(platform);
+    const program = new URL("./outside_program.ts", import.meta.url);
+    const worker = new Worker(program, { type: "module" });
+    const ports = Array.from({ length: 8 }, () => freePort(4));
+    const { shared } = end.opened;
+    const opened = new Promise<number[]>((resolve) =>
+      worker.onmessage = ({ data }) => resolve(data)
+    );
+    worker.postMessage({ shared, ports } satisfies OpenedElsewhere);
+    const handles = await opened;
+    assert.ok(handles.every((handle) => handle >= 0), `${handles}`);
+    worker.terminate();
+    using far = new PlainSocket("127.0.0.1");
+    for (let round = 0; round < 3; round++) {
+      for (const [row, port] of ports.entries()) {
+        await far.send(numbered(row, 40), { hostname: "127.0.0.1", port });
+      }
+      const heard = new Set<number>();
+      while (heard.size < ports.length) {
+        assert.equal(end.poller.wait(5000), Ready.Outside);
+        for (let i = 0; i < end.poller.outsideCount; i++) {
+          const row = end.poller.outsideRow(i);
+          const handle = end.poller.outsideHandle(i);
+          assert.equal(handle, handles[row]);
+          end.arena.batch.clear();
+          assert.equal(end.outside.receive(row, handle, end.arena.batch), 1);
+          assert.deepEqual(end.arena.row(0), numbered(row, 40));
+          heard.add(row);
+        }
+      }
+    }
+    for (const [row, handle] of handles.entries()) {
+      end.outside.retire(row, handle);
+    }
+    end.outside.closeRetired({ markFree: () => {} });
   });
 
   Deno.test("echo by raw sockets finds its way back over the loopback", () => {
