@@ -71,10 +71,6 @@ const symbols = {
     result: "u32",
     nonblocking: true,
   },
-  /** DWORD NotifyAddrChange(HANDLE *handle, OVERLAPPED *overlapped); ERROR_IO_PENDING is success. */
-  NotifyAddrChange: { parameters: ["buffer", "pointer"], result: "u32" },
-  /** BOOL CancelIPChangeNotify(OVERLAPPED *overlapped); */
-  CancelIPChangeNotify: { parameters: ["pointer"], result: "i32" },
   /** DWORD GetBestRoute2(NET_LUID *, NET_IFINDEX, const SOCKADDR_INET *source, const SOCKADDR_INET *destination, ULONG options, MIB_IPFORWARD_ROW2 *route, SOCKADDR_INET *bestSource); */
   GetBestRoute2: {
     parameters: [

@@ -45,13 +45,6 @@ const SYMBOLS = {
     parameters: ["u32", "buffer", "i32", "u32"],
     result: "u32",
   },
-  // The same on a thread of its own, which blocks instead of the caller.
-  WaitForMultipleObjectsElsewhere: {
-    name: "WaitForMultipleObjects",
-    parameters: ["u32", "buffer", "i32", "u32"],
-    result: "u32",
-    nonblocking: true,
-  },
   // HANDLE WINAPI CreateIoCompletionPort(HANDLE FileHandle, HANDLE ExistingCompletionPort,
   //                                      ULONG_PTR CompletionKey, DWORD NumberOfConcurrentThreads);
   // FileHandle -1 makes a port; else the file reports to the existing one. 0 where it failed.

@@ -2,8 +2,7 @@
  * Watches the host's network, for the control thread.
  *
  * One event stands for all news, and one wait for it lies on a thread of the
- * runtime's pool; the older call for addresses has an event of its own, for it
- * tells once each time it is asked. The system calls back on threads of its own with a context as
+ * runtime's pool. The system calls back on threads of its own with a context as
  * the first argument: the callback is SetEvent itself and the context the event,
  * so that no thread of the system ever waits for ours. What the news are is
  * looked up then, by comparing with what there was before.
@@ -46,12 +45,6 @@ const AUTO_RESET = 0;
 const QUIET_MS = 100;
 const BURST_MS = 1000;
 const LOOK_MS = 5000;
-/** OVERLAPPED: its event lies at 24. */
-const OVERLAPPED_BYTES = 32;
-const OVERLAPPED_EVENT = 24;
-/** Places among the events that are waited for. */
-const EVENTS = 2;
-const ADDRESSES = 1;
 const UNITS_PER_MS = 10_000;
 
 /** What the monitor works with. */
@@ -169,20 +162,16 @@ class WindowsNetworkMonitor implements NetworkMonitor {
   }
 }
 
-/** Events that the system sets when there are news. */
+/** An event that the system sets when there are news. */
 class NewsBell implements AsyncDisposable {
   readonly #kernel32: Kernel32;
   readonly #iphlpapi: Iphlpapi;
   readonly #powrprof: Powrprof;
   readonly #resources: DisposableStack;
   readonly #event: number;
-  /** Set once by each NotifyAddrChange. */
-  readonly #addresses: number;
-  readonly #handles: BigUint64Array<ArrayBuffer>;
   /** What the system calls with the event as its first argument. */
   readonly #setEvent: Deno.PointerValue;
   readonly #registrations: bigint[] = [];
-  readonly #overlapped = new Uint8Array(OVERLAPPED_BYTES);
   readonly #parameters = new Uint8Array(deviceNotifySubscribeParameters.size);
   #power: bigint | undefined;
 
@@ -192,27 +181,15 @@ class NewsBell implements AsyncDisposable {
     this.#iphlpapi = guard.use(openIphlpapi());
     this.#powrprof = guard.use(openPowrprof());
     const { call } = this.#kernel32;
-    const open = () => {
-      const event = call.CreateEventW(null, AUTO_RESET, 0, null);
-      if (event === 0) throw this.#kernel32.error("CreateEventW");
-      guard.defer(() => void call.CloseHandle(event));
-      return event;
-    };
-    this.#event = open();
-    this.#addresses = open();
-    this.#handles = BigUint64Array.of(
-      BigInt(this.#event),
-      BigInt(this.#addresses),
-    );
+    this.#event = call.CreateEventW(null, AUTO_RESET, 0, null);
+    if (this.#event === 0) throw this.#kernel32.error("CreateEventW");
+    guard.defer(() => void call.CloseHandle(this.#event));
     this.#setEvent = call.GetProcAddress(
       call.GetModuleHandleW(wideText("kernel32.dll")),
       new TextEncoder().encode("SetEvent\0"),
     );
     this.#subscribe();
     this.#subscribeToPower();
-    new DataView(this.#overlapped.buffer)
-      .setBigUint64(OVERLAPPED_EVENT, BigInt(this.#addresses), true);
-    this.#awaitAddresses();
     this.#resources = guard.move();
   }
 
@@ -223,16 +200,13 @@ class NewsBell implements AsyncDisposable {
   /** @returns whether there are news. */
   async wait(timeoutMs: number): Promise<boolean> {
     const { call } = this.#kernel32;
-    const result = await call.WaitForMultipleObjectsElsewhere(
-      EVENTS,
-      this.#handles,
-      0,
+    const result = await call.WaitForSingleObjectElsewhere(
+      this.#event,
       timeoutMs,
     );
     if (result === WAIT.FAILED) {
-      throw new Error("WaitForMultipleObjects: failed");
+      throw new Error("WaitForSingleObject: failed");
     }
-    if (result === WAIT.OBJECT_0 + ADDRESSES) this.#awaitAddresses();
     return result !== WAIT.TIMEOUT;
   }
 
@@ -244,8 +218,7 @@ class NewsBell implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { CancelMibChangeNotify2, CancelIPChangeNotify } =
-      this.#iphlpapi.call;
+    const { CancelMibChangeNotify2 } = this.#iphlpapi.call;
     for (const registration of this.#registrations) {
       await CancelMibChangeNotify2(registration);
     }
@@ -253,7 +226,6 @@ class NewsBell implements AsyncDisposable {
     if (this.#power !== undefined) {
       await PowerUnregisterSuspendResumeNotification?.(this.#power);
     }
-    CancelIPChangeNotify(Deno.UnsafePointer.of(this.#overlapped));
     this.#resources.dispose();
   }
 
@@ -294,12 +266,5 @@ class NewsBell implements AsyncDisposable {
       out,
     );
     if (code === Win32.Success) this.#power = out[0];
-  }
-
-  /** The older way, of IPv4 addresses alone; once for each call. */
-  #awaitAddresses(): void {
-    const handle = new BigUint64Array(1);
-    const overlapped = Deno.UnsafePointer.of(this.#overlapped);
-    this.#iphlpapi.call.NotifyAddrChange(handle, overlapped);
   }
 }

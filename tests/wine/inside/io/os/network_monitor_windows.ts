@@ -1,8 +1,11 @@
 /**
- * Changes of the network under Wine, which tells of IPv4 addresses alone: the
- * rest is seen by looking. Run by host_network_test.ts, which makes t0.
+ * Changes of the network under Wine, which takes the calls for news and never
+ * tells any: they are seen by looking. Run by host_network_test.ts, which makes
+ * t0.
  */
 import assert from "node:assert/strict";
+import { openKernel32, WAIT } from "../../../../../ffi/windows/kernel32.ts";
+import { wideText } from "../../../../../ffi/windows/wide_text.ts";
 import { parsePrefix } from "../../../../../src/core/wire/address.ts";
 import { openIpTables } from "../../../../../src/io/os/windows/ip_helper.ts";
 import { networkMonitorOf } from "../../../../../src/io/os/windows/network_monitor.ts";
@@ -52,10 +55,10 @@ class Told {
   }
 }
 
-Deno.test("an address is told as soon as it comes", async () => {
+Deno.test("an address is seen by the next look", async () => {
   using tables = openIpTables();
   const { index } = tables.link("t0")!;
-  const told = new Told({ lookMs: NEVER_MS });
+  const told = new Told({ lookMs: 50 });
   await using _ = told.monitor;
   for (const now of ["present", "gone"] as const) {
     const address = own("10.66.0.1/24", index);
@@ -113,6 +116,42 @@ Deno.test("a clock that went on while the machine did not is sleep", async () =>
   const [change] = await told.next();
   assert.equal(change.kind, "resume");
   assert.ok(change.kind === "resume" && Math.abs(change.sleptMs - 7000) < 500);
+});
+
+Deno.test("what is asked for by hand is told without waiting for a look", async () => {
+  using tables = openIpTables();
+  const { index } = tables.link("t0")!;
+  const told = new Told({ lookMs: NEVER_MS });
+  await using _ = told.monitor;
+  tables.addAddress(own("10.66.0.1/24", index));
+  told.monitor.check();
+  const changes = await told.next();
+  assert.ok(changes.some(({ kind }) => kind === "address"));
+  tables.removeAddress(own("10.66.0.1/24", index));
+});
+
+Deno.test("the callback of the system's sets an event by its first argument", () => {
+  using kernel32 = openKernel32();
+  const { call } = kernel32;
+  const event = call.CreateEventW(null, 0, 0, null);
+  const setEvent = call.GetProcAddress(
+    call.GetModuleHandleW(wideText("kernel32.dll")),
+    new TextEncoder().encode("SetEvent\0"),
+  );
+  const definition = {
+    parameters: ["pointer", "pointer", "u32"],
+    result: "void",
+  } as const;
+  const address = Deno.UnsafePointer.value(setEvent);
+  const callback = new Deno.UnsafeFnPointer(
+    Deno.UnsafePointer.create<typeof definition>(BigInt(address))!,
+    definition,
+  );
+  assert.equal(call.WaitForSingleObject(event, 0), WAIT.TIMEOUT);
+  const context = Deno.UnsafePointer.create(BigInt(event));
+  callback.call(context, context, 2);
+  assert.equal(call.WaitForSingleObject(event, 0), WAIT.OBJECT_0);
+  call.CloseHandle(event);
 });
 
 Deno.test("news that change nothing are counted, and looks without news are not", async () => {
