@@ -1,5 +1,6 @@
 /** Every reason for which the gateway's engine drops is reached, each by its own packet. */
 import assert from "node:assert/strict";
+import { OpenFailure } from "../../../src/core/flow/outside_sockets.ts";
 import {
   addressWords,
   echoPacket,
@@ -241,6 +242,13 @@ const CASES: Case[] = [
     run: (it) => {
       it.fromTunnel(0, udpPacket(UDP));
       return it.fromTunnel(0, udpPacket({ ...UDP, fromPort: 4001 }));
+    },
+  },
+  {
+    reason: "no descriptor left",
+    run: (it) => {
+      it.sockets.failure = OpenFailure.OutOfResources;
+      return it.fromTunnel(0, udpPacket(UDP));
     },
   },
   {
