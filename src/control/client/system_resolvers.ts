@@ -1,16 +1,17 @@
 /**
- * The system's resolvers in a running client: resolv.conf is taken over and
- * given back as the policy wants, and whoever will find no names is told why.
+ * The system's resolvers in a running client: resolv.conf, or what stands for it,
+ * is taken over and given back as the policy wants, and whoever will find no
+ * names is told why.
  */
+import type { NameResolution } from "../../io/ports/name_resolution.ts";
 import type { ClientPlan } from "./client_plan.ts";
 import type { DnsRouter } from "./dns_router.ts";
-import type { ResolvConf } from "./resolv_conf.ts";
 
 /** What it works with. */
 export interface SystemResolversOptions {
   /** Undefined where the system's list is not ours to change. */
   readonly resolvConf:
-    | Pick<ResolvConf, "take" | "restore" | "resolvers">
+    | Pick<NameResolution, "take" | "restore" | "resolvers">
     | undefined;
   readonly dns: DnsRouter;
   readonly warn: (text: string) => void;
@@ -51,7 +52,9 @@ export class SystemResolvers {
       this.#options.resolvConf?.restore();
     } catch (error) {
       const reason = messageOf(error);
-      this.#options.warn(`resolv.conf could not be put back: ${reason}`);
+      this.#options.warn(
+        `the system's resolvers could not be put back: ${reason}`,
+      );
     }
   }
 
@@ -63,7 +66,7 @@ export class SystemResolvers {
     } catch (error) {
       const reason = messageOf(error);
       warn(
-        `resolv.conf can't be taken over, so that questions of programs are told apart only where they don't ask a resolver on this host: ${reason}`,
+        `the system's resolvers can't be taken over, so that questions of programs are told apart only where they don't ask a resolver on this host: ${reason}`,
       );
     }
     this.refresh();
