@@ -4,7 +4,7 @@ import {
   NtExecutable,
   NtExecutableResource,
   Resource,
-} from "npm:resedit@3.1.0";
+} from "resedit";
 import { drawIcon } from "./icon.ts";
 
 /** English (US), Unicode. */

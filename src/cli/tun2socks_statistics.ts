@@ -39,6 +39,7 @@ const VERDICT_TEXT: Readonly<Record<VerdictTraffic["verdict"], string>> = {
   ToRelay: "new connections",
   ToRelayUdp: "to the proxy",
   ToTunnel: "into a tunnel",
+  Pass: "passed on",
 };
 
 /** A TUN stack as {@linkcode attend} asks it. */
