@@ -8,7 +8,11 @@
  * firewall and of name resolution stay, and the journal is for them most of all.
  */
 import { Win32, Win32Error } from "../../../../ffi/windows/win32_error.ts";
-import { type AddressWords, equalWords } from "../../../core/wire/address.ts";
+import {
+  type AddressWords,
+  equalWords,
+  isMappedIpv4,
+} from "../../../core/wire/address.ts";
 import type {
   Admitted,
   Egress,
@@ -204,7 +208,9 @@ class WindowsHostNetwork implements HostNetwork {
       words,
       (index) => running.has(index) && !(mark !== undefined && ours.has(index)),
     );
-    if (route === undefined) return undefined;
+    // What is led into loopback goes nowhere, unless it belongs there.
+    const isLost = route?.index === LOOPBACK_INDEX && !isLoopback(words);
+    if (route === undefined || isLost) return undefined;
     return {
       interfaceIndex: route.index,
       source: this.#tables.bestSource(route.index, words) ??
@@ -390,6 +396,11 @@ class WindowsHostNetwork implements HostNetwork {
     const entries = journalEntries(link, addresses, routes);
     this.#journal.record(scopeOf(link.name), entries);
   }
+}
+
+/** Of IPv4; IPv6 has one address, which the interface has. */
+function isLoopback(words: AddressWords): boolean {
+  return isMappedIpv4(words) && words[3] >>> 24 === 127;
 }
 
 function sameSettings(a: FamilySettings, b: FamilySettings): boolean {

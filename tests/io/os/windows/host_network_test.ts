@@ -258,6 +258,19 @@ Deno.test("packets of our own go by no route of ours", () => {
   });
 });
 
+Deno.test("what is led into loopback goes nowhere, but for its own addresses", () => {
+  using host = new Host();
+  for (const text of ["::/0", "198.51.100.0/24", "127.0.0.0/8"]) {
+    host.tables.addRoute(linkAddress(text, 1));
+  }
+  const network = host.network();
+  const index = (text: string) =>
+    network.egressFor(parseAddress(text)!)?.interfaceIndex;
+  assert.equal(index("2001:db8::1"), undefined);
+  assert.equal(index("198.51.100.9"), undefined);
+  assert.equal(index("127.0.0.9"), 1);
+});
+
 Deno.test("the firewall lets a listener in until reset, by one rule", () => {
   using host = new Host();
   const network = host.network();
