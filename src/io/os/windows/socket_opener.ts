@@ -8,7 +8,6 @@ import {
   AF,
   FIO,
   INVALID_SOCKET,
-  IP,
   IPPROTO,
   IPV6,
   SIO,
@@ -19,12 +18,12 @@ import {
   WSA_FLAGS,
 } from "../../../../ffi/windows/ws2_32.ts";
 import { isMappedIpv4 } from "../../../core/wire/address.ts";
-import { readU32le, writeU32be } from "../../../core/wire/bytes.ts";
 import type { SocketOrigin } from "../../ports/dialer.ts";
 import { type BindAddress, SocketError } from "../../ports/stream_sockets.ts";
 import { interfaceIndexOf } from "./interface_index.ts";
 import { SOCKET_ADDRESS_ROOM, writeSocketAddress } from "./socket_address.ts";
 import { socketError } from "./socket_error.ts";
+import { bindToInterface } from "./socket_interface.ts";
 import { WinsockOptions } from "./winsock_options.ts";
 
 /** A listener holds more only where it is asked for by a negative number; whom it can't hold it resets. */
@@ -167,11 +166,10 @@ export class SocketOpener {
     return error;
   }
 
-  /** The one option takes the number in network order, the other in the host's. */
   #leaveBy(socket: number, family: 4 | 6, index: number): number {
-    return family === 4
-      ? this.#options.set(socket, IPPROTO.IP, IP.UNICAST_IF, swapped(index))
-      : this.#options.set(socket, IPPROTO.IPV6, IPV6.UNICAST_IF, index);
+    return bindToInterface(this.#options, socket, family, index)
+      ? 0
+      : -SocketError.NoDevice;
   }
 
   #result(result: number): number {
@@ -188,10 +186,4 @@ function isLoopback(words: Int32Array): boolean {
   return familyOf(words) === 4
     ? words[3] >>> 24 === 127
     : (words[0] | words[1] | words[2]) === 0 && words[3] === 1;
-}
-
-function swapped(value: number): number {
-  const bytes = new Uint8Array(4);
-  writeU32be(bytes, 0, value);
-  return readU32le(bytes, 0) | 0;
 }
