@@ -9,7 +9,7 @@
  * The area is filled from behind the last row of the batch that lies in it, so
  * one batch can gather from many sockets.
  */
-import { IP, IPPROTO, IPV6, UDP } from "../../../../ffi/windows/ws2_32.ts";
+import { IP, IPPROTO, IPV6 } from "../../../../ffi/windows/ws2_32.ts";
 import type { Batch } from "../../../core/columns/batch.ts";
 import {
   HEADER_LENGTH as ICMP_HEADER_LENGTH,
@@ -25,7 +25,7 @@ import {
   NotReceived,
 } from "./message_receiver.ts";
 import type { SocketLibraries } from "./socket_libraries.ts";
-import { receivesTrains, TRAIN_ROWS } from "./udp_trains.ts";
+import { ReceivedTrains, receivesTrains, TRAIN_ROWS } from "./udp_trains.ts";
 
 /** Writable bytes behind each row. */
 const TAILROOM = 64;
@@ -40,6 +40,7 @@ export class OutsideReceiver {
   readonly #libraries: SocketLibraries;
   readonly #shared: OutsideShared;
   readonly #receiver: MessageReceiver;
+  readonly #trains: ReceivedTrains;
   readonly #start: number;
   readonly #end: number;
   readonly #headroom: number;
@@ -65,6 +66,7 @@ export class OutsideReceiver {
     this.#headroom = options.headroom;
     this.#start = (options.area.start + 63) & ~63;
     this.#end = options.area.end;
+    this.#trains = new ReceivedTrains(libraries.ws2);
     this.#receiver = new MessageReceiver(libraries.ws2, {
       bytes: options.bytes,
       controlRoom: CONTROL_ROOM,
@@ -83,7 +85,7 @@ export class OutsideReceiver {
     while (batch.count + rows <= rowLimit(batch) && at + room <= this.#end) {
       const length = this.#receiver.receive(socket, at + this.#headroom);
       if (length >= 0) {
-        this.#take(batch, at + this.#headroom, length, natRow);
+        this.#take(batch, socket, at + this.#headroom, length, natRow);
         at = this.#free(batch);
       } else if (
         length === NotReceived.Nothing || ++errors === MAX_ERRORS
@@ -126,10 +128,16 @@ export class OutsideReceiver {
   }
 
   /** Makes rows of a message. */
-  #take(batch: Batch, at: number, length: number, natRow: number): void {
+  #take(
+    batch: Batch,
+    socket: number,
+    at: number,
+    length: number,
+    natRow: number,
+  ): void {
     const { block } = this.#receiver;
     const gap = this.#headroom + TAILROOM;
-    const size = block.control32(IPPROTO.UDP, UDP.COALESCED_INFO, 0) || length;
+    const size = this.#trains.datagramLength(block, socket, length);
     const port = block.readSource(this.#remote, 0);
     const hopLimit = this.#hopLimit();
     if (size >= length) {

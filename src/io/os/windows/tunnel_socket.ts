@@ -48,7 +48,7 @@ import {
 } from "./socket_address.ts";
 import { bindToInterface } from "./socket_interface.ts";
 import { TunnelSocketQueue } from "./tunnel_socket_queue.ts";
-import { receivesTrains, TRAIN_ROWS } from "./udp_trains.ts";
+import { ReceivedTrains, receivesTrains, TRAIN_ROWS } from "./udp_trains.ts";
 import { WinsockOptions } from "./winsock_options.ts";
 
 /** What the socket may hold while its worker is busy. */
@@ -173,6 +173,7 @@ class WindowsTunnelSocket implements TunnelSocket {
   readonly #queue: TunnelSocketQueue;
   readonly #sources: TunnelSocketSources | undefined;
   readonly #receiver: MessageReceiver;
+  readonly #trains: ReceivedTrains;
   readonly #start: number;
   readonly #end: number;
   /** Rows that one message may take. */
@@ -195,6 +196,7 @@ class WindowsTunnelSocket implements TunnelSocket {
     });
     const trains = receivesTrains(ws2, descriptor);
     this.#rows = trains ? TRAIN_ROWS : 1;
+    this.#trains = new ReceivedTrains(ws2);
     this.#receiver = new MessageReceiver(ws2, {
       bytes,
       controlRoom: trains || this.#sources !== undefined ? CONTROL_ROOM : 0,
@@ -242,8 +244,8 @@ class WindowsTunnelSocket implements TunnelSocket {
     const { block } = this.#receiver;
     const remote = this.#remote;
     const port = block.readSource(remote, 0);
-    const segment = block.control32(IPPROTO.UDP, UDP.COALESCED_INFO, 0) ||
-      length;
+    const segment = this.#trains
+      .datagramLength(block, this.descriptor, length);
     if (this.#sources !== undefined && this.#readLocal()) {
       this.#sources.learn(remote, 0, port, this.#local, 0);
     }

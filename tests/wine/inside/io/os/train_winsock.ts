@@ -40,6 +40,10 @@ export class TrainWinsock implements Disposable {
   /** Refuses the next trains with this code. */
   refusal: { code: number; times: number } | undefined;
   readonly #real: Ws2;
+  /** `silent`: trains are handed over as some drivers do, without a word. */
+  told: "told" | "silent" = "told";
+  /** Sockets that were asked to hand over no trains. */
+  readonly plain = new Set<number>();
   #error = 0;
   readonly #receive;
 
@@ -67,6 +71,16 @@ export class TrainWinsock implements Disposable {
             name === UDP.SEND_MSG_SIZE ? 0 : 65_535,
             true,
           );
+          return 0;
+        },
+        setsockopt: (socket, level, name, value, length) => {
+          if (level !== IPPROTO.UDP) {
+            return real.call.setsockopt(socket, level, name, value, length);
+          }
+          const bytes = value as Uint8Array;
+          const size = new DataView(bytes.buffer, bytes.byteOffset);
+          if (size.getInt32(0, true) === 0) this.plain.add(socket);
+          else this.plain.delete(socket);
           return 0;
         },
         WSAIoctl: (...parameters) => {
@@ -174,7 +188,8 @@ export class TrainWinsock implements Disposable {
       if (
         !isFirst &&
         (next.from !== from || next.length > segment || datagrams === 64 ||
-          next.length === 0 || at + next.length > 60_000)
+          next.length === 0 || this.plain.has(socket) ||
+          at + next.length > 60_000)
       ) break;
       if (isFirst) [from, segment] = [next.from, next.length];
       this.#take(socket, bytes.subarray(at), name);
@@ -186,7 +201,7 @@ export class TrainWinsock implements Disposable {
     this.received.push(datagrams);
     new DataView(memory(Deno.UnsafePointer.value(count), 4).buffer)
       .setUint32(0, at, true);
-    writeControl(view, datagrams > 1 ? segment : 0);
+    writeControl(view, datagrams > 1 && this.told === "told" ? segment : 0);
     return 0;
   }
 

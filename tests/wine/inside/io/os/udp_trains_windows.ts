@@ -147,3 +147,33 @@ Deno.test("a mapping's train is taken apart, with room for headers and seal", ()
   }
   assert.deepEqual(end.arena.rows(), sent);
 });
+
+Deno.test("a socket whose trains are not told does without them from then on", () => {
+  using platform = open();
+  using a = new TunnelEnd(platform);
+  using b = new TunnelEnd(platform);
+  const to = target(`127.0.0.1:${b.socket.port}`);
+  const five = [...new Array(5).keys()].map((i) => numbered(i, 1400));
+  platform.winsock.told = "silent";
+  assert.equal(a.send(to, five), 0);
+  assert.equal(b.receiveAll().bytes.length, 1, "they are lost");
+  for (let round = 0; round < 3; round++) {
+    assert.equal(a.send(to, five), 0);
+    assert.deepEqual(b.receiveAll().bytes, five);
+  }
+  assert.ok(platform.winsock.plain.has(b.opened.descriptor));
+
+  using end = new OutsideEnd(platform);
+  const near = end.openUdp(4, 1);
+  const far = end.openUdp(4, 2);
+  const { batch } = end.arena;
+  for (const rows of [1, 5, 5]) {
+    batch.clear();
+    for (const bytes of five) {
+      end.queueUdp(near, `127.0.0.1:${end.outside.port(far)}`, bytes);
+    }
+    assert.equal(end.outside.flush(), 0);
+    batch.clear();
+    assert.equal(end.outside.receive(2, far, batch), rows);
+  }
+});
