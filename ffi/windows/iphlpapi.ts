@@ -7,7 +7,7 @@
  * names: a stand-in of the tests.
  */
 import { openLibrary, present } from "./missing_library.ts";
-import { runsUnderWine } from "./wine.ts";
+import { standInOf } from "./wine.ts";
 
 const LIBRARY = "iphlpapi.dll";
 
@@ -183,7 +183,7 @@ export function openIphlpapi(): Iphlpapi {
 }
 
 function openStandIn(): Deno.DynamicLibrary<typeof lacking> | undefined {
-  const path = Deno.env.get("SLUICE_TEST_IPHLPAPI");
-  if (path === undefined || !runsUnderWine()) return undefined;
+  const path = standInOf("SLUICE_TEST_IPHLPAPI");
+  if (path === undefined) return undefined;
   return openLibrary(path, lacking, "the tests build it");
 }

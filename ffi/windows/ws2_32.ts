@@ -5,8 +5,12 @@
  * A SOCKET is a handle and declared u32 as in kernel32.ts; 0xffffffff where there
  * is none. Calls give 0 or a count, or -1, and then WSAGetLastError as the very
  * next call tells why. Constants: winsock2.h, ws2ipdef.h, mswsock.h, mstcpip.h.
+ *
+ * Under Wine alone the DLL that SLUICE_TEST_WS2_32 names takes its place: a
+ * stand-in of the tests for options that Wine does not keep.
  */
 import { openLibrary } from "./missing_library.ts";
+import { standInOf } from "./wine.ts";
 
 const SYMBOLS = {
   // int WSAStartup(WORD wVersionRequired, LPWSADATA lpWSAData);
@@ -276,7 +280,8 @@ const WSADATA_ROOM = 512;
  * @throws {Error} where Winsock does not start.
  */
 export function openWs2(): Ws2 {
-  const library = openLibrary("ws2_32.dll", SYMBOLS);
+  const standIn = standInOf("SLUICE_TEST_WS2_32");
+  const library = openLibrary(standIn ?? "ws2_32.dll", SYMBOLS);
   const { symbols } = library;
   const error = symbols.WSAStartup(VERSION_2_2, new Uint8Array(WSADATA_ROOM));
   if (error !== 0) {
