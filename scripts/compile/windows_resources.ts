@@ -1,10 +1,6 @@
 /** Icon and version of a Windows executable, put beside the resources it has. */
-import {
-  Data,
-  NtExecutable,
-  NtExecutableResource,
-  Resource,
-} from "resedit";
+// @ts-types="./resedit.d.ts"
+import { Data, NtExecutable, NtExecutableResource, Resource } from "resedit";
 import { drawIcon } from "./icon.ts";
 
 /** English (US), Unicode. */
