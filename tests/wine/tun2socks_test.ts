@@ -1,5 +1,6 @@
 /** `sluice tun2socks` on Windows, with real proxies on Linux. */
 import assert from "node:assert/strict";
+import { makeCertificate } from "../io/outbound/tls_proxy.ts";
 import { Agent } from "../support/agent.ts";
 import { e2eTest } from "../support/e2e.ts";
 import {
@@ -16,6 +17,7 @@ import {
   startHttpBytes,
   startMicrosocks,
   startTinyproxy,
+  startTls,
   startTun2socks,
 } from "../support/tun2socks.ts";
 import type { WineMachine } from "./support/machine.ts";
@@ -37,6 +39,9 @@ const SITES = [
   { address: OUTSIDE.first, url: `http://${OUTSIDE.first}:${HTTP_PORT}` },
   { address: OUTSIDE.first6, url: `http://[${OUTSIDE.first6}]:${HTTP_PORT}` },
 ] as const;
+
+/** curl: could not connect. */
+const NOT_CONNECTED = 7;
 
 interface Place {
   readonly net: GatewayNet;
@@ -167,5 +172,70 @@ await e2eTest({
     assert.equal(times.length, 5);
     assert.equal(await process.stop(), 0, process.tail());
     assert.equal(lastStatistic(process, /([0-9 ]+) opened in all/), 2);
+  },
+});
+
+await e2eTest({
+  name: "windows tun2socks: by an HTTP proxy through TLS, both ways",
+  needs: [
+    ...NEEDS,
+    ...["tinyproxy", "socat", "openssl"].map((program) => ({ program })),
+  ],
+  run: async (lab) => {
+    const { net, windows, download } = await makePlace(lab);
+    const inner = { address: OUTSIDE.second, port: 8888 };
+    const outer = { address: OUTSIDE.second, port: 8443 };
+    await startTinyproxy(net.internet, inner);
+    const { key, certificate } = await makeCertificate(outer.address);
+    await startTls(net.internet, {
+      ...outer,
+      behind: `${inner.address}:${inner.port}`,
+      pem: key + certificate,
+    });
+    const file = await lab.write("ca.pem", certificate);
+    const process = await startTun2socks(net.gateway, [
+      ...["-x", `https://${outer.address}:${outer.port}`],
+      ...["--proxy-ca", file, "--default-route"],
+    ], windows);
+    await download();
+    const { stdout } = await net.gateway.run([
+      ...["sh", "-c"],
+      `head -c ${BYTES} /dev/urandom > /run/up; sha256sum < /run/up; ` +
+      `curl -sS --fail -m 50 -T /run/up "${SITES[0].url}/hash"; rm /run/up`,
+    ], { timeoutMs: 60_000 });
+    const [here, there] = stdout.split("\n");
+    assert.equal(there, here.slice(0, 64));
+    assert.equal(await process.stop(), 0, process.tail());
+  },
+});
+
+await e2eTest({
+  name: "windows tun2socks: a closed port refuses; DNS over TCP by microsocks",
+  needs: [...NEEDS, { program: "microsocks" }, { program: "dig" }],
+  run: async (lab) => {
+    const { net, windows } = await makePlace(lab);
+    await startMicrosocks(net.internet, SOCKS);
+    const resolver = await Agent.start(net.internet);
+    await resolver.call("dnsServe", {
+      address: OUTSIDE.dns,
+      addresses: { "a.test": "192.0.2.55" },
+    });
+    const process = await startTun2socks(
+      net.gateway,
+      ["-x", SOCKS_URL, "--default-route"],
+      windows,
+    );
+    const { stdout } = await net.gateway.run([
+      ...["dig", "+short", "+tries=4", "+time=5"],
+      ...[`@${OUTSIDE.dns}`, "a.test"],
+    ], { timeoutMs: 40_000 });
+    assert.equal(stdout.trim(), "192.0.2.55");
+    const refused = await net.gateway.run([
+      ...["curl", "-sS", "-m", "10", `http://${OUTSIDE.first}:81`],
+    ], { exit: "any", timeoutMs: 15_000 });
+    assert.equal(refused.code, NOT_CONNECTED, refused.stderr);
+    assert.equal(await process.stop(), 0, process.tail());
+    assert.match(process.text, /DNS over TCP: [1-9][0-9]* queries, [1-9]/);
+    assert.equal(lastStatistic(process, /TCP failed: refused ([0-9]+)/), 1);
   },
 });
