@@ -41,6 +41,7 @@ export const Message = {
   Start: 3,
   Stop: 4,
   Remove: 5,
+  Started: 6,
 } as const;
 const HEADER = 4;
 const LONGEST_PACKET = 65_535;
@@ -207,7 +208,8 @@ class BridgedAdapter implements Disposable {
         return true;
       case Message.Start:
         this.#setUp(true);
-        return true;
+        writeU32le(this.#out, 0, Message.Started << 24);
+        return this.#send(HEADER);
       case Message.Stop:
         this.#setUp(false);
         return true;

@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <wchar.h>
 
-enum { MESSAGE_PACKET, MESSAGE_CREATE, MESSAGE_CREATED, MESSAGE_START, MESSAGE_STOP };
+enum { MESSAGE_PACKET, MESSAGE_CREATE, MESSAGE_CREATED, MESSAGE_START, MESSAGE_STOP, MESSAGE_STARTED = 6 };
 
 #define LONGEST_PACKET 0xffffu
 #define SMALLEST_RING 0x20000u
@@ -418,7 +418,11 @@ __declspec(dllexport) session_t *WINAPI WintunStartSession(adapter_t *adapter, D
         free(session);
         return (session_t *)failed(ERROR_ALREADY_INITIALIZED, L"Failed to register rings%ls", L"");
     }
+    /* The interface is up when this returns, as an adapter is. */
+    uint32_t started;
     send_message(adapter->bridge, MESSAGE_START, NULL, 0);
+    if (!adapter->flood && (!receive_all(adapter->bridge, &started, 4) || started >> 24 != MESSAGE_STARTED))
+        end_session(session, L"the bridge does not start");
     session->receiver = CreateThread(NULL, 0, receive_from_bridge, session, 0, NULL);
     session->sender = CreateThread(NULL, 0, send_to_bridge, session, 0, NULL);
     return session;
