@@ -42,6 +42,7 @@ import type { Platform } from "../io/platform.ts";
 import type {
   DialerSetup,
   HostNetwork,
+  OpenedCapture,
   SocketOrigin,
   Wake,
 } from "../io/ports.ts";
@@ -73,6 +74,13 @@ export interface ClientProcessOptions {
   readonly platform: Platform;
   readonly network: HostNetwork;
   readonly tun: ClientTun;
+  /**
+   * In the place of the interface: packets captured on their way, which begin to
+   * come when the caller starts it. Owned from now on.
+   */
+  readonly capture?: OpenedCapture;
+  /** TCP ports that others may call at, where there is a capture. */
+  readonly answeredPorts?: readonly number[];
   /** The mark of all sockets of our own (SO_MARK): policy routing excepts it; 0 for none. */
   readonly mark: number;
   readonly egress: ClientEgress;
@@ -142,7 +150,7 @@ export class ClientProcess implements ClientEngine {
     this.#devices = new StackDevices({
       platform,
       network,
-      config: clientInterface(tun, this.#place),
+      config: options.capture ?? clientInterface(tun, this.#place),
       place: this.#place,
       egress: this.#egress,
       mark,
@@ -340,8 +348,8 @@ export class ClientProcess implements ClientEngine {
   }
 
   #startWorker(): void {
-    const { tun, trace, events, crypto = "auto", fragments = "follow" } =
-      this.#options;
+    const { tun, trace, events, answeredPorts } = this.#options;
+    const { crypto = "auto", fragments = "follow" } = this.#options;
     const devices = this.#devices;
     const setup: ClientStackSetup = {
       ...devices.setup({ mtu: tun.mtu, trace }),
@@ -352,6 +360,7 @@ export class ClientProcess implements ClientEngine {
         ends: devices.relay.ends,
         limits: this.#limits,
         fragments,
+        answeredPorts,
       }),
       outbounds: OUTBOUNDS,
       crypto,

@@ -19,6 +19,8 @@ export interface RelayAddresses {
   /** A in each family, with the length of the prefix that holds A and all N. */
   readonly ipv4: Prefix | undefined;
   readonly ipv6: Prefix | undefined;
+  /** At which address connections reach it; A where nothing is said. */
+  readonly reached?: RelayEnds["reached"];
 }
 
 /** What a relay tells. */
@@ -36,6 +38,9 @@ export type RelayWorkerSetup = Omit<
   RelaySetup,
   "ends" | "counters" | "listeners" | "wake" | "stop"
 >;
+
+/** Every address of the host's own. */
+const ANY_ADDRESS = { 4: [0, 0, 0xffff, 0], 6: [0, 0, 0, 0] } as const;
 
 /** Connections that the system holds until the worker takes them; it may cut this. */
 const BACKLOG = 4096;
@@ -65,9 +70,12 @@ export class RelayProcess implements Disposable {
   ) {
     using guard = new DisposableStack();
     const sockets = platform.openStreamSockets();
+    const { reached = "relay" } = addresses;
     const listen = (prefix: Prefix | undefined) => {
       if (prefix === undefined) return undefined;
-      const words = Int32Array.from(prefix.words);
+      const words = Int32Array.from(
+        reached === "relay" ? prefix.words : ANY_ADDRESS[prefix.family],
+      );
       const listener = sockets.listen({
         address: { words, port: 0 },
         backlog: BACKLOG,
@@ -87,6 +95,7 @@ export class RelayProcess implements Disposable {
     this.ends = {
       ipv4: listen(addresses.ipv4),
       ipv6: listen(addresses.ipv6),
+      reached,
     };
     this.counters = new RelayCounters(this.#countersBuffer);
     this.wake = guard.use(platform.openWake());

@@ -35,6 +35,7 @@ import {
   type KillSwitch,
   KillSwitchError,
   type NetworkChange,
+  type OpenedCapture,
 } from "../io/ports.ts";
 import {
   attachedNetworks,
@@ -48,6 +49,11 @@ import { logClientEvent, logConfigError } from "./client_log.ts";
 import { refusalProblems, refusals } from "./client_refusals.ts";
 import { CLIENT_MARK } from "./client_mark.ts";
 import { ClientProcess } from "./client_process.ts";
+import {
+  openPacketCapture,
+  passRules,
+  untouchedResolvers,
+} from "./client_packet_capture.ts";
 import { clientProber } from "./client_prober.ts";
 import { clientResolvConf } from "./client_resolv_conf.ts";
 import { logger } from "./log.ts";
@@ -75,6 +81,8 @@ export class RunningClient implements ClientPort, AsyncDisposable {
   readonly #startedAt = performance.now();
   #config: ClientConfig;
   #killSwitch: KillSwitch | undefined;
+  /** In the place of an interface with routes. */
+  #capture: OpenedCapture | undefined;
   #engine: ClientEngine | undefined;
   #runtime: ClientRuntime | undefined;
   /** Whether an end is the user's wish, so that a persistent kill switch goes too. */
@@ -130,7 +138,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       processId: Deno.pid,
       config: resolve(loaded.path),
       uptimeMs: performance.now() - this.#startedAt,
-      killSwitch: this.#killSwitch === undefined ? "off" : "on",
+      killSwitch: this.#isShut ? "on" : "off",
       interface: this.engine.interfaceName,
       ...status,
       problems: [...status.problems, ...refusalProblems(refused)],
@@ -163,11 +171,12 @@ export class RunningClient implements ClientPort, AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const { platform, network, journal } = this.#options;
+    const { platform, network } = this.#options;
+    const capture = this.#openCapture();
     this.#resources.defer(() => this.#openDoors());
     this.#closeDoors(this.#config);
     const place = chooseCapturePlace(network);
-    const { interfaceName, mtu, ...limits } = this.#config.capture;
+    const { mode: _, interfaceName, mtu, ...limits } = this.#config.capture;
     const egress = chooseEgress(network, interfaceName);
     this.#loosen(egress);
     const engine = await ClientProcess.start({
@@ -177,8 +186,10 @@ export class RunningClient implements ClientPort, AsyncDisposable {
         name: interfaceName,
         address4: place.address4,
         address6: place.address6,
-        mtu,
+        mtu: capture?.mtu ?? mtu,
       },
+      ...capture === undefined ? {} : { capture },
+      answeredPorts: this.#config.killSwitch.allowInbound,
       mark: CLIENT_MARK,
       egress: { interfaceIndex: boundInterface(egress) },
       events: this.#events(),
@@ -188,14 +199,10 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     });
     this.#engine = this.#resources.use(engine);
     const runtime = this.#openRuntime(engine, place.nameservers);
-    const routing = this.#resources.use(platform.openPolicyRouting(journal));
-    this.#resources.defer(() => routing.reset());
-    const index = network.interfaceIndex(engine.interfaceName);
-    if (index === undefined) throw new Error("the capture has gone");
-    for (
-      const { reason } of routing.apply(capturePolicy(index, this.#config))
-    ) {
-      logger("Router").info("{reason}", { reason });
+    if (capture === undefined) this.#leadTraffic(engine);
+    else {
+      capture.start();
+      this.#liftLeftOver();
     }
     runtime.start();
     this.#resources.use(platform.openNetworkMonitor({
@@ -214,6 +221,47 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     this.#isUp = true;
   }
 
+  #openCapture(): OpenedCapture | undefined {
+    const capture = openPacketCapture({
+      platform: this.#options.platform,
+      config: this.#config,
+      onLine: (text) => logger("Router").info("{text}", { text }),
+      onAdapters: (adapters) =>
+        logger("Router").info("captured adapters: {names}", {
+          names: adapters.map(({ name }) => name).join(", "),
+        }),
+    });
+    if (capture !== undefined) this.#resources.use(capture);
+    this.#capture = capture;
+    return capture;
+  }
+
+  /** A kill switch of a run with an interface would shut out what is captured here. */
+  #liftLeftOver(): void {
+    const { platform, journal } = this.#options;
+    try {
+      using left = platform.openKillSwitch({ journal, mark: CLIENT_MARK });
+      if (left.state().kind === "on") left.lift();
+    } catch (error) {
+      // Where there is no filter engine none is left.
+      if (!(error instanceof KillSwitchError)) throw error;
+    }
+  }
+
+  /** Leads the host's traffic into the interface. */
+  #leadTraffic(engine: ClientEngine): void {
+    const { platform, network, journal } = this.#options;
+    const routing = this.#resources.use(platform.openPolicyRouting(journal));
+    this.#resources.defer(() => routing.reset());
+    const index = network.interfaceIndex(engine.interfaceName);
+    if (index === undefined) throw new Error("the capture has gone");
+    for (
+      const { reason } of routing.apply(capturePolicy(index, this.#config))
+    ) {
+      logger("Router").info("{reason}", { reason });
+    }
+  }
+
   #openRuntime(
     engine: ClientEngine,
     nameservers: readonly Int32Array[],
@@ -221,13 +269,15 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     const { platform, network } = this.#options;
     const processes = this.#resources.use(platform.openProcessTable());
     const clock: Clock = { now: engine.now, after };
-    const resolvConf = clientResolvConf({
-      processes,
-      nameservers,
-      clock,
-      onChange: () => this.#runtime?.onResolversChange(),
-      onWarning: (text) => logger("DNS").warn("{text}", { text }),
-    });
+    const resolvConf = this.#capture !== undefined
+      ? untouchedResolvers(platform, this.#options.journal)
+      : clientResolvConf({
+        processes,
+        nameservers,
+        clock,
+        onChange: () => this.#runtime?.onResolversChange(),
+        onWarning: (text) => logger("DNS").warn("{text}", { text }),
+      });
     const sockets = platform.openStreamSockets();
     const runtime: ClientRuntime = new ClientRuntime({
       plan: planFromConfig(this.#config),
@@ -285,6 +335,10 @@ export class RunningClient implements ClientPort, AsyncDisposable {
   /** The kill switch as a configuration wants it. */
   #closeDoors(config: ClientConfig): void {
     const { platform, journal } = this.#options;
+    if (this.#capture !== undefined) {
+      const networks = attachedNetworks(config.capture.interfaceName);
+      return this.#capture.setPassed(passRules(config, networks));
+    }
     if (!config.killSwitch.enabled) {
       this.#killSwitch?.lift();
       this.#killSwitch?.[Symbol.dispose]();
@@ -338,9 +392,16 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     for (const index of new Set(indexes)) network.loosen(index);
   }
 
+  /** Whether nothing leaves but by the rules: by a filter, or because all is captured. */
+  get #isShut(): boolean {
+    return this.#killSwitch !== undefined ||
+      (this.#capture !== undefined && this.#config.killSwitch.enabled);
+  }
+
   #networkChanged(changes: readonly NetworkChange[]): void {
     this.#runtime?.onNetworkChange(changes);
-    if (this.#config.killSwitch.enabled && this.#config.killSwitch.allowLan) {
+    const { enabled, allowLan } = this.#config.killSwitch;
+    if (allowLan && (enabled || this.#capture !== undefined)) {
       this.#closeDoors(this.#config);
     }
   }

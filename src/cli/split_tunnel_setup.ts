@@ -26,7 +26,10 @@ export interface ClientTun {
 }
 
 /** How many flows there may be, and how long idle ones stay. */
-export type FlowLimits = Omit<CaptureConfig, "interfaceName" | "mtu">;
+export type FlowLimits = Omit<
+  CaptureConfig,
+  "mode" | "interfaceName" | "mtu"
+>;
 
 /** What holds where nothing else is wished. */
 export const FLOW_LIMITS: FlowLimits = {
@@ -73,12 +76,14 @@ export function clientSizes(
 
 /** The engine, the relay listening at `ends`. */
 export function splitTunnelConfig(
-  { tun, place, ends, limits, fragments }: {
+  { tun, place, ends, limits, fragments, answeredPorts = [] }: {
     readonly tun: ClientTun;
     readonly place: RelayPlace;
     readonly ends: RelayEnds;
     readonly limits: FlowLimits;
     readonly fragments: "follow" | "drop";
+    /** TCP ports that others may call at, where packets are captured on their way. */
+    readonly answeredPorts?: readonly number[];
   },
 ): SplitTunnelConfig {
   const { connections, dialing } = RELAY_LIMITS;
@@ -86,6 +91,8 @@ export function splitTunnelConfig(
   const long = Math.min(MOST_LONG, Math.floor(maxHeldPackets / LONG_SHARE));
   return {
     ...SPLIT_TUNNEL_DEFAULTS,
+    direct: ends.reached === "client" ? "passed" : "translated",
+    answeredPorts,
     fragments: fragments === "follow" ? "reassemble" : "drop",
     heldMs: holdMs,
     // Each that waits has a packet here.

@@ -2,6 +2,9 @@
  * What a TUN stack is made of on the host, whatever its engine is: the interface
  * with its addresses, the relay that listens there, the worker's poll set, its
  * wake and its sockets outside. Disposing of it undoes all.
+ *
+ * In the place of an interface there may be a capture of packets on their way:
+ * then the relay is reached at the host's own addresses.
  */
 import type { Platform } from "../io/platform.ts";
 import type {
@@ -9,6 +12,7 @@ import type {
   HostNetwork,
   InterfaceConfig,
   Loosened,
+  OpenedCapture,
   OpenedOutside,
   OpenedPoller,
   Wake,
@@ -22,7 +26,7 @@ export interface StackDevicesOptions {
   readonly platform: Platform;
   readonly network: HostNetwork;
   /** The interface without routes: they come once the relay is ready. */
-  readonly config: InterfaceConfig;
+  readonly config: InterfaceConfig | OpenedCapture;
   readonly place: RelayPlace;
   /** The interface that direct traffic leaves by; absent for what routes say. */
   readonly egress: number | undefined;
@@ -47,19 +51,25 @@ export class StackDevices implements Disposable {
   /** @throws {TunError | Error} with nothing left behind. */
   constructor(options: StackDevicesOptions) {
     const { platform, network, config, place, egress, mappings } = options;
-    const { name } = config;
     this.#options = options;
     using guard = new DisposableStack();
-    this.tun = guard.use(platform.createTun({ name, offload: "tcp" }));
-    guard.defer(() => network.reset());
-    const missing = network.apply(config);
-    this.loosen(network.interfaceIndex(name));
-    this.loosen(egress);
-    const addresses = {
-      ipv4: place.ipv4,
-      ipv6: missing.length > 0 ? undefined : place.ipv6,
-    };
-    this.relay = guard.use(new RelayProcess(platform, addresses, name));
+    if ("descriptor" in config) {
+      this.tun = guard.use(asInterface(config));
+      const addresses = { ...place, reached: "client" } as const;
+      this.relay = guard.use(new RelayProcess(platform, addresses));
+    } else {
+      const { name } = config;
+      this.tun = guard.use(platform.createTun({ name, offload: "tcp" }));
+      guard.defer(() => network.reset());
+      const missing = network.apply(config);
+      this.loosen(network.interfaceIndex(name));
+      this.loosen(egress);
+      const addresses = {
+        ipv4: place.ipv4,
+        ipv6: missing.length > 0 ? undefined : place.ipv6,
+      };
+      this.relay = guard.use(new RelayProcess(platform, addresses, name));
+    }
     this.poller = guard.use(platform.openPoller());
     this.wake = guard.use(platform.openWake());
     this.outside = guard.use(platform.openOutside({
@@ -95,4 +105,16 @@ export class StackDevices implements Disposable {
   [Symbol.dispose](): void {
     this.#resources.dispose();
   }
+}
+
+/** A capture in the place of an interface: single packets, checksums true or made so. */
+function asInterface(capture: OpenedCapture): CreatedTun {
+  const { descriptor, name } = capture;
+  return {
+    descriptor,
+    name,
+    offload: { vnetHeader: false, tso4: false, tso6: false, uso: false },
+    persistent: false,
+    [Symbol.dispose]: () => capture[Symbol.dispose](),
+  };
 }

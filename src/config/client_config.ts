@@ -58,6 +58,8 @@ export interface ClientDnsConfig {
 
 /** The adapter that takes the host's traffic, and the table of flows. */
 export interface CaptureConfig {
+  /** By which driver, where there is a choice. */
+  readonly mode: "auto" | "ndis" | "wintun";
   readonly interfaceName: string;
   /** Bytes. */
   readonly mtu: number;
@@ -121,6 +123,7 @@ export function resolveClientConfig(
       },
     },
     capture: {
+      mode: capture.mode,
       interfaceName: capture.interface,
       mtu: capture.mtu,
       maxFlows: capture.maxFlows,

@@ -249,6 +249,10 @@ export const clientSchema = z.strictObject({
     }).prefault({}),
   }).prefault({}),
   capture: z.strictObject({
+    mode: z.enum(["auto", "ndis", "wintun"]).default("auto").meta({
+      description:
+        "On Windows: ndis captures packets by the driver of the Windows Packet Filter, wintun by an adapter and routes; auto takes ndis where it is installed.",
+    }),
     interface: interfaceNameText.default("sluice1").meta({
       description: "Name of the adapter that takes the host's traffic.",
     }),

@@ -23,6 +23,7 @@ const KILL_SWITCH = {
   allowInbound: [22],
 };
 const CAPTURE = {
+  mode: "auto" as const,
   interfaceName: "sluice1",
   mtu: 1500,
   maxFlows: 16,

@@ -47,6 +47,7 @@ Deno.test("a default is enough; everything else has a safe one", () => {
     },
   });
   assert.deepEqual(config.capture, {
+    mode: "auto",
     interfaceName: "sluice1",
     mtu: 1500,
     maxFlows: 65_536,
