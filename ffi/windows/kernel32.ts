@@ -115,6 +115,12 @@ const SYMBOLS = {
   Process32FirstW: { parameters: ["u32", "buffer"], result: "i32" },
   // BOOL WINAPI Process32NextW(HANDLE hSnapshot, LPPROCESSENTRY32W lppe);
   Process32NextW: { parameters: ["u32", "buffer"], result: "i32" },
+  // BOOL WINAPI SetProcessWorkingSetSize(HANDLE hProcess, SIZE_T dwMinimumWorkingSetSize, SIZE_T dwMaximumWorkingSetSize);
+  // -1 for all three: as few pages of this process as possible stay in memory.
+  SetProcessWorkingSetSize: {
+    parameters: ["i64", "i64", "i64"],
+    result: "i32",
+  },
   // BOOL WINAPI CreateDirectoryW(LPCWSTR lpPathName, LPSECURITY_ATTRIBUTES lpSecurityAttributes);
   CreateDirectoryW: { parameters: ["buffer", "buffer"], result: "i32" },
   // HLOCAL WINAPI LocalFree(HLOCAL hMem);

@@ -77,7 +77,9 @@ export function openWindowsPlatform(): Platform {
     readPrivileges,
     // Handles of a process are limited by memory alone.
     raiseOpenFileLimit: () => Infinity,
-    giveBackPages: () => {},
+    giveBackPages: () => {
+      kernel32.call.SetProcessWorkingSetSize(-1n, -1n, -1n);
+    },
     [Symbol.dispose]: () => {
       ndis[Symbol.dispose]();
       wintun[Symbol.dispose]();
