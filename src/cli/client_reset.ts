@@ -2,7 +2,7 @@
 import { askControl } from "../control/control_client.ts";
 import { localSocketPaths, openPlatform } from "../io/platform.ts";
 import { CLIENT_MARK } from "./client_mark.ts";
-import { clientResolvConf } from "./client_resolv_conf.ts";
+import { recoverNames } from "./client_names.ts";
 import { UserError } from "./errors.ts";
 import { writeError } from "./output.ts";
 import { requireTun } from "./startup_error.ts";
@@ -23,17 +23,8 @@ export async function resetClient(): Promise<void> {
   using network = platform.openHostNetwork(journal);
   const lines = [...network.recover()];
   using processes = platform.openProcessTable();
-  const resolvConf = clientResolvConf({
-    processes,
-    nameservers: [],
-    clock: {
-      now: () => performance.now(),
-      after: () => ({ [Symbol.dispose]: () => {} }),
-    },
-    onChange: () => {},
-    onWarning: (text) => lines.push(text),
-  });
-  if (resolvConf.recover() === "restored") lines.push("resolv.conf put back");
+  const onWarning = (text: string) => void lines.push(text);
+  lines.push(...recoverNames({ platform, journal, processes, onWarning }));
   using killSwitch = platform.openKillSwitch({ journal, mark: CLIENT_MARK });
   if (killSwitch.state().kind === "on") {
     killSwitch.lift();
