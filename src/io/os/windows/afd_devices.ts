@@ -7,14 +7,25 @@ import {
   objectAttributes,
   unicodeString,
 } from "../../../../ffi/windows/layouts/ntdll.ts";
-import { AFD, STATUS } from "../../../../ffi/windows/ntdll.ts";
+import { AFD, AFD_POLL, STATUS } from "../../../../ffi/windows/ntdll.ts";
+import { SIO } from "../../../../ffi/windows/ws2_32.ts";
 import { wideText } from "../../../../ffi/windows/wide_text.ts";
-import { type AfdSlots, SLOT_SIZE } from "./afd_slots.ts";
+import {
+  type AfdSlots,
+  PollWord,
+  SLOT_SIZE,
+  SlotState,
+  SlotWord,
+} from "./afd_slots.ts";
 import type { SocketLibraries } from "./socket_libraries.ts";
 import {
   afdPollInfo,
   ioStatusBlock,
 } from "../../../../ffi/windows/layouts/ntdll.ts";
+
+/** What a poll tells whether it is wanted or not. */
+export const ALWAYS: number = AFD_POLL.ABORT | AFD_POLL.LOCAL_CLOSE |
+  AFD_POLL.CONNECT_FAIL;
 
 const SYNCHRONIZE = 0x0010_0000;
 const SHARE_READ_WRITE = 3;
@@ -28,6 +39,7 @@ export class AfdDevices {
   readonly #name = deviceName();
   readonly #handle = new Uint32Array(2);
   readonly #handleBytes = new Uint8Array(this.#handle.buffer);
+  readonly #moved = new Uint8Array(4);
   readonly #status = new Uint8Array(ioStatusBlock.size);
   /** By slot: addresses of it and of its poll, as calls take them; made once. */
   readonly #slotAt: bigint[] = [];
@@ -38,25 +50,40 @@ export class AfdDevices {
     this.#slots = slots;
   }
 
-  /** Starts the poll that stands in a slot. @returns false where it is refused. */
+  /**
+   * Starts a slot's poll, its state Held being ours until then.
+   * @returns false where it is refused.
+   */
   poll(slot: number): boolean {
-    const device = this.#open(slot);
-    if (device === 0) return false;
-    const slotAt = this.#addressOf(slot);
-    const pollAt = this.#pollAt[slot];
-    const status = this.#libraries.ntdll.call.NtDeviceIoControlFile(
-      device,
+    const { words } = this.#slots;
+    const at = this.#slots.at(slot);
+    const events = words[at + SlotWord.Wants] | ALWAYS;
+    words[at + PollWord.Timeout] = -1;
+    words[at + PollWord.Timeout + 1] = 0x7fff_ffff;
+    words[at + PollWord.Count] = 1;
+    words[at + PollWord.Exclusive] = 0;
+    words[at + PollWord.Handle] = words[at + SlotWord.Base];
+    words[at + PollWord.Handle + 1] = 0;
+    words[at + PollWord.Events] = events;
+    words[at + SlotWord.Armed] = events;
+    Atomics.store(words, at + SlotWord.State, SlotState.Armed);
+    return this.#start(slot);
+  }
+
+  /** The socket below what other programs have put over the system's own; -1 none. */
+  baseSocket(socket: number): number {
+    const failed = this.#libraries.ws2.call.WSAIoctl(
+      socket,
+      SIO.BASE_HANDLE,
+      null,
       0,
-      0n,
-      slotAt,
-      slotAt,
-      AFD.POLL,
-      pollAt,
-      POLL_SIZE,
-      pollAt,
-      POLL_SIZE,
+      this.#handleBytes,
+      this.#handleBytes.length,
+      this.#moved,
+      null,
+      null,
     );
-    return status === STATUS.SUCCESS || status === STATUS.PENDING;
+    return failed === 0 ? this.#handle[0] : -1;
   }
 
   /** Ends a slot's poll early; it comes out of the port all the same. */
@@ -78,6 +105,26 @@ export class AfdDevices {
       const device = Atomics.exchange(words, group, 0);
       if (device !== 0) this.#libraries.kernel32.call.CloseHandle(device);
     }
+  }
+
+  #start(slot: number): boolean {
+    const device = this.#open(slot);
+    if (device === 0) return false;
+    const slotAt = this.#addressOf(slot);
+    const pollAt = this.#pollAt[slot];
+    const status = this.#libraries.ntdll.call.NtDeviceIoControlFile(
+      device,
+      0,
+      0n,
+      slotAt,
+      slotAt,
+      AFD.POLL,
+      pollAt,
+      POLL_SIZE,
+      pollAt,
+      POLL_SIZE,
+    );
+    return status === STATUS.SUCCESS || status === STATUS.PENDING;
   }
 
   #addressOf(slot: number): bigint {

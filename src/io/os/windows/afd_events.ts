@@ -106,10 +106,10 @@ export class AfdEvents {
    * Waits for the port and all events.
    * @returns WAIT.TIMEOUT, or which of them ended the wait
    */
-  waitWithPort(port: number, time: number): number {
+  waitWithPort(time: number): number {
     const { words } = this.#slots;
     const handles = this.#handles;
-    handles[0] = port;
+    handles[0] = this.#slots.port;
     let count = 1;
     for (let event = 0; event < EVENTS; event++) {
       const at = this.#slots.eventAt(event);

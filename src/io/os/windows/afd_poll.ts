@@ -12,9 +12,7 @@
  */
 import { AFD_POLL, STATUS } from "../../../../ffi/windows/ntdll.ts";
 import { INFINITE, WAIT } from "../../../../ffi/windows/kernel32.ts";
-import { overlappedEntry } from "../../../../ffi/windows/layouts/kernel32.ts";
-import { SIO } from "../../../../ffi/windows/ws2_32.ts";
-import { AfdDevices } from "./afd_devices.ts";
+import { AfdDevices, ALWAYS } from "./afd_devices.ts";
 import { AfdEvents, EVENT_KEY } from "./afd_events.ts";
 import {
   AfdSlots,
@@ -25,19 +23,14 @@ import {
   SlotState,
   SlotWord,
 } from "./afd_slots.ts";
+import {
+  CompletionPort,
+  INTERRUPT_KEY,
+  PORT_ENTRIES,
+} from "./completion_port.ts";
 import { allocateNative, releaseNative, viewNative } from "./native_memory.ts";
 import type { SocketLibraries } from "./socket_libraries.ts";
 
-/** What comes out of the port in one wait. */
-const ENTRIES = 256;
-const ENTRY_WORDS = overlappedEntry.size >> 2;
-const KEY = overlappedEntry.at.lpCompletionKey >> 2;
-const OVERLAPPED = overlappedEntry.at.lpOverlapped >> 2;
-const STATUS_WORD = overlappedEntry.at.Internal >> 2;
-/** The completion key of what only ends a wait; events' are small numbers. */
-const INTERRUPT_KEY = 0x7fff_ffff;
-/** What a poll tells whether it is wanted or not. */
-const ALWAYS = AFD_POLL.ABORT | AFD_POLL.LOCAL_CLOSE | AFD_POLL.CONNECT_FAIL;
 /** As it lies in a signed word. */
 const CANCELLED = STATUS.CANCELLED | 0;
 /** How long closing waits for polls to end, and how often. */
@@ -78,32 +71,23 @@ export function openAfdPoll(
 
 /** A poll set as one thread uses it. */
 export class AfdPoll {
-  readonly #libraries: SocketLibraries;
   readonly #slots: AfdSlots;
   readonly #devices: AfdDevices;
   readonly #events: AfdEvents;
-  readonly #port: number;
+  readonly #port: CompletionPort;
   readonly #words: Int32Array;
-  readonly #entries = new Int32Array(ENTRIES * ENTRY_WORDS);
-  readonly #entryBytes = new Uint8Array(this.#entries.buffer);
-  readonly #removed = new Uint32Array(1);
-  readonly #removedBytes = new Uint8Array(this.#removed.buffer);
-  readonly #base = new BigUint64Array(1);
-  readonly #baseBytes = new Uint8Array(this.#base.buffer);
-  readonly #moved = new Uint8Array(4);
   /** What the last wait reported: slots, and events as -1 - event. */
-  readonly #ready = new Int32Array(2 * ENTRIES + EVENTS);
-  readonly #happened = new Int32Array(2 * ENTRIES + EVENTS);
+  readonly #ready = new Int32Array(2 * PORT_ENTRIES + EVENTS);
+  readonly #happened = new Int32Array(2 * PORT_ENTRIES + EVENTS);
   #count = 0;
   #timedOut = false;
 
   constructor(libraries: SocketLibraries, address: number) {
-    this.#libraries = libraries;
     const capacity = AfdSlots.capacityOf(viewNative(address, 64));
     const buffer = viewNative(address, AfdSlots.byteLength(capacity));
     this.#slots = new AfdSlots(buffer, address);
     this.#words = this.#slots.words;
-    this.#port = this.#slots.port;
+    this.#port = new CompletionPort(libraries.kernel32, this.#slots.port);
     this.#devices = new AfdDevices(libraries, this.#slots);
     this.#events = new AfdEvents(libraries, this.#slots);
   }
@@ -116,7 +100,7 @@ export class AfdPoll {
    * @returns its slot; -1 where there is no room or the system refuses
    */
   add(socket: number, wants: number, key: number, tag: number): number {
-    const base = this.#baseSocket(socket);
+    const base = this.#devices.baseSocket(socket);
     const slot = base < 0 ? -1 : this.#slots.take(socket);
     if (slot < 0) return -1;
     const words = this.#words;
@@ -125,7 +109,7 @@ export class AfdPoll {
     words[at + SlotWord.Key] = key;
     words[at + SlotWord.Tag] = tag;
     words[at + SlotWord.Wants] = wants;
-    if (this.#submit(slot)) return slot;
+    if (this.#devices.poll(slot)) return slot;
     Atomics.store(words, at + SlotWord.State, SlotState.Free);
     return -1;
   }
@@ -154,7 +138,7 @@ export class AfdPoll {
     if (Atomics.compareExchange(this.#words, state, Idle, Held) !== Idle) {
       return true;
     }
-    if (this.#submit(slot)) return true;
+    if (this.#devices.poll(slot)) return true;
     Atomics.store(this.#words, state, Idle);
     return false;
   }
@@ -206,7 +190,7 @@ export class AfdPoll {
       this.#takeAll(time);
       return this.#count;
     }
-    const first = this.#events.waitWithPort(this.#port, time);
+    const first = this.#events.waitWithPort(time);
     this.#timedOut = first === WAIT.TIMEOUT;
     if (this.#timedOut) return this.#count;
     this.#takeAll(0);
@@ -225,27 +209,13 @@ export class AfdPoll {
     this.#count = 0;
     this.#armDue();
     if (this.#count > 0) return this.#count;
-    const got = await this.#libraries.kernel32.call
-      .GetQueuedCompletionStatusElsewhere(
-        this.#port,
-        this.#entryBytes,
-        ENTRIES,
-        this.#removedBytes,
-        INFINITE,
-        0,
-      );
-    if (got !== 0) this.#takeEntries(this.#removed[0]);
+    this.#takeEntries(await this.#port.takeElsewhere());
     return this.#count;
   }
 
   /** Ends a {@linkcode waitElsewhere}. */
   interrupt(): void {
-    this.#libraries.kernel32.call.PostQueuedCompletionStatus(
-      this.#port,
-      0,
-      BigInt(INTERRUPT_KEY),
-      0n,
-    );
+    this.#port.interrupt();
   }
 
   /** Whether the last {@linkcode wait} ended with its time. */
@@ -312,7 +282,7 @@ export class AfdPoll {
 
   /** Polls again what is due. */
   #armDue(): void {
-    while (this.#count < ENTRIES) {
+    while (this.#count < PORT_ENTRIES) {
       const slot = this.#slots.takeDue();
       if (slot < 0) break;
       this.#armOrReport(slot);
@@ -322,31 +292,22 @@ export class AfdPoll {
   /** Takes what waits in the port, beyond the ends of polls that nobody wants. */
   #takeAll(time: number): void {
     let ended = this.#take(time);
-    while (ended === ENTRIES && this.#count === 0) ended = this.#take(0);
+    while (ended === PORT_ENTRIES && this.#count === 0) ended = this.#take(0);
   }
 
   /** Takes what waits in the port. @returns how many polls have ended. */
   #take(time: number): number {
-    const { call } = this.#libraries.kernel32;
-    const got = call.GetQueuedCompletionStatusEx(
-      this.#port,
-      this.#entryBytes,
-      ENTRIES,
-      this.#removedBytes,
-      time,
-      0,
-    );
-    this.#timedOut = got === 0;
-    return got === 0 ? 0 : this.#takeEntries(this.#removed[0]);
+    const count = this.#port.take(time);
+    this.#timedOut = count === 0;
+    return this.#takeEntries(count);
   }
 
   /** Looks at what came out of the port. @returns how many polls have ended. */
   #takeEntries(count: number): number {
-    const entries = this.#entries;
+    const port = this.#port;
     let polls = 0;
     for (let i = 0; i < count; i++) {
-      const at = i * ENTRY_WORDS;
-      const key = entries[at + KEY];
+      const key = port.key(i);
       if (key === INTERRUPT_KEY) continue;
       if (key >= EVENT_KEY) {
         const event = key - EVENT_KEY;
@@ -355,8 +316,8 @@ export class AfdPoll {
       }
       polls++;
       // Below 2^32 apart: the low words tell the distance.
-      const distance = entries[at + OVERLAPPED] - this.#slots.address;
-      this.#ended((distance >>> 0) / SLOT_SIZE, entries[at + STATUS_WORD]);
+      const distance = port.overlapped(i) - this.#slots.address;
+      this.#ended((distance >>> 0) / SLOT_SIZE, port.status(i));
     }
     return polls;
   }
@@ -393,38 +354,5 @@ export class AfdPoll {
   #report(ready: number, happened: number): void {
     this.#ready[this.#count] = ready;
     this.#happened[this.#count++] = happened;
-  }
-
-  /** Makes a slot's poll, which its state Held makes ours. */
-  #submit(slot: number): boolean {
-    const words = this.#words;
-    const at = this.#slots.at(slot);
-    const events = words[at + SlotWord.Wants] | ALWAYS;
-    words[at + PollWord.Timeout] = -1;
-    words[at + PollWord.Timeout + 1] = 0x7fff_ffff;
-    words[at + PollWord.Count] = 1;
-    words[at + PollWord.Exclusive] = 0;
-    words[at + PollWord.Handle] = words[at + SlotWord.Base];
-    words[at + PollWord.Handle + 1] = 0;
-    words[at + PollWord.Events] = events;
-    words[at + SlotWord.Armed] = events;
-    Atomics.store(words, at + SlotWord.State, SlotState.Armed);
-    return this.#devices.poll(slot);
-  }
-
-  /** The socket below what other programs have put over the system's own; -1 none. */
-  #baseSocket(socket: number): number {
-    const failed = this.#libraries.ws2.call.WSAIoctl(
-      socket,
-      SIO.BASE_HANDLE,
-      null,
-      0,
-      this.#baseBytes,
-      8,
-      this.#moved,
-      null,
-      null,
-    );
-    return failed === 0 ? Number(this.#base[0]) : -1;
   }
 }
