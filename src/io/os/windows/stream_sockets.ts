@@ -6,23 +6,16 @@
  * bounds what waits unsent but the system's own measure of the connection.
  */
 import { HANDLE_FLAG_INHERIT } from "../../../../ffi/windows/kernel32.ts";
-import {
-  linger,
-  pollFd,
-  tcpInfo,
-} from "../../../../ffi/windows/layouts/ws2_32.ts";
+import { linger } from "../../../../ffi/windows/layouts/ws2_32.ts";
 import {
   INVALID_SOCKET,
   IPPROTO,
   MSG,
-  POLL,
   SD,
-  SIO,
   SO,
   SOCK,
   SOL_SOCKET,
   TCP,
-  TCP_STATE,
   WSA,
 } from "../../../../ffi/windows/ws2_32.ts";
 import { equalWords } from "../../../core/wire/address.ts";
@@ -43,12 +36,11 @@ import {
 import { socketError } from "./socket_error.ts";
 import type { SocketLibraries } from "./socket_libraries.ts";
 import { familyOf, SocketOpener } from "./socket_opener.ts";
+import { SocketState } from "./socket_state.ts";
 import type { SocketReadiness } from "./socket_readiness.ts";
 import { WinsockOptions } from "./winsock_options.ts";
 
 const LOOPBACK = Int32Array.of(0, 0, 0xffff, 0x7f00_0001);
-/** Events of WSAPoll at a connection whose other end has finished or failed. */
-const ENDED = POLL.ERR | POLL.HUP | POLL.NVAL;
 /** How long the other end of a pair may take; it is this host. */
 const PAIR_MS = 5000;
 
@@ -68,15 +60,13 @@ class WindowsStreamSockets implements StreamSockets {
   readonly #readiness: SocketReadiness;
   readonly #options: WinsockOptions;
   readonly #opener: SocketOpener;
+  readonly #state: SocketState;
   readonly #address = new Uint8Array(SOCKET_ADDRESS_ROOM);
   readonly #room = new Int32Array(1);
   readonly #roomBytes = new Uint8Array(this.#room.buffer);
   readonly #own = new Int32Array(4);
   readonly #other = new Int32Array(4);
   readonly #byte = new Uint8Array(1);
-  readonly #info = new Uint8Array(tcpInfo.size);
-  readonly #polled = new DataView(new ArrayBuffer(pollFd.size));
-  readonly #polledBytes = new Uint8Array(this.#polled.buffer);
   readonly #resetOnClose = lingerForNoTime();
   /** The last peek that left a socket's room unfilled: whose, and its bytes. */
   #peeked = -1;
@@ -88,6 +78,7 @@ class WindowsStreamSockets implements StreamSockets {
     this.#readiness = readiness;
     this.#options = new WinsockOptions(libraries.ws2);
     this.#opener = new SocketOpener(libraries.ws2);
+    this.#state = new SocketState(libraries.ws2);
   }
 
   /** An interface's address takes in what came by that interface alone: its name says no more. */
@@ -202,13 +193,7 @@ class WindowsStreamSockets implements StreamSockets {
   }
 
   peerFinished(descriptor: number): boolean {
-    const state = this.#stateOf(descriptor);
-    if (state !== undefined) {
-      return state !== TCP_STATE.ESTABLISHED &&
-        state !== TCP_STATE.FIN_WAIT_1 && state !== TCP_STATE.FIN_WAIT_2;
-    }
-    // Only the end that was read to is seen so.
-    return (this.#poll(descriptor, POLL.RDNORM, 0) & ENDED) !== 0;
+    return this.#state.peerFinished(descriptor);
   }
 
   close(descriptor: number): void {
@@ -355,7 +340,7 @@ class WindowsStreamSockets implements StreamSockets {
   /** Accepts the connection that comes from an end of ours; strangers are sent away. */
   #acceptFrom(listener: number, near: number): number {
     for (;;) {
-      if (this.#poll(listener, POLL.RDNORM, PAIR_MS) === 0) {
+      if (!this.#state.waitReadable(listener, PAIR_MS)) {
         return -SocketError.TimedOut;
       }
       const far = this.accept(listener);
@@ -373,33 +358,6 @@ class WindowsStreamSockets implements StreamSockets {
     return this.#result(
       this.#call.getpeername(descriptor, this.#address, this.#roomBytes),
     );
-  }
-
-  /** The state of TCP: Windows 10 (version 1703) and later tell it. */
-  #stateOf(descriptor: number): number | undefined {
-    this.#room[0] = 0;
-    const failed = this.#call.WSAIoctl(
-      descriptor,
-      SIO.TCP_INFO,
-      this.#roomBytes,
-      4,
-      this.#info,
-      tcpInfo.size,
-      this.#roomBytes,
-      null,
-      null,
-    );
-    return failed === 0 ? this.#info[tcpInfo.at.State] : undefined;
-  }
-
-  /** Waits for one socket. @returns the events of WSAPoll; 0 where the time was over */
-  #poll(descriptor: number, events: number, timeoutMs: number): number {
-    const polled = this.#polled;
-    polled.setUint32(pollFd.at.fd, descriptor, true);
-    polled.setUint16(pollFd.at.events, events, true);
-    polled.setUint16(pollFd.at.revents, 0, true);
-    this.#call.WSAPoll(this.#polledBytes, 1, timeoutMs);
-    return polled.getUint16(pollFd.at.revents, true);
   }
 
   /** What a read gives that gave no count. */
