@@ -5,9 +5,13 @@ export type Ending =
   | { readonly kind: "signal"; readonly signal: Deno.Signal }
   | { readonly kind: "failure"; readonly message: string };
 
-const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
-  ? ["SIGINT", "SIGBREAK"]
-  : ["SIGINT", "SIGTERM", "SIGHUP"];
+/** On Windows SIGHUP is a closed window and SIGTERM the system's end. */
+const SIGNALS: readonly Deno.Signal[] = [
+  "SIGINT",
+  "SIGTERM",
+  "SIGHUP",
+  ...(Deno.build.os === "windows" ? ["SIGBREAK"] as const : []),
+];
 
 /**
  * The first of the signals that ask a program to end, or `fail`. A second
