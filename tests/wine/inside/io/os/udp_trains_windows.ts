@@ -13,10 +13,8 @@ import {
   attachPoller,
   openPoller,
 } from "../../../../../src/io/os/windows/poller.ts";
-import {
-  attachTunnelSocket,
-  openTunnelSocket,
-} from "../../../../../src/io/os/windows/tunnel_socket.ts";
+import { attachTunnelSocket } from "../../../../../src/io/os/windows/tunnel_socket.ts";
+import { openTunnelSocket } from "../../../../../src/io/os/windows/tunnel_socket_opener.ts";
 import { openWake } from "../../../../../src/io/os/windows/wake.ts";
 import { openPlatform } from "../../../../../src/io/platform.ts";
 import {
