@@ -8,11 +8,7 @@
  * firewall and of name resolution stay, and the journal is for them most of all.
  */
 import { Win32, Win32Error } from "../../../../ffi/windows/win32_error.ts";
-import {
-  type AddressWords,
-  equalWords,
-  isMappedIpv4,
-} from "../../../core/wire/address.ts";
+import { type AddressWords, equalWords } from "../../../core/wire/address.ts";
 import type {
   Admitted,
   Egress,
@@ -36,13 +32,12 @@ import {
 } from "../interface_change.ts";
 import type { LinkAddress, RouteRequest } from "../network_entities.ts";
 import { recoverLeftovers } from "../recovery.ts";
+import { findEgress } from "./egress.ts";
+import { Firewall } from "./firewall.ts";
 import {
-  addRule,
   FirewallError,
-  type FirewallRule,
   interfaceRule,
   listenerRule,
-  removeRule,
   type RunProgram,
   runProgram,
 } from "./firewall_rule.ts";
@@ -50,13 +45,10 @@ import { undoEntry } from "./host_network_recovery.ts";
 import { type IpTables, openIpTables } from "./ip_helper.ts";
 import type { FamilySettings, WindowsLink } from "./ip_rows.ts";
 import { type NamePolicy, openNamePolicy } from "./name_policy.ts";
-import { chooseRoute, chooseSource } from "./route_choice.ts";
 
 /** Codes of what is gone already. */
 const GONE = [Win32.FileNotFound, Win32.NotFound];
 const FAMILIES = [4, 6] as const;
-/** Loopback is the first interface of every Windows. */
-const LOOPBACK_INDEX = 1;
 /** How long a new adapter may take to get IPv4, and IPv6 after it, in ms. */
 const IPV4_PATIENCE_MS = 5000;
 const IPV6_PATIENCE_MS = 1000;
@@ -115,13 +107,13 @@ class WindowsHostNetwork implements HostNetwork {
   readonly #tables: IpTables;
   readonly #journal: Journal;
   readonly #applied = new Map<string, Applied>();
-  /** Rules that we made, by their names. */
-  readonly #rules = new Map<string, FirewallRule>();
+  readonly #firewall: Firewall;
 
   constructor(options: HostNetworkOptions) {
     this.#options = options;
     this.#tables = options.tables;
     this.#journal = options.journal;
+    this.#firewall = new Firewall(options.run, options.journal);
   }
 
   apply(config: InterfaceConfig): readonly NetworkWarning[] {
@@ -151,7 +143,7 @@ class WindowsHostNetwork implements HostNetwork {
   admit(port: number): Admitted {
     const rule = listenerRule(port);
     try {
-      this.#addRule(rule);
+      this.#firewall.add(rule);
       return { kind: "admitted", rule: rule.name };
     } catch (error) {
       if (!(error instanceof FirewallError)) throw error;
@@ -172,11 +164,7 @@ class WindowsHostNetwork implements HostNetwork {
       this.#journal.record(scopeOf(name), []);
       this.#applied.delete(name);
     }
-    for (const name of this.#rules.keys()) {
-      removeRule(this.#options.run, name);
-      this.#journal.record(`firewall:${name}`, []);
-      this.#rules.delete(name);
-    }
+    this.#firewall.reset();
   }
 
   recover(): readonly string[] {
@@ -192,30 +180,10 @@ class WindowsHostNetwork implements HostNetwork {
 
   /** @param mark of packets of our own: what we lead elsewhere doesn't count. */
   egressFor(words: AddressWords, mark?: number): Egress | undefined {
-    const addresses = this.#tables.addresses();
-    const own = addresses.find((one) => equalWords(one.words, 0, words, 0));
-    if (own !== undefined) {
-      return { interfaceIndex: LOOPBACK_INDEX, source: own.words };
-    }
-    const ours = new Set(
-      [...this.#applied.values()].map(({ link }) => link.index),
-    );
-    const running = new Set(
-      this.#tables.links().filter((link) => link.up).map(({ index }) => index),
-    );
-    const route = chooseRoute(
-      this.#tables.routes(),
-      words,
-      (index) => running.has(index) && !(mark !== undefined && ours.has(index)),
-    );
-    // What is led into loopback goes nowhere, unless it belongs there.
-    const isLost = route?.index === LOOPBACK_INDEX && !isLoopback(words);
-    if (route === undefined || isLost) return undefined;
-    return {
-      interfaceIndex: route.index,
-      source: this.#tables.bestSource(route.index, words) ??
-        chooseSource(addresses, route, words),
-    };
+    const ours = mark === undefined
+      ? []
+      : [...this.#applied.values()].map(({ link }) => link.index);
+    return findEgress(this.#tables, words, ours);
   }
 
   [Symbol.dispose](): void {
@@ -357,25 +325,9 @@ class WindowsHostNetwork implements HostNetwork {
   #letIn({ name, addresses }: InterfaceConfig): void {
     if (addresses.length === 0) return;
     try {
-      this.#addRule(interfaceRule(name, addresses));
+      this.#firewall.add(interfaceRule(name, addresses));
     } catch (error) {
       if (!(error instanceof FirewallError)) throw error;
-    }
-  }
-
-  #addRule(rule: FirewallRule): void {
-    const { name } = rule;
-    const known = this.#rules.get(name);
-    if (known?.scope === rule.scope) return;
-    const scope = `firewall:${name}`;
-    this.#journal.record(scope, [{ kind: "firewall-rule", name }]);
-    try {
-      addRule(this.#options.run, rule);
-      this.#rules.set(name, rule);
-    } catch (error) {
-      this.#rules.delete(name);
-      this.#journal.record(scope, []);
-      throw error;
     }
   }
 
@@ -396,11 +348,6 @@ class WindowsHostNetwork implements HostNetwork {
     const entries = journalEntries(link, addresses, routes);
     this.#journal.record(scopeOf(link.name), entries);
   }
-}
-
-/** Of IPv4; IPv6 has one address, which the interface has. */
-function isLoopback(words: AddressWords): boolean {
-  return isMappedIpv4(words) && words[3] >>> 24 === 127;
 }
 
 function sameSettings(a: FamilySettings, b: FamilySettings): boolean {

@@ -258,6 +258,19 @@ Deno.test("packets of our own go by no route of ours", () => {
   });
 });
 
+Deno.test("an interface that has its link goes before one that has not", () => {
+  using host = new Host();
+  const { tables } = host;
+  tables.addLink(8, "Ethernet", { running: false });
+  tables.addLink(9, "Wi-Fi");
+  const far = parseAddress("203.0.113.9")!;
+  const network = host.network();
+  tables.addRoute(linkAddress("0.0.0.0/0", 8));
+  assert.equal(network.egressFor(far)?.interfaceIndex, 8);
+  tables.addRoute({ ...linkAddress("0.0.0.0/0", 9), metric: 50 });
+  assert.equal(network.egressFor(far)?.interfaceIndex, 9);
+});
+
 Deno.test("what is led into loopback goes nowhere, but for its own addresses", () => {
   using host = new Host();
   for (const text of ["::/0", "198.51.100.0/24", "127.0.0.0/8"]) {

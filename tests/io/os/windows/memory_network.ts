@@ -57,16 +57,17 @@ export class MemoryNetwork implements IpTables {
     options: {
       readonly families?: readonly (4 | 6)[];
       readonly isLoopback?: boolean;
+      readonly running?: boolean;
     } = {},
   ): void {
-    const { families = [4, 6], isLoopback = false } = options;
+    const { families = [4, 6], isLoopback = false, running = true } = options;
     const guid = `{0000000${index}-0000-4000-8000-000000000000}`;
     this.#links.push({
       index,
       name,
       mtu: 1500,
       up: true,
-      running: true,
+      running,
       guid,
       isLoopback,
     });
