@@ -43,7 +43,6 @@ import type {
   DialerSetup,
   HostNetwork,
   OpenedCapture,
-  SocketOrigin,
   Wake,
 } from "../io/ports.ts";
 import { ClientNews } from "./client_news.ts";
@@ -51,6 +50,7 @@ import type { PostedDialer } from "./client_outbounds.ts";
 import type { ClientRelaySetup } from "./client_relay_worker.ts";
 import type { ClientStackSetup } from "./client_stack_worker.ts";
 import { ClientTunnels } from "./client_tunnels.ts";
+import { OwnSockets } from "./own_sockets.ts";
 import { PendingMessages } from "./pending_messages.ts";
 import type { RelayWorkerSetup } from "./relay_process.ts";
 import { StackDevices } from "./stack_devices.ts";
@@ -81,7 +81,10 @@ export interface ClientProcessOptions {
   readonly capture?: OpenedCapture;
   /** TCP ports that others may call at, where there is a capture. */
   readonly answeredPorts?: readonly number[];
-  /** The mark of all sockets of our own (SO_MARK): policy routing excepts it; 0 for none. */
+  /**
+   * The mark of all sockets of our own (SO_MARK): policy routing excepts it; 0
+   * for none. Where the system has none they are bound to interfaces.
+   */
   readonly mark: number;
   readonly egress: ClientEgress;
   readonly events: ClientEvents;
@@ -95,6 +98,8 @@ export interface ClientProcessOptions {
   /** Those of packet tunnels. */
   readonly timers?: TimerConstants;
 }
+
+type ProxySetup = Exclude<DialerSetup, { kind: "direct" }>;
 
 const DIRECT = 0;
 const NO_BYTES = new Uint8Array(0);
@@ -113,11 +118,12 @@ export class ClientProcess implements ClientEngine {
   readonly #commands: PendingMessages;
   readonly #relayCommands: PendingMessages;
   readonly #tunnels: ClientTunnels;
-  readonly #proxies = new Set<number>();
+  readonly #ownSockets: OwnSockets;
+  readonly #proxies = new Map<number, ProxySetup>();
   readonly #verdict = new PostedVerdict();
   readonly #verdictBytes = new Uint8Array(VERDICT_LENGTH);
   #worker: WorkerThread | undefined;
-  #egress: number | undefined;
+  #egress: ClientEgress;
   #stopping = false;
 
   /**
@@ -139,7 +145,9 @@ export class ClientProcess implements ClientEngine {
     const { platform, network, tun, mark, events } = options;
     this.#options = options;
     this.#limits = { ...FLOW_LIMITS, ...options.limits };
-    this.#egress = options.egress.interfaceIndex;
+    const { ownPackets } = platform;
+    this.#ownSockets = new OwnSockets({ ownPackets, network, mark });
+    this.#egress = this.#ownSockets.direct(options.egress);
     this.now = platform.openClock();
     this.#place = chooseRelayPlace(
       { addresses: addressesOf(tun), routes: [] },
@@ -152,7 +160,7 @@ export class ClientProcess implements ClientEngine {
       network,
       config: options.capture ?? clientInterface(tun, this.#place),
       place: this.#place,
-      egress: this.#egress,
+      egress: this.#egress.ipv4,
       mark,
       mappings: this.#state.sizes.nat.capacity,
       onLoosened: (result) => {
@@ -162,13 +170,15 @@ export class ClientProcess implements ClientEngine {
         );
       },
     });
-    const { wake, relay } = this.#devices;
+    const { wake, relay, outside } = this.#devices;
+    outside.setInterface(6, this.#egress.ipv6 ?? 0);
     const { commands, relayCommands } = this.#tables;
     this.#commands = this.#sending(commands, wake);
     this.#relayCommands = this.#sending(relayCommands, relay.wake);
     const { crypto = "auto", timers = PROTOCOL_TIMERS } = options;
     this.#tunnels = new ClientTunnels({
       ...{ platform, mark, crypto, timers, now: this.now },
+      ownSockets: this.#ownSockets,
       state: this.#state,
       commands: this.#commands,
       onHandshake: (outbound, result) => events.onHandshake(outbound, result),
@@ -196,8 +206,8 @@ export class ClientProcess implements ClientEngine {
   attachProxy(outbound: number, setup: DialerSetup): Promise<void> {
     return settled(() => {
       this.#checkFree(outbound);
-      this.#postDialer(outbound, { ...setup, origin: this.#origin() });
-      this.#proxies.add(outbound);
+      if (setup.kind === "direct") throw new Error("direct is no proxy");
+      this.#proxies.set(outbound, this.#postProxy(outbound, setup));
     });
   }
 
@@ -257,13 +267,15 @@ export class ClientProcess implements ClientEngine {
     return ended.length;
   }
 
-  setEgress({ interfaceIndex }: ClientEgress): void {
-    if (interfaceIndex === this.#egress) return;
-    this.#egress = interfaceIndex;
-    this.#devices.loosen(interfaceIndex);
-    for (const family of [4, 6] as const) {
-      this.#devices.outside.setInterface(family, interfaceIndex ?? 0);
-    }
+  setEgress(egress: ClientEgress): void {
+    this.#followRoutes();
+    const { ipv4, ipv6 } = this.#ownSockets.direct(egress);
+    if (ipv4 === this.#egress.ipv4 && ipv6 === this.#egress.ipv6) return;
+    this.#egress = { ipv4, ipv6 };
+    this.#devices.loosen(ipv4);
+    this.#devices.loosen(ipv6);
+    this.#devices.outside.setInterface(4, ipv4 ?? 0);
+    this.#devices.outside.setInterface(6, ipv6 ?? 0);
     this.#postDirect();
     this.#commands.post(ClientMessage.ResetDirect, 0, 0, NO_BYTES);
   }
@@ -383,14 +395,31 @@ export class ClientProcess implements ClientEngine {
     }
   }
 
-  #origin(): SocketOrigin {
-    const { mark } = this.#options;
-    return mark === 0 ? {} : { mark };
+  #postDirect(): void {
+    const { ipv4, ipv6 } = this.#egress;
+    this.#postDialer(DIRECT, {
+      kind: "direct",
+      origin: this.#ownSockets.leavingBy(ipv4),
+      origin6: this.#ownSockets.leavingBy(ipv6),
+    });
   }
 
-  #postDirect(): void {
-    const origin = { ...this.#origin(), interfaceIndex: this.#egress };
-    this.#postDialer(DIRECT, { kind: "direct", origin });
+  /** @returns the setup with the place where its sockets start. */
+  #postProxy(outbound: number, setup: ProxySetup): ProxySetup {
+    const origin = this.#ownSockets.towards(setup.proxy.words);
+    const posted = { ...setup, origin };
+    this.#postDialer(outbound, posted);
+    return posted;
+  }
+
+  /** What is bound to an interface is bound to the one that leads there now. */
+  #followRoutes(): void {
+    this.#tunnels.followRoutes();
+    for (const [outbound, setup] of this.#proxies) {
+      const { interfaceIndex } = this.#ownSockets.towards(setup.proxy.words);
+      if (interfaceIndex === setup.origin?.interfaceIndex) continue;
+      this.#proxies.set(outbound, this.#postProxy(outbound, setup));
+    }
   }
 
   #postDialer(outbound: number, setup: DialerSetup): void {

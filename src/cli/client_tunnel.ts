@@ -24,6 +24,7 @@ import { SEAL_TAILROOM, Sealer, sealHeadroom } from "../datapath/sealer.ts";
 import type { Platform } from "../io/platform.ts";
 import type { OpenedTunnelSocket } from "../io/ports.ts";
 import type { PostedTunnel } from "./client_stack_worker.ts";
+import type { OwnSockets } from "./own_sockets.ts";
 
 /** What a tunnel is made of. */
 export interface ClientTunnelOptions {
@@ -33,6 +34,7 @@ export interface ClientTunnelOptions {
   readonly slot: number;
   readonly tables: TunnelTables;
   readonly mark: number;
+  readonly ownSockets: OwnSockets;
   readonly crypto: AeadName;
   readonly timers: TimerConstants;
   readonly now: () => number;
@@ -52,6 +54,9 @@ export class ClientTunnel implements Disposable {
   readonly #device: Device;
   readonly #control: TunnelControl;
   readonly #sync: PeerSync;
+  #peers: readonly DesiredPeer[];
+  /** The interface that messages leave by; undefined for what routes say. */
+  #interfaceIndex: number | undefined;
 
   /**
    * Opens the socket; {@linkcode ClientTunnel.start} begins to talk.
@@ -60,12 +65,15 @@ export class ClientTunnel implements Disposable {
   constructor(options: ClientTunnelOptions) {
     const { platform, setup, tables, mark, timers, now } = options;
     this.#options = options;
+    this.#peers = setup.peers;
+    this.#interfaceIndex = this.#wayOut();
     this.slot = options.slot;
     using guard = new DisposableStack();
     this.#socket = guard.use(platform.openTunnelSocket({
       port: setup.listenPort ?? 0,
       source: "system",
       fwmark: mark === 0 ? undefined : mark,
+      interfaceIndex: this.#interfaceIndex,
     }));
     this.#device = new Device({
       privateKey: setup.privateKey,
@@ -136,8 +144,18 @@ export class ClientTunnel implements Disposable {
 
   /** Gives it other peers, or the same ones other settings. */
   updatePeers(peers: readonly DesiredPeer[]): void {
+    this.#peers = peers;
+    this.followRoutes();
     this.#sync.apply(peers);
     this.#control.drain();
+  }
+
+  /** Has messages leave as the host's routes say now, where the socket is bound to an interface. */
+  followRoutes(): void {
+    const index = this.#wayOut();
+    if (index === this.#interfaceIndex) return;
+    this.#interfaceIndex = index;
+    this.#socket.leaveBy(index ?? 0);
   }
 
   /** Starts a handshake with every peer whose endpoint is known. */
@@ -185,6 +203,13 @@ export class ClientTunnel implements Disposable {
   [Symbol.dispose](): void {
     this.#control.stop();
     this.#socket[Symbol.dispose]();
+  }
+
+  /** By the first peer's: they share the socket. */
+  #wayOut(): number | undefined {
+    const peer = this.#peers.find(({ endpoint }) => endpoint !== undefined);
+    return peer?.endpoint &&
+      this.#options.ownSockets.interfaceTowards(peer.endpoint.words);
   }
 
   #openSender(): ControlSender {

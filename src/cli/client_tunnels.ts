@@ -20,7 +20,7 @@ import type { PendingMessages } from "./pending_messages.ts";
 export interface ClientTunnelsOptions extends
   Pick<
     ClientTunnelOptions,
-    "platform" | "mark" | "crypto" | "timers" | "now"
+    "platform" | "ownSockets" | "mark" | "crypto" | "timers" | "now"
   > {
   readonly state: ClientState;
   /** To the stack worker. */
@@ -81,6 +81,11 @@ export class ClientTunnels implements Disposable {
     const posted = encodeRingJson(tunnel.posted);
     commands.post(ClientMessage.Attach, outbound, slot, posted);
     tunnel.start();
+  }
+
+  /** The host's routes may be others. */
+  followRoutes(): void {
+    for (const tunnel of this.#tunnels.values()) tunnel.followRoutes();
   }
 
   /** Ends a tunnel, if there is one; done once the worker has let go of it. */

@@ -24,10 +24,10 @@ export type {
 /** Outbounds have numbers below this. */
 export const OUTBOUNDS = 32;
 
-/** Where sockets of the direct way leave; absent leaves it to the routes. */
+/** Where sockets of the direct way leave: numbers of interfaces; absent leaves it to the routes. */
 export interface ClientEgress {
-  /** The system's number of the interface. */
-  readonly interfaceIndex: number | undefined;
+  readonly ipv4: number | undefined;
+  readonly ipv6: number | undefined;
 }
 
 /** A packet tunnel, as a .conf file has it; names are resolved. */

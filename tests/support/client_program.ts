@@ -3,7 +3,10 @@
  * echoes by its address, where a flow goes. Commands come line by line.
  */
 import { ClientProcess } from "../../src/cli/client_process.ts";
-import type { PacketTunnelSetup } from "../../src/control/client_engine.ts";
+import type {
+  ClientEgress,
+  PacketTunnelSetup,
+} from "../../src/control/client_engine.ts";
 import { parseKey } from "../../src/config/keys.ts";
 import { parseProxyUrl } from "../../src/config/proxy_url.ts";
 import { resolveOutbound } from "../../src/io/outbound/resolve_outbound.ts";
@@ -63,7 +66,7 @@ const client = await ClientProcess.start({
     mtu: 1500,
   },
   mark: setup.mark,
-  egress: { interfaceIndex: network.interfaceIndex(setup.egress) },
+  egress: egressBy(setup.egress),
   trace: true,
   events: {
     onAsk: ({ row, generation, protocol, local, remote, query }) => {
@@ -131,9 +134,7 @@ async function obey(): Promise<void> {
           client.endFlows(() => true);
           break;
         case "egress":
-          client.setEgress({
-            interfaceIndex: network.interfaceIndex(words[0]),
-          });
+          client.setEgress(egressBy(words[0]));
           break;
         case "reset":
           client.reset();
@@ -180,6 +181,11 @@ async function attachProxy(outbound: number): Promise<void> {
   if (parsed.kind === "invalid") throw new Error(setup.proxies[outbound]);
   const dialer = await resolveOutbound(parsed);
   await client.attachProxy(outbound, dialer);
+}
+
+function egressBy(name: string): ClientEgress {
+  const index = network.interfaceIndex(name);
+  return { ipv4: index, ipv6: index };
 }
 
 function verdictOf({ way, outbound = 0, to }: TableWay): FlowVerdict {

@@ -35,7 +35,7 @@ import { explainFlow } from "./explain_flow.ts";
 import { FlowJudge } from "./flow_judge.ts";
 import { NamedCounters } from "./named_counters.ts";
 import {
-  boundInterface,
+  boundInterfaces,
   type EgressChoice,
   NetworkReaction,
 } from "./network_reaction.ts";
@@ -350,8 +350,7 @@ export class ClientRuntime implements ClientControl {
   }
 
   #setEgress(egress: EgressChoice): void {
-    const interfaceIndex = boundInterface(egress);
-    this.#options.engine.setEgress({ interfaceIndex });
+    this.#options.engine.setEgress(boundInterfaces(egress));
   }
 
   #reset(): void {

@@ -14,6 +14,7 @@
  */
 import { equalWords } from "../../core/wire/address.ts";
 import type { Egress } from "../../io/ports/host_network.ts";
+import type { ClientEgress } from "../client_engine.ts";
 import type { NetworkChange } from "../../io/ports/network_monitor.ts";
 import type { NamedCounters } from "./named_counters.ts";
 
@@ -29,15 +30,15 @@ export interface EgressChoice {
 }
 
 /**
- * The interface that sockets of the direct way are bound to. Where the families
- * leave by two, the routes tell them apart, and sockets are bound to none.
+ * The interfaces that sockets of the direct way are bound to. A family without a
+ * way out is bound to that of the other: nothing of it leaves, but no route of
+ * the capture takes it in again either.
  */
-export function boundInterface(
-  { ipv4, ipv6 }: EgressChoice,
-): number | undefined {
-  const isOne = ipv4 === undefined || ipv6 === undefined ||
-    ipv4.interfaceIndex === ipv6.interfaceIndex;
-  return isOne ? (ipv4 ?? ipv6)?.interfaceIndex : undefined;
+export function boundInterfaces({ ipv4, ipv6 }: EgressChoice): ClientEgress {
+  return {
+    ipv4: (ipv4 ?? ipv6)?.interfaceIndex,
+    ipv6: (ipv6 ?? ipv4)?.interfaceIndex,
+  };
 }
 
 /** Why something was done. */

@@ -1,5 +1,5 @@
 /** Connections straight to their destination, from an address or interface of choice. */
-import { isUnspecified } from "../../core/wire/address.ts";
+import { isMappedIpv4, isUnspecified } from "../../core/wire/address.ts";
 import type {
   Dial,
   Dialer,
@@ -16,14 +16,22 @@ export class DirectDialer implements Dialer {
   readonly name = "direct";
   readonly #sockets: StreamSockets;
   readonly #origin: SocketOrigin | undefined;
+  readonly #origin6: SocketOrigin | undefined;
 
-  constructor(sockets: StreamSockets, origin?: SocketOrigin) {
+  /** @param origin6 for IPv6, where it starts elsewhere */
+  constructor(
+    sockets: StreamSockets,
+    origin?: SocketOrigin,
+    origin6 = origin,
+  ) {
     this.#sockets = sockets;
     this.#origin = origin;
+    this.#origin6 = origin6;
   }
 
   dial(target: DialTarget): Dial {
-    return new DirectDial(this.#sockets, target, this.#origin);
+    const origin = isMappedIpv4(target.words) ? this.#origin : this.#origin6;
+    return new DirectDial(this.#sockets, target, origin);
   }
 }
 

@@ -26,7 +26,7 @@ export function openDialer(
   const { sockets, bridgeTls } = options;
   switch (setup.kind) {
     case "direct":
-      return new DirectDialer(sockets, setup.origin);
+      return new DirectDialer(sockets, setup.origin, setup.origin6);
     case "socks5":
       return new Socks5Dialer(setup, sockets);
     case "http":

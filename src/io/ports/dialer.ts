@@ -175,7 +175,12 @@ export interface ProxyAddress {
 
 /** All that a worker needs to open a dialer: plain data, can be posted to it. */
 export type DialerSetup =
-  | { readonly kind: "direct"; readonly origin?: SocketOrigin }
+  | {
+    readonly kind: "direct";
+    readonly origin?: SocketOrigin;
+    /** For IPv6, where it starts elsewhere. */
+    readonly origin6?: SocketOrigin;
+  }
   | {
     readonly kind: "socks5";
     readonly proxy: ProxyPlace;

@@ -44,11 +44,16 @@ export interface OpenedTunnelSocket extends Disposable {
    * that answers leave from it; undefined leaves the choice to the system.
    */
   readonly sources: SharedArrayBuffer | undefined;
+  /**
+   * Has it leave by another interface from now on, whatever routes say.
+   * @returns whether the system does that
+   */
+  leaveBy(interfaceIndex: number): boolean;
 }
 
 /** How a worker gets at the tunnel's socket. */
 export interface TunnelSocketAttachment
-  extends Omit<OpenedTunnelSocket, typeof Symbol.dispose> {
+  extends Omit<OpenedTunnelSocket, typeof Symbol.dispose | "leaveBy"> {
   /** The worker's arena; batches and messages lie in it. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Where datagrams go, 64 KiB and a bit for each; empty for a worker that only sends. */

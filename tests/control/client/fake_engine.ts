@@ -165,8 +165,8 @@ export class FakeEngine implements ClientEngine {
     return ended.length;
   }
 
-  setEgress({ interfaceIndex }: ClientEgress): void {
-    this.calls.push(`egress ${interfaceIndex}`);
+  setEgress({ ipv4 }: ClientEgress): void {
+    this.calls.push(`egress ${ipv4}`);
   }
 
   reset(): void {

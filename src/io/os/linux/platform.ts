@@ -30,6 +30,8 @@ export function openLinuxPlatform(): Platform {
   const libc = openLibc();
   return {
     cipherLibrary: "libcrypto",
+    ownPackets: "marked",
+    pathStyle: "posix",
     createTun: (options) => createTun(libc, options),
     attachTun: (attachment) => attachTun(libc, attachment),
     attachWholeTun: (attachment) => attachWholeTun(libc, attachment),

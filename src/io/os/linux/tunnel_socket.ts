@@ -61,6 +61,9 @@ export function openTunnelSocket(
       sources: options.source === "sticky"
         ? new SharedArrayBuffer(TunnelSocketSources.BYTE_LENGTH)
         : undefined,
+      leaveBy: (index) =>
+        new SocketOptions(libc)
+          .set(descriptor, SOL.SOCKET, SO.BINDTOIFINDEX, index),
       [Symbol.dispose]: () => void libc.call.close(descriptor),
     };
   } catch (error) {

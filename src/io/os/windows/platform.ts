@@ -35,6 +35,8 @@ export function openWindowsPlatform(): Platform {
   const ndis = new NdisCaptures(kernel32);
   return {
     cipherLibrary: "bcrypt",
+    ownPackets: "bound",
+    pathStyle: "windows",
     createTun: (options) => wintun.create(options),
     attachTun: (attachment) =>
       (ndis.owns(attachment.descriptor) ? ndis : wintun).attach(attachment),
