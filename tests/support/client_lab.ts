@@ -57,10 +57,7 @@ export interface ClientLab {
 }
 
 /** What processes of the lab's client need to keep to themselves. */
-export const CLIENT_ENV = {
-  STATE_DIRECTORY: "/run/state",
-  DENO_NO_UPDATE_CHECK: "1",
-} as const;
+export const CLIENT_ENV = { STATE_DIRECTORY: "/run/state" } as const;
 
 const ECHO = new URL("./source_echo.ts", import.meta.url).pathname;
 

@@ -4,6 +4,9 @@
  */
 import { waitFor, type WaitOptions } from "./wait.ts";
 
+// Deno asks for a newer one of itself: names and connections that no test means.
+const ENV = { DENO_NO_UPDATE_CHECK: "1" } as const;
+
 /** What a finished command left. */
 export interface CommandResult {
   readonly code: number;
@@ -51,7 +54,7 @@ export async function runCommand(
   const { input, timeoutMs = 30_000 } = options;
   const child = new Deno.Command(command[0], {
     args: command.slice(1),
-    env: options.env,
+    env: { ...ENV, ...options.env },
     cwd: options.cwd,
     stdin: input === undefined ? "null" : "piped",
     stdout: "piped",
@@ -126,7 +129,7 @@ export class LoggedProcess {
     const stdin = options.stdin ?? "null";
     this.#child = new Deno.Command(command[0], {
       args: command.slice(1),
-      env: options.env,
+      env: { ...ENV, ...options.env },
       cwd: options.cwd,
       stdin,
       stdout: "piped",
