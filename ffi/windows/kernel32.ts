@@ -91,6 +91,37 @@ const SYMBOLS = {
     parameters: ["buffer", "u32", "u32", "u64", "u32", "u32", "u64"],
     result: "u32",
   },
+  // HANDLE WINAPI CreateNamedPipeW(LPCWSTR lpName, DWORD dwOpenMode, DWORD dwPipeMode,
+  //     DWORD nMaxInstances, DWORD nOutBufferSize, DWORD nInBufferSize, DWORD nDefaultTimeOut,
+  //     LPSECURITY_ATTRIBUTES lpSecurityAttributes);
+  // 0xffff_ffff where it failed.
+  CreateNamedPipeW: {
+    parameters: ["buffer", "u32", "u32", "u32", "u32", "u32", "u32", "buffer"],
+    result: "u32",
+  },
+  // BOOL WINAPI ConnectNamedPipe(HANDLE hNamedPipe, LPOVERLAPPED lpOverlapped);
+  ConnectNamedPipe: { parameters: ["u32", "u64"], result: "i32" },
+  // BOOL WINAPI ReadFile(HANDLE hFile, LPVOID lpBuffer, DWORD nNumberOfBytesToRead,
+  //                      LPDWORD lpNumberOfBytesRead, LPOVERLAPPED lpOverlapped);
+  ReadFile: {
+    parameters: ["u32", "u64", "u32", "pointer", "u64"],
+    result: "i32",
+  },
+  // BOOL WINAPI WriteFile(HANDLE hFile, LPCVOID lpBuffer, DWORD nNumberOfBytesToWrite,
+  //                       LPDWORD lpNumberOfBytesWritten, LPOVERLAPPED lpOverlapped);
+  WriteFile: {
+    parameters: ["u32", "u64", "u32", "pointer", "u64"],
+    result: "i32",
+  },
+  // BOOL WINAPI GetOverlappedResult(HANDLE hFile, LPOVERLAPPED lpOverlapped,
+  //                                 LPDWORD lpNumberOfBytesTransferred, BOOL bWait);
+  GetOverlappedResult: {
+    parameters: ["u32", "u64", "buffer", "i32"],
+    result: "i32",
+  },
+  // BOOL WINAPI CancelIoEx(HANDLE hFile, LPOVERLAPPED lpOverlapped);
+  // 0 instead of a request: all of them.
+  CancelIoEx: { parameters: ["u32", "u64"], result: "i32" },
   // BOOL WINAPI QueryUnbiasedInterruptTime(PULONGLONG UnbiasedTime);
   // In 100 ns since the system started, time asleep left out.
   QueryUnbiasedInterruptTime: { parameters: ["buffer"], result: "i32" },
@@ -167,6 +198,23 @@ export const MEM = {
   COMMIT_RESERVE: 0x3000,
   RELEASE: 0x8000,
   READWRITE: 4,
+} as const;
+
+/** How files and pipes are opened. Source: winnt.h, winbase.h. */
+export const FILE = {
+  GENERIC_READ_WRITE: 0xc000_0000,
+  OPEN_EXISTING: 3,
+  FLAG_OVERLAPPED: 0x4000_0000,
+  /** SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION */
+  SQOS_IDENTIFICATION: 0x0011_0000,
+} as const;
+
+/** How pipes are made. Source: winbase.h. */
+export const PIPE = {
+  ACCESS_DUPLEX: 3,
+  FIRST_INSTANCE: 0x0008_0000,
+  REJECT_REMOTE_CLIENTS: 8,
+  UNLIMITED_INSTANCES: 255,
 } as const;
 
 /** @throws {MissingLibraryError} */

@@ -8,7 +8,8 @@ import type {
   FlowView,
   ReloadAnswer,
 } from "../control/client_port.ts";
-import { localSocketPaths } from "../io/platform.ts";
+import { localSockets } from "../io/platform.ts";
+import type { LocalSocket } from "../io/ports.ts";
 import { ExitCode, UserError } from "./errors.ts";
 
 /** What each request comes back with. */
@@ -23,6 +24,12 @@ interface Results {
 
 /** Options of each command that asks. */
 export type SocketOptions = { readonly socket?: string };
+
+/** Where a client offers itself, with this socket in its config. */
+export function clientSocket(path: string | undefined): LocalSocket {
+  const sockets = localSockets();
+  return path === undefined ? sockets.client()[0] : sockets.at(path);
+}
 
 /** `--socket`. */
 export function socketOption(): Option<"--socket <path>"> {
@@ -41,9 +48,10 @@ export async function askClient<Verb extends keyof Results>(
   request: ControlRequest & { readonly verb: Verb },
   { socket }: SocketOptions,
 ): Promise<Results[Verb]> {
-  const paths = socket === undefined ? localSocketPaths().client() : [socket];
-  for (const path of paths) {
-    const reply = await askControl(path, request);
+  const sockets = localSockets();
+  const places = socket === undefined ? sockets.client() : [sockets.at(socket)];
+  for (const place of places) {
+    const reply = await askControl(place, request);
     switch (reply.kind) {
       case "result":
         return reply.result as Results[Verb];
@@ -64,7 +72,9 @@ export async function askClient<Verb extends keyof Results>(
     }
   }
   throw new UserError(
-    `no client runs here: nobody listens at ${paths.join(" or ")}`,
+    `no client runs here: nobody listens at ${
+      places.map(({ path }) => path).join(" or ")
+    }`,
     "start it: sudo sluice client",
     ExitCode.Failure,
   );

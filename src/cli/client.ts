@@ -9,7 +9,8 @@ import {
 } from "../config/load_client_config.ts";
 import { formatProblem } from "../config/problems.ts";
 import { askControl } from "../control/control_client.ts";
-import { localSocketPaths, openPlatform } from "../io/platform.ts";
+import { openPlatform } from "../io/platform.ts";
+import { clientSocket } from "./ask_client.ts";
 import { attend } from "./attend.ts";
 import { DEFAULT_CLIENT_CONFIG } from "./client_config_path.ts";
 import { resetClient } from "./client_reset.ts";
@@ -155,8 +156,9 @@ async function load(path: string): Promise<LoadedClientConfig> {
 }
 
 async function refuseSecond({ config }: LoadedClientConfig): Promise<void> {
-  const path = config.controlSocket ?? localSocketPaths().client()[0];
-  const reply = await askControl(path, { verb: "status" });
+  const reply = await askControl(clientSocket(config.controlSocket), {
+    verb: "status",
+  });
   if (reply.kind === "absent") return;
   throw new UserError(
     "a client runs already",

@@ -1,6 +1,6 @@
 /** Which client.yaml a command is about. */
 import { Option } from "@commander-js/extra-typings";
-import { localSocketPaths } from "../io/platform.ts";
+import { localSockets } from "../io/platform.ts";
 import { askControl } from "../control/control_client.ts";
 import type { ClientStatus } from "../control/client_port.ts";
 
@@ -23,8 +23,8 @@ export async function findClientConfig(
   { config }: ConfigOptions,
 ): Promise<string> {
   if (config !== undefined) return config;
-  for (const path of localSocketPaths().client()) {
-    const reply = await askControl(path, { verb: "status" });
+  for (const socket of localSockets().client()) {
+    const reply = await askControl(socket, { verb: "status" });
     if (reply.kind === "result") return (reply.result as ClientStatus).config;
   }
   return DEFAULT_CLIENT_CONFIG;

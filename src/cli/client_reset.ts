@@ -1,6 +1,6 @@
 /** `sluice client --reset`: removes what a client that was killed has left. */
 import { askControl } from "../control/control_client.ts";
-import { localSocketPaths, openPlatform } from "../io/platform.ts";
+import { localSockets, openPlatform } from "../io/platform.ts";
 import { CLIENT_MARK } from "./client_mark.ts";
 import { recoverNames } from "./client_names.ts";
 import { UserError } from "./errors.ts";
@@ -12,8 +12,8 @@ import { requireTun } from "./startup_error.ts";
  * @throws {UserError} where a client runs.
  */
 export async function resetClient(): Promise<void> {
-  for (const path of localSocketPaths().client()) {
-    const { kind } = await askControl(path, { verb: "status" });
+  for (const socket of localSockets().client()) {
+    const { kind } = await askControl(socket, { verb: "status" });
     if (kind === "absent") continue;
     throw new UserError("a client runs", "end it: it undoes everything itself");
   }

@@ -1,6 +1,6 @@
 /** What a running gateway says of its peers. */
 import { type LivePeers, queryUapi } from "../control/uapi_client.ts";
-import { localSocketPaths } from "../io/platform.ts";
+import { localSockets } from "../io/platform.ts";
 
 /**
  * The live peers of an interface; undefined where it does not run, or where
@@ -9,5 +9,5 @@ import { localSocketPaths } from "../io/platform.ts";
 export function liveState(
   interfaceName: string,
 ): Promise<LivePeers | undefined> {
-  return queryUapi(localSocketPaths().uapi(interfaceName));
+  return queryUapi(localSockets().uapi(interfaceName));
 }

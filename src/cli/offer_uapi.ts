@@ -1,9 +1,8 @@
 /** Offers a tunnel to `wg`, and remembers the socket for the next start. */
 import type { AmneziaParameters } from "../core/wireguard/amnezia.ts";
 import { DeviceUapi } from "../control/device_uapi.ts";
-import { isSocketFile } from "../control/local_socket.ts";
 import { UapiServer } from "../control/uapi_server.ts";
-import { localSocketPaths } from "../io/platform.ts";
+import { localSockets } from "../io/platform.ts";
 import type { Journal } from "../io/ports.ts";
 import { logger } from "./log.ts";
 import type { TunnelProcess } from "./tunnel_process.ts";
@@ -29,9 +28,10 @@ export async function offerUapi(
   options: OfferUapiOptions,
 ): Promise<AsyncDisposable> {
   const { tunnel, name, amnezia, journal } = options;
-  const path = localSocketPaths().uapi(name);
+  const socket = localSockets().uapi(name);
+  const { path } = socket;
   await using stack = new AsyncDisposableStack();
-  if (isSocketFile(path)) {
+  if (socket.isFile) {
     journal.record(SCOPE, [{ kind: "file", path }]);
     stack.defer(() => journal.record(SCOPE, []));
   }
@@ -44,7 +44,7 @@ export async function offerUapi(
     drain: () => tunnel.control.drain(),
   });
   try {
-    stack.use(await UapiServer.listen(path, device));
+    stack.use(await UapiServer.listen(socket, device));
   } catch (error) {
     if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
     logger("UAPI").info("no socket for wg at {path}: permission denied", {

@@ -22,13 +22,12 @@ import type {
 } from "../control/client_port.ts";
 import { ClientRuntime } from "../control/client/client_runtime.ts";
 import type { Clock } from "../control/client/clock.ts";
-import { boundInterfaces } from "../control/client/network_reaction.ts";
+import { boundInterface } from "../control/client/network_reaction.ts";
 import { planFromConfig } from "../control/client/plan_from_config.ts";
 import { type ConfigChange, ConfigWatch } from "../control/config_watch.ts";
 import { serveControl } from "../control/control_server.ts";
-import { isSocketFile } from "../control/local_socket.ts";
 import { resolveAll } from "../io/resolve_host.ts";
-import { localSocketPaths, type Platform } from "../io/platform.ts";
+import type { Platform } from "../io/platform.ts";
 import {
   type HostNetwork,
   type Journal,
@@ -37,6 +36,7 @@ import {
   type NetworkChange,
   type OpenedCapture,
 } from "../io/ports.ts";
+import { clientSocket } from "./ask_client.ts";
 import {
   attachedNetworks,
   calledInterfaces,
@@ -191,7 +191,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       ...capture === undefined ? {} : { capture },
       answeredPorts: this.#config.killSwitch.allowInbound,
       mark: CLIENT_MARK,
-      egress: boundInterfaces(egress),
+      egress: { interfaceIndex: boundInterface(egress) },
       events: this.#events(),
       trace: this.#options.trace,
       limits,
@@ -253,8 +253,6 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     const { platform, network, journal } = this.#options;
     const routing = this.#resources.use(platform.openPolicyRouting(journal));
     this.#resources.defer(() => routing.reset());
-    // A filter of Windows knows an interface from when it is there.
-    this.#closeDoors(this.#config);
     const index = network.interfaceIndex(engine.interfaceName);
     if (index === undefined) throw new Error("the capture has gone");
     for (
@@ -286,7 +284,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       engine,
       processes,
       ownProcessId: Deno.pid,
-      pathStyle: platform.pathStyle,
+      pathStyle: "posix",
       clock,
       random: Math.random,
       resolve: resolveAll,
@@ -410,12 +408,14 @@ export class RunningClient implements ClientPort, AsyncDisposable {
 
   async #offerControl(): Promise<void> {
     const { journal } = this.#options;
-    const path = this.#config.controlSocket ?? localSocketPaths().client()[0];
-    if (isSocketFile(path)) {
+    const { controlSocket } = this.#config;
+    const socket = clientSocket(controlSocket);
+    if (socket.isFile) {
+      const { path } = socket;
       journal.record(CONTROL_SCOPE, [{ kind: "file", path }]);
       this.#resources.defer(() => journal.record(CONTROL_SCOPE, []));
     }
-    this.#resources.use(await serveControl(path, this));
+    this.#resources.use(await serveControl(socket, this));
   }
 
   #watchConfig(): void {

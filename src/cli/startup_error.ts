@@ -2,7 +2,7 @@
 import { KillSwitchError, PortInUseError } from "../io/ports.ts";
 import { type Privileges, type SystemAdvice, TunError } from "../io/ports.ts";
 import { UnsupportedSystemError } from "../io/platform.ts";
-import { SocketInUseError } from "../control/local_socket.ts";
+import { SocketInUseError } from "../control/local_server.ts";
 import { UapiSocketInUseError } from "../control/uapi_server.ts";
 import { UserError } from "./errors.ts";
 

@@ -1,5 +1,5 @@
 /** Asks a running split tunnel by its control socket; see control_protocol.ts. */
-import { connectLocal, type LocalConnection } from "./local_socket.ts";
+import type { LocalConnection, LocalSocket } from "../io/ports.ts";
 import {
   type ControlAnswer,
   type ControlRequest,
@@ -23,12 +23,12 @@ const ANSWER_LIMIT = 64 * 1024 * 1024;
 
 /** Sends one request on a connection of its own and waits for the answer. */
 export async function askControl(
-  path: string,
+  socket: LocalSocket,
   request: ControlRequest,
 ): Promise<ControlReply> {
   let connection: LocalConnection;
   try {
-    connection = await connectLocal(path);
+    connection = await socket.connect();
   } catch (error) {
     return error instanceof Deno.errors.PermissionDenied
       ? { kind: "denied" }

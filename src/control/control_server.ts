@@ -1,4 +1,5 @@
 /** Offers a running split tunnel to other processes of its owner; see control_protocol.ts. */
+import type { LocalSocket } from "../io/ports.ts";
 import type { ClientPort } from "./client_port.ts";
 import { handleControl } from "./control_protocol.ts";
 import { LocalServer, type LocalServerLimits } from "./local_server.ts";
@@ -15,14 +16,14 @@ const LIMITS: LocalServerLimits = {
  * @throws {SocketInUseError} where another client answers there.
  */
 export function serveControl(
-  path: string,
+  socket: LocalSocket,
   port: ClientPort,
   limits: Partial<LocalServerLimits> = {},
 ): Promise<AsyncDisposable> {
   return LocalServer.listen({
     ...LIMITS,
     ...limits,
-    path,
+    socket,
     requestEnd: "\n",
     handle: (line) => handleControl(line, port),
   });

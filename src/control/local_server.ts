@@ -3,11 +3,11 @@
  * end that the protocol names, one after the other. Who sends too much, too
  * slowly or from too many connections is hung up on.
  */
-import {
-  listenLocal,
-  type LocalConnection,
-  type LocalListener,
-} from "./local_socket.ts";
+import type {
+  LocalConnection,
+  LocalListener,
+  LocalSocket,
+} from "../io/ports.ts";
 
 /** Bounds on what clients may do. */
 export interface LocalServerLimits {
@@ -20,11 +20,23 @@ export interface LocalServerLimits {
 
 /** What is served. */
 export interface LocalServerOptions extends LocalServerLimits {
-  readonly path: string;
+  readonly socket: LocalSocket;
   /** What a request ends in; it is not handed on. */
   readonly requestEnd: string;
   /** The answer to a request, its end included. Must not throw. */
   readonly handle: (request: string) => string | Promise<string>;
+}
+
+/** The name belongs to another running program, or to a file that is no socket. */
+export class SocketInUseError extends Error {
+  override readonly name = "SocketInUseError";
+  constructor(readonly path: string, readonly by: "program" | "file") {
+    super(
+      by === "program"
+        ? `another program serves ${path}`
+        : `${path} exists and is no socket; remove it`,
+    );
+  }
 }
 
 /** A listening socket; disposing of it closes all connections and removes it. */
@@ -41,7 +53,12 @@ export class LocalServer implements AsyncDisposable {
    *         be used.
    */
   static async listen(options: LocalServerOptions): Promise<LocalServer> {
-    return new LocalServer(options, await listenLocal(options.path));
+    const { socket } = options;
+    const listening = await socket.listen();
+    if (listening.kind === "in-use") {
+      throw new SocketInUseError(socket.path, listening.by);
+    }
+    return new LocalServer(options, listening.listener);
   }
 
   private constructor(

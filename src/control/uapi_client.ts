@@ -1,5 +1,5 @@
 /** Asks a running interface, ours or any other WireGuard, for its state. */
-import { connectLocal, type LocalConnection } from "./local_socket.ts";
+import type { LocalConnection, LocalSocket } from "../io/ports.ts";
 import { formatKey, parseHexKey } from "../config/keys.ts";
 
 /** What a peer does at the moment. */
@@ -22,10 +22,12 @@ const ANSWER_LIMIT = 64 * 1024 * 1024;
  * The peers of the interface behind a socket.
  * @returns undefined where nobody answers there, or only others may ask.
  */
-export async function queryUapi(path: string): Promise<LivePeers | undefined> {
+export async function queryUapi(
+  socket: LocalSocket,
+): Promise<LivePeers | undefined> {
   let connection: LocalConnection;
   try {
-    connection = await connectLocal(path);
+    connection = await socket.connect();
   } catch {
     return undefined;
   }

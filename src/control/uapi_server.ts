@@ -2,10 +2,14 @@
  * Offers a device's configuration protocol on the local socket where `wg` looks
  * for it, for its owner alone.
  */
+import type { LocalSocket } from "../io/ports.ts";
 import { handleUapi } from "./uapi.ts";
 import type { UapiPort } from "./uapi_port.ts";
-import { LocalServer, type LocalServerLimits } from "./local_server.ts";
-import { SocketInUseError } from "./local_socket.ts";
+import {
+  LocalServer,
+  type LocalServerLimits,
+  SocketInUseError,
+} from "./local_server.ts";
 
 /** Bounds on what clients may do. */
 export type UapiServerOptions = Partial<LocalServerLimits>;
@@ -33,7 +37,7 @@ export class UapiServer implements AsyncDisposable {
    *         system says where the directory can't be used.
    */
   static async listen(
-    path: string,
+    socket: LocalSocket,
     port: UapiPort,
     options: UapiServerOptions = {},
   ): Promise<UapiServer> {
@@ -41,11 +45,11 @@ export class UapiServer implements AsyncDisposable {
       const server = await LocalServer.listen({
         ...LIMITS,
         ...options,
-        path,
+        socket,
         requestEnd: REQUEST_END,
         handle: (request) => handleUapi(request, port),
       });
-      return new UapiServer(path, server);
+      return new UapiServer(socket.path, server);
     } catch (error) {
       if (!(error instanceof SocketInUseError)) throw error;
       throw new UapiSocketInUseError(

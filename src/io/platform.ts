@@ -5,10 +5,9 @@
  * descriptor (`attach`). Each thread opens a platform of its own.
  */
 import type { SendFailure } from "../core/engine/outside_error.ts";
-import type { PathStyle } from "../core/route/rules/rule.ts";
-import { linuxLocalSocketPaths } from "./os/linux/local_socket_paths.ts";
+import { linuxLocalSockets } from "./os/linux/local_sockets.ts";
 import { openLinuxPlatform } from "./os/linux/platform.ts";
-import { windowsLocalSocketPaths } from "./os/windows/local_socket_paths.ts";
+import { windowsLocalSockets } from "./os/windows/local_sockets.ts";
 import { openWindowsPlatform } from "./os/windows/platform.ts";
 import type {
   CaptureEvents,
@@ -19,7 +18,7 @@ import type {
   HostNetwork,
   Journal,
   KillSwitch,
-  LocalSocketPaths,
+  LocalSockets,
   NameResolution,
   NameResolutionOptions,
   NetworkMonitor,
@@ -56,13 +55,6 @@ import type {
 export interface Platform extends Disposable {
   /** Which library has its ciphers. */
   readonly cipherLibrary: CipherLibrary;
-  /**
-   * How packets of our own pass by routes of our own: by a mark, or because
-   * their sockets are bound to the interface that they leave by.
-   */
-  readonly ownPackets: "marked" | "bound";
-  /** How paths of programs are written and compared. */
-  readonly pathStyle: PathStyle;
 
   /** @throws {TunError} whose code says why. */
   createTun(options: CreateTunOptions): CreatedTun;
@@ -128,10 +120,8 @@ export interface Platform extends Disposable {
 }
 
 /** Where programs of this machine talk to a running sluice. */
-export function localSocketPaths(): LocalSocketPaths {
-  return Deno.build.os === "windows"
-    ? windowsLocalSocketPaths
-    : linuxLocalSocketPaths;
+export function localSockets(): LocalSockets {
+  return Deno.build.os === "windows" ? windowsLocalSockets : linuxLocalSockets;
 }
 
 /** A system that sluice does not know yet. */

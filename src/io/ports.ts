@@ -22,7 +22,7 @@ export * from "./ports/socket_streams.ts";
 export * from "./ports/host_network.ts";
 export * from "./ports/name_resolution.ts";
 export * from "./ports/journal.ts";
-export * from "./ports/local_socket_paths.ts";
+export * from "./ports/local_sockets.ts";
 export * from "./ports/privileges.ts";
 export * from "./ports/process_table.ts";
 export * from "./ports/policy_routing.ts";

@@ -11,6 +11,7 @@ import {
   parseRequest,
 } from "../../src/control/control_protocol.ts";
 import { serveControl } from "../../src/control/control_server.ts";
+import { linuxLocalSockets } from "../../src/io/os/linux/local_sockets.ts";
 import type { LocalServerLimits } from "../../src/control/local_server.ts";
 import { FakeClientPort, FLOW, STATUS } from "../support/fake_client_port.ts";
 import { SeededRandom } from "../core/columns/seeded_random.ts";
@@ -48,6 +49,8 @@ const REQUESTS: readonly ControlRequest[] = [
   },
 ];
 
+const socketAt = linuxLocalSockets.at;
+
 async function withServer(
   work: (path: string, port: FakeClientPort) => Promise<void>,
   limits?: Partial<LocalServerLimits>,
@@ -56,7 +59,7 @@ async function withServer(
   try {
     const path = join(folder, "run", "client.sock");
     const port = new FakeClientPort();
-    await using _server = await serveControl(path, port, limits);
+    await using _server = await serveControl(socketAt(path), port, limits);
     await work(path, port);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -122,29 +125,29 @@ Deno.test("mutated requests never throw, and the answer is one line", async () =
 Deno.test("every verb over the socket", async () => {
   await withServer(async (path, port) => {
     assert.equal((await Deno.lstat(path)).mode! & 0o777, 0o600);
-    assert.deepEqual(await askControl(path, { verb: "status" }), {
+    assert.deepEqual(await askControl(socketAt(path), { verb: "status" }), {
       kind: "result",
       result: STATUS,
     });
-    assert.deepEqual(await askControl(path, { verb: "flows" }), {
+    assert.deepEqual(await askControl(socketAt(path), { verb: "flows" }), {
       kind: "result",
       result: [FLOW],
     });
-    assert.deepEqual(await askControl(path, { verb: "reload" }), {
+    assert.deepEqual(await askControl(socketAt(path), { verb: "reload" }), {
       kind: "result",
       result: { result: "taken", lines: ["rule 2 is new"] },
     });
-    const explained = await askControl(path, EXPLAIN);
+    const explained = await askControl(socketAt(path), EXPLAIN);
     assert.equal(explained.kind, "result");
     for (const wanted of ["up", "down"] as const) {
-      const reply = await askControl(path, {
+      const reply = await askControl(socketAt(path), {
         verb: "tunnel",
         name: "work",
         wanted,
       });
       assert.deepEqual(reply, { kind: "result", result: null });
     }
-    await askControl(path, { verb: "mode", wanted: "paused" });
+    await askControl(socketAt(path), { verb: "mode", wanted: "paused" });
     assert.deepEqual(port.asked.slice(1), ["work up", "work down", "paused"]);
     assert.deepEqual(JSON.parse(port.asked[0]).name, "example.org");
   });
@@ -152,7 +155,7 @@ Deno.test("every verb over the socket", async () => {
 
 Deno.test("faults come with what to do", async () => {
   await withServer(async (path, port) => {
-    const unknown = await askControl(path, {
+    const unknown = await askControl(socketAt(path), {
       verb: "tunnel",
       name: "wrok",
       wanted: "up",
@@ -171,12 +174,12 @@ Deno.test("faults come with what to do", async () => {
       path: "rules[0].tunnel",
       message: "there is no tunnel wrok",
     }]);
-    const refused = await askControl(path, { verb: "reload" });
+    const refused = await askControl(socketAt(path), { verb: "reload" });
     assert.equal(refused.kind, "fault");
     assert.match(JSON.stringify(refused), /client\.yaml:3:7: rules\[0\]/);
     port.reloadError = new Error("disk gone");
     assert.match(
-      JSON.stringify(await askControl(path, { verb: "reload" })),
+      JSON.stringify(await askControl(socketAt(path), { verb: "reload" })),
       /disk gone/,
     );
   });
@@ -188,7 +191,7 @@ Deno.test("many flows in one answer", async () => {
       { length: 20_000 },
       (_, n) => ({ ...FLOW, id: String(n), name: "прим.example" }),
     );
-    const reply = await askControl(path, { verb: "flows" });
+    const reply = await askControl(socketAt(path), { verb: "flows" });
     assert.ok(reply.kind === "result");
     assert.deepEqual(reply.result, port.living);
   });
@@ -200,7 +203,10 @@ Deno.test("garbage, endless requests, slow and many clients: the rest is served"
     assert.equal(await talk(path, "x".repeat(200_000)), "");
     assert.equal(await talk(path, "no end"), "");
     const idle = await Deno.connect({ transport: "unix", path });
-    assert.equal((await askControl(path, { verb: "status" })).kind, "result");
+    assert.equal(
+      (await askControl(socketAt(path), { verb: "status" })).kind,
+      "result",
+    );
     assert.equal(await idle.read(new Uint8Array(1)), null, "hung up on");
     idle.close();
   }, { requestTimeoutMs: 100, requestLimit: 10_000 });
@@ -210,11 +216,17 @@ Deno.test("nobody there, somebody mute, another version", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const path = join(folder, "client.sock");
-    assert.equal((await askControl(path, { verb: "status" })).kind, "absent");
+    assert.equal(
+      (await askControl(socketAt(path), { verb: "status" })).kind,
+      "absent",
+    );
     {
       using listener = Deno.listen({ transport: "unix", path });
       const mute = listener.accept().then((connection) => connection.close());
-      assert.equal((await askControl(path, { verb: "status" })).kind, "silent");
+      assert.equal(
+        (await askControl(socketAt(path), { verb: "status" })).kind,
+        "silent",
+      );
       await mute;
     }
     const odd = parseAnswer(`{"version":${CONTROL_VERSION + 1},"result":1}`);

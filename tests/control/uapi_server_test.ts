@@ -1,3 +1,4 @@
+import { linuxLocalSockets } from "../../src/io/os/linux/local_sockets.ts";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { queryUapi } from "../../src/control/uapi_client.ts";
@@ -8,6 +9,7 @@ import {
   UapiSocketInUseError,
 } from "../../src/control/uapi_server.ts";
 
+const socketAt = linuxLocalSockets.at;
 const PORT: UapiPort = {
   get: () => ({
     privateKey: undefined,
@@ -28,7 +30,7 @@ async function withServer(
   const folder = await Deno.makeTempDir();
   try {
     const path = join(folder, "run", "test0.sock");
-    await using server = await UapiServer.listen(path, PORT, options);
+    await using server = await UapiServer.listen(socketAt(path), PORT, options);
     await work(path, server);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -108,7 +110,7 @@ Deno.test("gone with its server, connections too", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const path = join(folder, "test0.sock");
-    const server = await UapiServer.listen(path, PORT);
+    const server = await UapiServer.listen(socketAt(path), PORT);
     const open = talk(path, [], 1);
     await talk(path, ["get=1\n\n"]);
     await server[Symbol.asyncDispose]();
@@ -132,8 +134,11 @@ Deno.test("a dead socket is replaced, a live one and a file are not", async () =
     dead.close();
     assert.ok((await Deno.lstat(path)).isSocket);
     {
-      await using _server = await UapiServer.listen(path, PORT);
-      await assert.rejects(UapiServer.listen(path, PORT), UapiSocketInUseError);
+      await using _server = await UapiServer.listen(socketAt(path), PORT);
+      await assert.rejects(
+        UapiServer.listen(socketAt(path), PORT),
+        UapiSocketInUseError,
+      );
       assert.equal(
         await talk(path, ["get=1\n\n"]),
         ANSWER,
@@ -141,7 +146,10 @@ Deno.test("a dead socket is replaced, a live one and a file are not", async () =
       );
     }
     await Deno.writeTextFile(path, "not a socket");
-    await assert.rejects(UapiServer.listen(path, PORT), UapiSocketInUseError);
+    await assert.rejects(
+      UapiServer.listen(socketAt(path), PORT),
+      UapiSocketInUseError,
+    );
     assert.equal(await Deno.readTextFile(path), "not a socket");
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -158,7 +166,7 @@ Deno.test("closing twice is closing once, and a missing socket is no error", asy
 
 Deno.test("our client: peers, or nothing where nobody answers", async () => {
   await withServer(async (path) => {
-    assert.deepEqual(await queryUapi(path), new Map());
-    assert.equal(await queryUapi(`${path}x`), undefined);
+    assert.deepEqual(await queryUapi(socketAt(path)), new Map());
+    assert.equal(await queryUapi(socketAt(`${path}x`)), undefined);
   });
 });

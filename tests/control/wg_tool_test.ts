@@ -17,7 +17,7 @@ import type {
   UapiState,
 } from "../../src/control/uapi_port.ts";
 import { UapiServer } from "../../src/control/uapi_server.ts";
-import { linuxLocalSocketPaths } from "../../src/io/os/linux/local_socket_paths.ts";
+import { linuxLocalSockets } from "../../src/io/os/linux/local_sockets.ts";
 import {
   formatPrefix,
   parseEndpoint,
@@ -145,7 +145,7 @@ function withWg(
       const device = new FakeDevice();
       const folder = await Deno.makeTempDir();
       await using _server = await UapiServer.listen(
-        linuxLocalSocketPaths.uapi(NAME),
+        linuxLocalSockets.uapi(NAME),
         device,
       );
       try {

@@ -9,6 +9,15 @@ export const overlappedEntry = struct("OVERLAPPED_ENTRY", "windows.h", 32, [
   ["dwNumberOfBytesTransferred", "u32le", 24],
 ]);
 
+/** A request that goes on while its caller does. */
+export const overlapped = struct("OVERLAPPED", "windows.h", 32, [
+  ["Internal", "u64le", 0],
+  ["InternalHigh", "u64le", 8],
+  ["Offset", "u32le", 16],
+  ["OffsetHigh", "u32le", 20],
+  ["hEvent", "pointer", 24],
+]);
+
 /** A process of a snapshot. */
 export const processEntry = struct("PROCESSENTRY32W", "tlhelp32.h", 568, [
   ["dwSize", "u32le", 0],

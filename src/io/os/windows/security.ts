@@ -37,6 +37,9 @@ const ADMINISTRATORS = "S-1-5-32-544";
 /** Nobody but the system and administrators, here and below; nothing inherited. */
 const CLOSED = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
 
+/** The same of what has nothing below it. */
+const CLOSED_OBJECT = "D:P(A;;FA;;;SY)(A;;FA;;;BA)";
+
 /** The security side of Windows, for the thread that opened it. */
 export class Security implements Disposable {
   readonly #advapi32: Advapi32;
@@ -76,14 +79,7 @@ export class Security implements Disposable {
   closedFolder(path: string): string | undefined {
     using resources = new DisposableStack();
     const descriptor = this.#descriptor(CLOSED, resources);
-    const attributes = new Uint8Array(securityAttributes.size);
-    const { at } = securityAttributes;
-    writeU32le(attributes, at.nLength, securityAttributes.size);
-    new DataView(attributes.buffer).setBigUint64(
-      at.lpSecurityDescriptor,
-      BigInt(Deno.UnsafePointer.value(descriptor)),
-      true,
-    );
+    const attributes = attributesOf(descriptor);
     const { call } = this.#kernel32;
     if (call.CreateDirectoryW(wideText(path), attributes) !== 0) {
       return undefined;
@@ -104,6 +100,16 @@ export class Security implements Disposable {
     return closed === 0
       ? this.#kernel32.error("SetFileSecurityW").message
       : undefined;
+  }
+
+  /**
+   * SECURITY_ATTRIBUTES of what only this user, the system and administrators
+   * may open; valid until `resources` are disposed of.
+   */
+  closedToOthers(resources: DisposableStack): Uint8Array<ArrayBuffer> {
+    const user = this.#user(resources);
+    const text = `${CLOSED_OBJECT}(A;;FA;;;${user})`;
+    return attributesOf(this.#descriptor(text, resources));
   }
 
   [Symbol.dispose](): void {
@@ -199,4 +205,16 @@ export class Security implements Disposable {
       this.#kernel32.call.CloseHandle(Number(token[0]));
     }
   }
+}
+
+function attributesOf(descriptor: Deno.PointerValue): Uint8Array<ArrayBuffer> {
+  const attributes = new Uint8Array(securityAttributes.size);
+  const { at } = securityAttributes;
+  writeU32le(attributes, at.nLength, securityAttributes.size);
+  new DataView(attributes.buffer).setBigUint64(
+    at.lpSecurityDescriptor,
+    BigInt(Deno.UnsafePointer.value(descriptor)),
+    true,
+  );
+  return attributes;
 }

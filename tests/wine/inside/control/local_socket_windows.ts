@@ -2,63 +2,97 @@
 import assert from "node:assert/strict";
 import { askControl } from "../../../../src/control/control_client.ts";
 import { serveControl } from "../../../../src/control/control_server.ts";
-import {
-  connectLocal,
-  isSocketFile,
-  SocketInUseError,
-} from "../../../../src/control/local_socket.ts";
-import { localSocketPaths } from "../../../../src/io/platform.ts";
+import { SocketInUseError } from "../../../../src/control/local_server.ts";
+import { localSockets } from "../../../../src/io/platform.ts";
 import { FakeClientPort, STATUS } from "../../../support/fake_client_port.ts";
 
-const [PATH] = localSocketPaths().client();
+const [SOCKET] = localSockets().client();
 const ASK = { verb: "status" } as const;
 const ANSWER = { kind: "result", result: STATUS } as const;
 
-Deno.test("the usual places are pipes, not files", () => {
-  assert.equal(isSocketFile(PATH), false);
-  assert.equal(isSocketFile(localSocketPaths().uapi("wg0")), false);
-  assert.equal(isSocketFile("C:\\pipe\\file.sock"), true);
+Deno.test("no file is left by a program that was killed", () => {
+  assert.equal(SOCKET.isFile, false);
+  assert.equal(localSockets().uapi("wg0").isFile, false);
 });
 
-Deno.test("a client is answered, one after the other and two at once", async () => {
-  await using _server = await serveControl(PATH, new FakeClientPort());
-  assert.deepEqual(await askControl(PATH, ASK), ANSWER);
+Deno.test("a client is answered, one after the other and many at once", async () => {
+  await using _server = await serveControl(SOCKET, new FakeClientPort());
+  assert.deepEqual(await askControl(SOCKET, ASK), ANSWER);
   const many = await Promise.all(
-    Array.from({ length: 2 }, () => askControl(PATH, ASK)),
+    Array.from({ length: 12 }, () => askControl(SOCKET, ASK)),
   );
-  assert.deepEqual(many, Array.from({ length: 2 }, () => ANSWER));
+  assert.deepEqual(many, Array.from({ length: 12 }, () => ANSWER));
 });
 
 Deno.test("a second server is refused, the first still answers", async () => {
-  await using _server = await serveControl(PATH, new FakeClientPort());
+  await using _server = await serveControl(SOCKET, new FakeClientPort());
   await assert.rejects(
-    serveControl(PATH, new FakeClientPort()),
+    serveControl(SOCKET, new FakeClientPort()),
     SocketInUseError,
   );
-  assert.deepEqual(await askControl(PATH, ASK), ANSWER);
+  assert.deepEqual(await askControl(SOCKET, ASK), ANSWER);
 });
 
 Deno.test("gone with its server, connections too", async () => {
-  const server = await serveControl(PATH, new FakeClientPort());
-  const open = await connectLocal(PATH);
+  const server = await serveControl(SOCKET, new FakeClientPort());
+  const open = await SOCKET.connect();
   const end = open.read(new Uint8Array(1));
   await server[Symbol.asyncDispose]();
   assert.equal(await end.catch(() => null), null);
   open.close();
-  assert.deepEqual(await askControl(PATH, ASK), { kind: "absent" });
+  assert.deepEqual(await askControl(SOCKET, ASK), { kind: "absent" });
 });
 
 Deno.test("who sends too much or too slowly is hung up on", async () => {
-  await using _server = await serveControl(PATH, new FakeClientPort(), {
+  await using _server = await serveControl(SOCKET, new FakeClientPort(), {
     requestLimit: 100,
     requestTimeoutMs: 200,
   });
   for (const text of ["x".repeat(200), "half of a requ"]) {
-    const connection = await connectLocal(PATH);
+    const connection = await SOCKET.connect();
     await connection.write(new TextEncoder().encode(text));
     const length = await connection.read(new Uint8Array(1)).catch(() => null);
     assert.equal(length, null);
     connection.close();
   }
-  assert.deepEqual(await askControl(PATH, ASK), ANSWER);
+  assert.deepEqual(await askControl(SOCKET, ASK), ANSWER);
+});
+
+Deno.test("requests and answers of any length", async () => {
+  const listening = await SOCKET.listen();
+  assert.equal(listening.kind, "listening");
+  if (listening.kind !== "listening") return;
+  const { listener } = listening;
+  const echoing = (async () => {
+    for await (const connection of listener) {
+      const bytes = new Uint8Array(70_000);
+      for (;;) {
+        const length = await connection.read(bytes);
+        if (length === null) break;
+        for (let at = 0; at < length;) {
+          at += await connection.write(bytes.subarray(at, length));
+        }
+      }
+      connection.close();
+    }
+  })();
+  const connection = await SOCKET.connect();
+  const sent = crypto.getRandomValues(new Uint8Array(60_000));
+  const sending = (async () => {
+    for (let at = 0; at < sent.length;) {
+      at += await connection.write(sent.subarray(at));
+    }
+  })();
+  const received: number[] = [];
+  const chunk = new Uint8Array(1000);
+  while (received.length < sent.length) {
+    const length = await connection.read(chunk);
+    assert.ok(length !== null);
+    received.push(...chunk.subarray(0, length));
+  }
+  await sending;
+  assert.deepEqual(Uint8Array.from(received), sent);
+  connection.close();
+  await listener.close();
+  await echoing;
 });
