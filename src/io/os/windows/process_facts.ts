@@ -71,9 +71,10 @@ export class ProcessFactsCache implements Disposable {
     if (kept !== undefined) {
       this.#kept.delete(processId);
       if (this.#lives(kept.handle)) {
-        this.#kept.set(processId, kept);
+        const known = this.#withPath(kept);
+        this.#kept.set(processId, known);
         this.hits++;
-        return kept.facts;
+        return known.facts;
       }
       this.#kernel32.call.CloseHandle(kept.handle);
       this.#options.onEnded(processId);
@@ -110,6 +111,14 @@ export class ProcessFactsCache implements Disposable {
     };
     this.#keep(handle, facts);
     return facts;
+  }
+
+  /** One that was seen while it was being made may have its path by now. */
+  #withPath(kept: Kept): Kept {
+    const { handle, facts } = kept;
+    if (facts.path !== undefined) return kept;
+    const path = this.#pathOf(handle);
+    return path === undefined ? kept : { handle, facts: { ...facts, path } };
   }
 
   #keep(handle: number, facts: ProcessFacts): void {
