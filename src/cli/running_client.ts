@@ -35,6 +35,7 @@ import {
   KillSwitchError,
   type NetworkChange,
   type OpenedCapture,
+  type PolicyRouting,
 } from "../io/ports.ts";
 import { clientSocket } from "./ask_client.ts";
 import {
@@ -49,13 +50,13 @@ import { logClientEvent, logConfigError } from "./client_log.ts";
 import { refusalProblems, refusals } from "./client_refusals.ts";
 import { CLIENT_MARK } from "./client_mark.ts";
 import { ClientProcess } from "./client_process.ts";
+import { clientNames } from "./client_names.ts";
 import {
   openPacketCapture,
   passRules,
   untouchedResolvers,
 } from "./client_packet_capture.ts";
 import { clientProber } from "./client_prober.ts";
-import { clientResolvConf } from "./client_resolv_conf.ts";
 import { logger } from "./log.ts";
 
 /** What a client runs on. */
@@ -81,6 +82,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
   readonly #startedAt = performance.now();
   #config: ClientConfig;
   #killSwitch: KillSwitch | undefined;
+  #routing: PolicyRouting | undefined;
   /** In the place of an interface with routes. */
   #capture: OpenedCapture | undefined;
   #engine: ClientEngine | undefined;
@@ -248,11 +250,25 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     }
   }
 
+  /** Where routes stand for what they are nearer than, they follow that. */
+  #leadAgain(): void {
+    const { network } = this.#options;
+    const index = network.interfaceIndex(this.engine.interfaceName);
+    if (this.#routing === undefined || index === undefined) return;
+    try {
+      this.#routing.apply(capturePolicy(index, this.#config));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      logger("Router").warn("routes stay as they are: {reason}", { reason });
+    }
+  }
+
   /** Leads the host's traffic into the interface. */
   #leadTraffic(engine: ClientEngine): void {
     const { platform, network, journal } = this.#options;
     const routing = this.#resources.use(platform.openPolicyRouting(journal));
     this.#resources.defer(() => routing.reset());
+    this.#routing = routing;
     const index = network.interfaceIndex(engine.interfaceName);
     if (index === undefined) throw new Error("the capture has gone");
     for (
@@ -271,13 +287,16 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     const clock: Clock = { now: engine.now, after };
     const resolvConf = this.#capture !== undefined
       ? untouchedResolvers(platform, this.#options.journal)
-      : clientResolvConf({
+      : this.#resources.use(clientNames({
+        platform,
+        journal: this.#options.journal,
+        interfaceName: engine.interfaceName,
         processes,
         nameservers,
         clock,
         onChange: () => this.#runtime?.onResolversChange(),
         onWarning: (text) => logger("DNS").warn("{text}", { text }),
-      });
+      }));
     const sockets = platform.openStreamSockets();
     const runtime: ClientRuntime = new ClientRuntime({
       plan: planFromConfig(this.#config),
@@ -400,6 +419,9 @@ export class RunningClient implements ClientPort, AsyncDisposable {
 
   #networkChanged(changes: readonly NetworkChange[]): void {
     this.#runtime?.onNetworkChange(changes);
+    // Another network has other resolvers, and routes to be nearer than.
+    this.#runtime?.onResolversChange();
+    this.#leadAgain();
     const { enabled, allowLan } = this.#config.killSwitch;
     if (allowLan && (enabled || this.#capture !== undefined)) {
       this.#closeDoors(this.#config);
