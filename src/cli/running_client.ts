@@ -22,7 +22,7 @@ import type {
 } from "../control/client_port.ts";
 import { ClientRuntime } from "../control/client/client_runtime.ts";
 import type { Clock } from "../control/client/clock.ts";
-import { boundInterface } from "../control/client/network_reaction.ts";
+import { boundInterfaces } from "../control/client/network_reaction.ts";
 import { planFromConfig } from "../control/client/plan_from_config.ts";
 import { type ConfigChange, ConfigWatch } from "../control/config_watch.ts";
 import { serveControl } from "../control/control_server.ts";
@@ -193,7 +193,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       ...capture === undefined ? {} : { capture },
       answeredPorts: this.#config.killSwitch.allowInbound,
       mark: CLIENT_MARK,
-      egress: { interfaceIndex: boundInterface(egress) },
+      egress: boundInterfaces(egress),
       events: this.#events(),
       trace: this.#options.trace,
       limits,
@@ -269,6 +269,8 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     const routing = this.#resources.use(platform.openPolicyRouting(journal));
     this.#resources.defer(() => routing.reset());
     this.#routing = routing;
+    // A filter of Windows knows an interface from when it is there.
+    this.#closeDoors(this.#config);
     const index = network.interfaceIndex(engine.interfaceName);
     if (index === undefined) throw new Error("the capture has gone");
     for (
@@ -303,7 +305,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       engine,
       processes,
       ownProcessId: Deno.pid,
-      pathStyle: "posix",
+      pathStyle: platform.pathStyle,
       clock,
       random: Math.random,
       resolve: resolveAll,

@@ -5,6 +5,7 @@
  * descriptor (`attach`). Each thread opens a platform of its own.
  */
 import type { SendFailure } from "../core/engine/outside_error.ts";
+import type { PathStyle } from "../core/route/rules/rule.ts";
 import { linuxLocalSockets } from "./os/linux/local_sockets.ts";
 import { openLinuxPlatform } from "./os/linux/platform.ts";
 import { windowsLocalSockets } from "./os/windows/local_sockets.ts";
@@ -55,6 +56,13 @@ import type {
 export interface Platform extends Disposable {
   /** Which library has its ciphers. */
   readonly cipherLibrary: CipherLibrary;
+  /**
+   * How packets of our own pass by routes of our own: by a mark, or because
+   * their sockets are bound to the interface that they leave by.
+   */
+  readonly ownPackets: "marked" | "bound";
+  /** How paths of programs are written and compared. */
+  readonly pathStyle: PathStyle;
 
   /** @throws {TunError} whose code says why. */
   createTun(options: CreateTunOptions): CreatedTun;
