@@ -10,7 +10,7 @@ import { OutsideEnd } from "../../support/outside_end.ts";
 import { numbered } from "../../support/packet_arena.ts";
 
 const FAR = "198.51.100.1";
-const ROUTER = "192.0.2.254";
+const ROUTER = "203.0.113.254";
 const CLOSED = `${FAR}:9`;
 const NAT_ROW = 3;
 const WAIT_MS = 5000;
