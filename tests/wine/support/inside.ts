@@ -35,7 +35,7 @@ export async function insideTests(
   }
   await using lab = await Lab.create();
   try {
-    const namespace = await lab.namespace("windows");
+    const namespace = await connectedNamespace(lab);
     const machine = await WineMachine.start(
       namespace,
       await options.prepare?.(namespace),
@@ -47,6 +47,28 @@ export async function insideTests(
   } catch (error) {
     register(files.join(", "), failed("the machine runs", String(error)));
   }
+}
+
+/** A namespace with a network card and default routes, as machines have them. */
+async function connectedNamespace(lab: Lab): Promise<Namespace> {
+  const namespace = await lab.namespace("windows");
+  await lab.link(
+    {
+      namespace,
+      name: "eth0",
+      addresses: ["192.0.2.2/24", "2001:db8:2::2/64"],
+    },
+    {
+      namespace: await lab.namespace("router"),
+      name: "lan",
+      addresses: ["192.0.2.1/24", "2001:db8:2::1/64"],
+    },
+  );
+  await namespace.ip(
+    "route add default via 192.0.2.1",
+    "route add ::/0 via 2001:db8:2::1",
+  );
+  return namespace;
 }
 
 async function runFile(
