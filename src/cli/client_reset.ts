@@ -1,11 +1,11 @@
 /** `sluice client --reset`: removes what a client that was killed has left. */
 import { askControl } from "../control/control_client.ts";
 import { localSockets, openPlatform } from "../io/platform.ts";
-import { CLIENT_MARK } from "./client_mark.ts";
 import { recoverNames } from "./client_names.ts";
 import { UserError } from "./errors.ts";
+import { liftLeftKillSwitch } from "./left_kill_switch.ts";
 import { writeError } from "./output.ts";
-import { requireTun } from "./startup_error.ts";
+import { requireTun, startupError } from "./startup_error.ts";
 
 /**
  * Undoes addresses, routes, rules, resolv.conf, and lifts the kill switch last.
@@ -20,16 +20,19 @@ export async function resetClient(): Promise<void> {
   using platform = openPlatform();
   requireTun(platform.readPrivileges(), "client");
   const journal = platform.openJournal();
+  let count = 0;
+  const tell = (line: string) => {
+    count++;
+    writeError(`${line}\n`);
+  };
   using network = platform.openHostNetwork(journal);
-  const lines = [...network.recover()];
+  network.recover().forEach(tell);
   using processes = platform.openProcessTable();
-  const onWarning = (text: string) => void lines.push(text);
-  lines.push(...recoverNames({ platform, journal, processes, onWarning }));
-  using killSwitch = platform.openKillSwitch({ journal, mark: CLIENT_MARK });
-  if (killSwitch.state().kind === "on") {
-    killSwitch.lift();
-    lines.push("kill switch lifted");
+  recoverNames({ platform, journal, processes, onWarning: tell }).forEach(tell);
+  try {
+    if (liftLeftKillSwitch(platform, journal)) tell("kill switch lifted");
+  } catch (error) {
+    throw startupError(error, "client", platform.readPrivileges().advice);
   }
-  for (const line of lines) writeError(`${line}\n`);
-  if (lines.length === 0) writeError("nothing was left\n");
+  if (count === 0) writeError("nothing was left\n");
 }

@@ -57,6 +57,7 @@ import {
   untouchedResolvers,
 } from "./client_packet_capture.ts";
 import { clientProber } from "./client_prober.ts";
+import { liftLeftKillSwitch } from "./left_kill_switch.ts";
 import { logger } from "./log.ts";
 
 /** What a client runs on. */
@@ -204,7 +205,8 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     if (capture === undefined) this.#leadTraffic(engine);
     else {
       capture.start();
-      this.#liftLeftOver();
+      // That of a run with an interface would shut out what is captured here.
+      liftLeftKillSwitch(platform, this.#options.journal);
     }
     runtime.start();
     this.#resources.use(platform.openNetworkMonitor({
@@ -236,18 +238,6 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     if (capture !== undefined) this.#resources.use(capture);
     this.#capture = capture;
     return capture;
-  }
-
-  /** A kill switch of a run with an interface would shut out what is captured here. */
-  #liftLeftOver(): void {
-    const { platform, journal } = this.#options;
-    try {
-      using left = platform.openKillSwitch({ journal, mark: CLIENT_MARK });
-      if (left.state().kind === "on") left.lift();
-    } catch (error) {
-      // Where there is no filter engine none is left.
-      if (!(error instanceof KillSwitchError)) throw error;
-    }
   }
 
   /** Where routes stand for what they are nearer than, they follow that. */
