@@ -8,6 +8,7 @@ import { buildWintun, startTunBridge, WINTUN_ENV } from "./wintun.ts";
 /** Starts it, with the stand-ins and what is behind them. */
 export async function startWindowsHost(
   namespace: Namespace,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<WineMachine> {
   const [wintun, networkEnv, socketsEnv] = await Promise.all([
     buildWintun(),
@@ -19,6 +20,6 @@ export async function startWindowsHost(
   ]);
   return await WineMachine.start(namespace, {
     beside: [wintun],
-    env: { ...WINTUN_ENV, ...networkEnv, ...socketsEnv },
+    env: { ...WINTUN_ENV, ...networkEnv, ...socketsEnv, ...env },
   });
 }

@@ -1,0 +1,405 @@
+/** `sluice client` on Windows by a Wintun adapter and routes: each program by its own way. */
+import assert from "node:assert/strict";
+import type {
+  ClientStatus,
+  ExplainAnswer,
+  FlowView,
+} from "../../src/control/client_port.ts";
+import { windowsPath } from "../../scripts/wine/place.ts";
+import { Capture, type CapturedPacket } from "../support/capture.ts";
+import {
+  CLIENT_ENV,
+  type ClientLab,
+  makeClientLab,
+  PLACES,
+  SEEN,
+  wireguardTunnel,
+} from "../support/client_lab.ts";
+import { e2eTest } from "../support/e2e.ts";
+import { OUTSIDE } from "../support/gateway_net.ts";
+import { hostState } from "../support/host_state.ts";
+import type { Lab } from "../support/lab.ts";
+import type { CommandResult, LoggedProcess } from "../support/process.ts";
+import { waitFor } from "../support/wait.ts";
+import { startDanteIn } from "../support/tun2socks.ts";
+import { NOTHING, ProbeProgram, seenAs } from "./support/probe_program.ts";
+import type { WineMachine } from "./support/machine.ts";
+import { buildFwpuclnt } from "./support/fwpuclnt.ts";
+import { startWindowsHost } from "./support/windows_host.ts";
+
+const NEEDS = [
+  "wine",
+  "tun",
+  "wireguard-go",
+  { program: "wg" },
+  { program: "danted" },
+] as const;
+const PROXY_PORT = 1080;
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+/** As the system has it, but for its case. */
+const USER = `${Deno.hostname().toLowerCase()}\\Root`;
+const NAME_RULES =
+  "HKLM\\SYSTEM\\CurrentControlSet\\Services\\Dnscache\\Parameters\\DnsPolicyConfig";
+
+function configPath(lab: Lab): string {
+  return `${lab.directory}/client.yaml`;
+}
+
+/** The lab's host as a Windows machine, and a proxy. */
+async function makePlace(
+  lab: Lab,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ place: ClientLab; machine: WineMachine }> {
+  const place = await makeClientLab(lab);
+  await startDanteIn(place.proxies, {
+    address: PLACES.proxies,
+    port: PROXY_PORT,
+    external: ["eth0"],
+  });
+  return { place, machine: await startWindowsHost(place.host, env) };
+}
+
+function config(place: ClientLab): Record<string, unknown> {
+  const dns = [PLACES.tunnelDns, OUTSIDE.first6];
+  return {
+    tunnels: [
+      { ...wireguardTunnel(place), dns },
+      {
+        name: "socks",
+        type: "socks5",
+        url: `socks5://${PLACES.proxies}:${PROXY_PORT}`,
+        dns,
+      },
+    ],
+    rules: [
+      { process: "ALPHA.exe", tunnel: "wg" },
+      { process: "beta.exe", tunnel: "socks" },
+      { process: "delta.exe", tunnel: "drop" },
+    ],
+    default: "direct",
+    capture: { mode: "wintun" },
+    killSwitch: { enabled: false },
+  };
+}
+
+async function startClient(
+  { lab }: ClientLab,
+  machine: WineMachine,
+  value: Record<string, unknown>,
+): Promise<LoggedProcess> {
+  const path = configPath(lab);
+  await Deno.writeTextFile(path, JSON.stringify(value));
+  const client = machine.spawnSluice([
+    ...["client", "-c", path, "--log-level", "debug"],
+  ], { env: CLIENT_ENV });
+  await client.waitForLine(/client up:/, { timeoutMs: 60_000 });
+  return client;
+}
+
+async function tunnelsAreUp(
+  client: LoggedProcess,
+  names: readonly string[] = ["wg", "socks"],
+): Promise<void> {
+  for (const name of names) {
+    await client.waitForLine(new RegExp(`${name}.* up\\b`), {
+      timeoutMs: 30_000,
+    });
+  }
+}
+
+/** Runs `sluice ARGS` beside the client. */
+function sluice(
+  machine: WineMachine,
+  ...args: readonly string[]
+): Promise<CommandResult> {
+  return machine.run(machine.denoRun(MAIN, ...args), {
+    env: CLIENT_ENV,
+    exit: "any",
+    timeoutMs: 30_000,
+  });
+}
+
+/** Asks the running client by its pipe. */
+async function ask<Answer>(
+  machine: WineMachine,
+  ...args: readonly string[]
+): Promise<Answer> {
+  const { stdout, stderr, code } = await sluice(machine, ...args);
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+/** Rules of the system's name resolution policy. */
+async function nameRules(machine: WineMachine): Promise<string[]> {
+  const { stdout } = await machine.run(["reg.exe", "query", NAME_RULES], {
+    exit: "any",
+  });
+  return stdout.split("\n").map((line) => line.trim())
+    .filter((line) => line.endsWith("}"));
+}
+
+/** Where an IPv4 packet goes; undefined for others. */
+function ipv4Destination({ bytes }: CapturedPacket): string | undefined {
+  return bytes[0] >>> 4 === 4 ? bytes.subarray(16, 20).join(".") : undefined;
+}
+
+/** Whether programs of the scenarios ask there. */
+function isOutside(address: string | undefined): boolean {
+  return address?.startsWith("198.51.100.") === true;
+}
+
+await e2eTest({
+  name:
+    "windows client: three programs at once by WireGuard, SOCKS5 and direct, TCP, UDP and DNS, both families",
+  needs: NEEDS,
+  run: async (lab) => {
+    const { place, machine } = await makePlace(lab);
+    const before = await hostState(place.host);
+    const client = await startClient(place, machine, config(place));
+    await tunnelsAreUp(client);
+    const names = ["alpha", "beta", "gamma", "delta"] as const;
+    const probes = await Promise.all(
+      names.map((name) => ProbeProgram.start(machine, name)),
+    );
+    const [a4, b4, c4, d4] = await Promise.all(
+      probes.map((probe) => probe.ask()),
+    );
+    assert.deepEqual(a4, seenAs(SEEN.wireguard));
+    assert.deepEqual(b4, seenAs(SEEN.proxy));
+    assert.deepEqual(c4, seenAs(SEEN.direct));
+    assert.deepEqual(d4, NOTHING);
+
+    const six = { address: OUTSIDE.first6, resolver: OUTSIDE.first6 };
+    const [a6, b6, c6, d6] = await Promise.all(
+      probes.map((probe) => probe.ask(six)),
+    );
+    assert.deepEqual(a6, seenAs(SEEN.wireguard6));
+    assert.deepEqual(b6, seenAs(SEEN.proxy6));
+    assert.deepEqual(c6, seenAs(SEEN.direct6));
+    assert.deepEqual(d6, NOTHING);
+
+    const status = await ask<ClientStatus>(machine, "status", "--json");
+    assert.equal(status.killSwitch, "off");
+    assert.equal(status.egress4, "out");
+    assert.deepEqual(
+      status.tunnels.map(({ name, state }) => [name, state]),
+      [["wg", "up"], ["socks", "up"]],
+    );
+    const flows = await ask<FlowView[]>(machine, "flows", "--json");
+    assert.deepEqual(waysOf(flows), {
+      "alpha.exe": "tunnel by rule 1",
+      "beta.exe": "tunnel by rule 2",
+      "gamma.exe": "direct by default",
+      "delta.exe": "drop by rule 3",
+    });
+    const { program } = flows.find(({ program }) =>
+      program?.name === "gamma.exe"
+    )!;
+    assert.match(program!.path!, /^Z:\\.*\\program\\gamma\.exe$/);
+    const explained = await ask<ExplainAnswer>(
+      machine,
+      ...["explain", "--json", program!.path!.toUpperCase(), "192.0.2.1:443"],
+    );
+    assert.match(JSON.stringify(explained.explanation), /"direct"/);
+    assert.equal(await client.stop(), 0, client.tail());
+    assert.deepEqual(await hostState(place.host), before);
+  },
+});
+
+/** The full path of a probing program. */
+function programPath(machine: WineMachine, name: string): string {
+  return windowsPath(machine.deno.replace(/deno\.exe$/, `${name}.exe`));
+}
+
+/** How the flows of each probing program go. */
+function waysOf(flows: readonly FlowView[]): Record<string, string> {
+  const ways = flows.flatMap(({ program, way, by }) =>
+    program === undefined || program.name === "deno.exe"
+      ? []
+      : [[program.name, `${way} by ${by}`] as const]
+  );
+  return Object.fromEntries(ways);
+}
+
+await e2eTest({
+  name:
+    "windows client: a program whose tunnel is down sends nothing; with allowDirect it goes direct, and back",
+  needs: [...NEEDS, { program: "tcpdump" }],
+  run: async (lab) => {
+    const { place, machine } = await makePlace(lab);
+    const client = await startClient(place, machine, {
+      ...config(place),
+      rules: [
+        { path: programPath(machine, "ALPHA"), tunnel: "wg" },
+        { process: "beta.exe", tunnel: "socks", fallback: "allowDirect" },
+        { user: USER, process: "gamma.exe", tunnel: "wg" },
+      ],
+    });
+    await tunnelsAreUp(client);
+    const [alpha, beta, gamma] = await Promise.all(
+      ["alpha", "beta", "gamma"].map((name) =>
+        ProbeProgram.start(machine, name)
+      ),
+    );
+    assert.deepEqual(await alpha.ask(), seenAs(SEEN.wireguard));
+    assert.deepEqual(await beta.ask(), seenAs(SEEN.proxy));
+    assert.deepEqual(await gamma.ask(), seenAs(SEEN.wireguard));
+    for (const name of ["wg", "socks"]) {
+      const { code, stderr } = await sluice(machine, "tunnel", "down", name);
+      assert.equal(code, 0, stderr);
+    }
+    const wire = await Capture.start(place.net.router, "in");
+    assert.deepEqual(await alpha.ask(), NOTHING);
+    assert.deepEqual(await gamma.ask(), NOTHING);
+    const packets = await wire.stop();
+    assert.deepEqual(packets.map(ipv4Destination).filter(isOutside), []);
+    assert.deepEqual(await beta.ask(), seenAs(SEEN.direct));
+    for (const name of ["wg", "socks"]) {
+      await sluice(machine, "tunnel", "up", name);
+      await waitFor(
+        `tunnel ${name}`,
+        () => client.text.split(`${name} is up`).length > 2,
+        { timeoutMs: 30_000 },
+      );
+    }
+    assert.deepEqual(await alpha.ask(), seenAs(SEEN.wireguard));
+    assert.deepEqual(await beta.ask(), seenAs(SEEN.proxy));
+    assert.equal(await client.stop(), 0, client.tail());
+  },
+});
+
+await e2eTest({
+  name:
+    "windows client: killed, the next start and --reset undo what it left; a second one refuses to start",
+  needs: NEEDS,
+  run: async (lab) => {
+    const { place, machine } = await makePlace(lab);
+    const before = await hostState(place.host);
+    const first = await startClient(place, machine, config(place));
+    assert.equal((await nameRules(machine)).length, 1);
+    const refused = await sluice(machine, "client", "-c", configPath(lab));
+    assert.equal(refused.code, 1, refused.stderr);
+    assert.match(refused.stderr, /a client runs already/);
+    const early = await sluice(machine, "client", "--reset");
+    assert.equal(early.code, 1, early.stderr);
+    assert.match(early.stderr, /a client runs/);
+    first.signal("SIGKILL");
+    await first.waitForExit();
+    assert.equal((await nameRules(machine)).length, 1, "it outlives a kill");
+
+    const second = await startClient(place, machine, config(place));
+    assert.match(second.text, /left by an earlier run: .*name resolution/);
+    await tunnelsAreUp(second);
+    const alpha = await ProbeProgram.start(machine, "alpha");
+    assert.deepEqual(await alpha.ask(), seenAs(SEEN.wireguard));
+    second.signal("SIGKILL");
+    await second.waitForExit();
+    const reset = await sluice(machine, "client", "--reset");
+    assert.equal(reset.code, 0, reset.stderr);
+    assert.match(reset.stderr, /name resolution/);
+    assert.equal((await nameRules(machine)).length, 0);
+    assert.deepEqual(await hostState(place.host), before);
+    const again = await sluice(machine, "client", "--reset");
+    assert.equal(again.stderr.trim(), "nothing was left");
+    assert.deepEqual(await alpha.ask(), seenAs(SEEN.direct));
+  },
+});
+
+await e2eTest({
+  name:
+    "windows client: a kill switch that can't be had is no start; without it there is one",
+  needs: NEEDS,
+  run: async (lab) => {
+    const { place, machine } = await makePlace(lab);
+    const before = await hostState(place.host);
+    await Deno.writeTextFile(
+      configPath(lab),
+      JSON.stringify({ ...config(place), killSwitch: {} }),
+    );
+    const refused = await sluice(machine, "client", "-c", configPath(lab));
+    assert.equal(refused.code, 1, refused.stderr);
+    assert.match(
+      refused.stderr,
+      /^error: the kill switch: this system has no Windows Filtering Platform$/m,
+    );
+    assert.match(refused.stderr, /or set killSwitch\.enabled: false$/m);
+    assert.deepEqual(await hostState(place.host), before);
+    assert.equal((await nameRules(machine)).length, 0);
+  },
+});
+
+const BEFORE_CAPTURE = [
+  "DHCP",
+  "kill switch",
+  "loopback",
+  "neighbour discovery",
+  "sluice",
+];
+
+/** What the filter engine was given: kinds of filters after each step, and what is there now. */
+async function filtersOf(
+  log: string,
+): Promise<{ kinds: string[][]; left: string[] }> {
+  const filters = new Map<string, string>();
+  const kinds: string[][] = [];
+  for (const line of (await Deno.readTextFile(log)).trim().split(/\r?\n/)) {
+    const made = line.match(/^filter (\d+) dynamic «sluice: ([^»]*)»/);
+    const deleted = line.match(/^delete filter (\d+)$/);
+    if (made !== null) filters.set(made[1], made[2]);
+    if (deleted !== null) filters.delete(deleted[1]);
+    if (line !== "commit") continue;
+    const now = [...new Set(filters.values())].sort();
+    if (now.length > 0) kinds.push(now);
+  }
+  return { kinds, left: [...filters.values()] };
+}
+
+await e2eTest({
+  name:
+    "windows client: the kill switch comes first, knows the capture once it is there, and goes last",
+  needs: NEEDS,
+  run: async (lab) => {
+    const log = `${lab.directory}/wfp.log`;
+    const { place, machine } = await makePlace(lab, {
+      SLUICE_TEST_FWPUCLNT: windowsPath(await buildFwpuclnt()),
+      SLUICE_TEST_WFP_LOG: windowsPath(log),
+    });
+    const client = await startClient(place, machine, {
+      ...config(place),
+      killSwitch: {},
+    });
+    await tunnelsAreUp(client);
+    const status = await ask<ClientStatus>(machine, "status", "--json");
+    assert.equal(status.killSwitch, "on");
+    const alpha = await ProbeProgram.start(machine, "alpha");
+    assert.deepEqual(await alpha.ask(), seenAs(SEEN.wireguard));
+    const engaged = await filtersOf(log);
+    // At first there is no capture: nothing leaves but what sluice sends.
+    assert.deepEqual(engaged.kinds[0], BEFORE_CAPTURE);
+    assert.deepEqual(engaged.kinds.at(-1), [...BEFORE_CAPTURE, "to sluice1"]);
+    assert.equal(await client.stop(), 0, client.tail());
+    assert.deepEqual((await filtersOf(log)).left, []);
+  },
+});
+
+await e2eTest({
+  name:
+    "windows client: what is wrong in a config, and what is not there, is said with its place",
+  needs: NEEDS,
+  run: async (lab) => {
+    const { machine } = await makePlace(lab);
+    const missing = await sluice(machine, "client", "-c", "none.yaml");
+    assert.equal(missing.code, 2, missing.stderr);
+    assert.match(missing.stderr, /^error: there is no config none\.yaml$/m);
+    await Deno.writeTextFile(configPath(lab), "default: nowhere\n");
+    const wrong = await sluice(machine, "client", "-c", configPath(lab));
+    assert.equal(wrong.code, 2, wrong.stderr);
+    assert.match(wrong.stderr, /client\.yaml:1:\d+: default: /);
+    const status = await sluice(machine, "status");
+    assert.equal(status.code, 1, status.stderr);
+    assert.match(
+      status.stderr,
+      /^error: no client runs here: nobody listens at /m,
+    );
+  },
+});
