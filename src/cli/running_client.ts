@@ -59,6 +59,7 @@ import {
 import { clientProber } from "./client_prober.ts";
 import { liftLeftKillSwitch } from "./left_kill_switch.ts";
 import { logger } from "./log.ts";
+import { ownLookups } from "./own_lookups.ts";
 
 /** What a client runs on. */
 export interface RunningClientOptions {
@@ -298,7 +299,10 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       pathStyle: platform.pathStyle,
       clock,
       random: Math.random,
-      resolve: resolveAll,
+      resolve: platform.lookups === "own" ? resolveAll : ownLookups({
+        resolvers: () => runtime.directResolvers(),
+        system: resolveAll,
+      }),
       prober: (request) =>
         clientProber({ sockets, ownFlows: runtime.ownFlows })(request),
       chooseEgress: () => {

@@ -63,6 +63,8 @@ export interface Platform extends Disposable {
   readonly ownPackets: "marked" | "bound";
   /** How paths of programs are written and compared. */
   readonly pathStyle: PathStyle;
+  /** Who asks when this process looks a name up: itself, or a service for all. */
+  readonly lookups: "own" | "service";
 
   /** @throws {TunError} whose code says why. */
   createTun(options: CreateTunOptions): CreatedTun;

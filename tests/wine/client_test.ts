@@ -15,6 +15,7 @@ import {
   SEEN,
   wireguardTunnel,
 } from "../support/client_lab.ts";
+import { Agent } from "../support/agent.ts";
 import { e2eTest } from "../support/e2e.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import { hostState } from "../support/host_state.ts";
@@ -401,5 +402,39 @@ await e2eTest({
       status.stderr,
       /^error: no client runs here: nobody listens at /m,
     );
+  },
+});
+
+await e2eTest({
+  name:
+    "windows client: the name of a tunnel's other end is found outside of the tunnel that all is led into",
+  needs: NEEDS,
+  run: async (lab) => {
+    const { place, machine } = await makePlace(lab);
+    const resolver = await Agent.start(place.vpn);
+    const name = "vpn.example";
+    await resolver.call("dnsServe", {
+      address: PLACES.vpn,
+      addresses: { [name]: PLACES.vpn },
+    });
+    const { killSwitch, capture } = config(place);
+    const wireguard = wireguardTunnel(place);
+    const client = await startClient(place, machine, {
+      tunnels: [{
+        ...wireguard,
+        dns: [PLACES.tunnelDns],
+        peers: (wireguard.peers as Record<string, unknown>[]).map((peer) => ({
+          ...peer,
+          endpoint: `${name}:${PLACES.vpnPort}`,
+        })),
+      }],
+      default: "wg",
+      dns: { direct: [PLACES.vpn] },
+      ...{ killSwitch, capture },
+    });
+    await tunnelsAreUp(client, ["wg"]);
+    const alpha = await ProbeProgram.start(machine, "alpha");
+    assert.deepEqual(await alpha.ask(), seenAs(SEEN.wireguard));
+    assert.equal(await client.stop(), 0, client.tail());
   },
 });

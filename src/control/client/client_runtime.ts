@@ -26,7 +26,7 @@ import type {
   ClientEvent,
   ControlStatus,
 } from "./client_control.ts";
-import type { ClientPlan } from "./client_plan.ts";
+import type { ClientPlan, Resolver } from "./client_plan.ts";
 import { type FlowSum, flowView, tunnelView, wayText } from "./client_views.ts";
 import type { Clock } from "./clock.ts";
 import { Decider } from "./decider.ts";
@@ -316,6 +316,11 @@ export class ClientRuntime implements ClientControl {
   subscribe(listener: (event: ClientEvent) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Whom questions that go direct are asked. */
+  directResolvers(): readonly Resolver[] {
+    return this.#dns.direct();
   }
 
   /** Tells whoever listens of something that the user should know. */

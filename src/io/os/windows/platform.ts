@@ -37,6 +37,7 @@ export function openWindowsPlatform(): Platform {
     cipherLibrary: "bcrypt",
     ownPackets: "bound",
     pathStyle: "windows",
+    lookups: "service",
     createTun: (options) => wintun.create(options),
     attachTun: (attachment) =>
       (ndis.owns(attachment.descriptor) ? ndis : wintun).attach(attachment),
