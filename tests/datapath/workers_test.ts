@@ -117,7 +117,7 @@ class Tunnel implements Disposable {
     return waitFor(
       `cell ${cell} to reach ${count}`,
       () => Atomics.load(this.cells, cell) >= count,
-      { timeoutMs: 30_000 },
+      { timeoutMs: 240_000 },
     );
   }
 

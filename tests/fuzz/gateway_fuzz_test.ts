@@ -431,6 +431,7 @@ const OTHERS: readonly number[] = [
   Verdict.Undecided,
   Verdict.ToRelayUdp,
   Verdict.ToTunnel,
+  Verdict.Pass,
 ];
 
 FILTERINGS.forEach((filtering, n) => {

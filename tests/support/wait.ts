@@ -5,7 +5,7 @@
 
 /** How long and how often to ask. */
 export interface WaitOptions {
-  /** Time until giving up, in ms; 10,000 where left out. */
+  /** Time until giving up, in ms; 30,000 where left out. */
   readonly timeoutMs?: number;
   /** Pause between two questions, in ms; 50 where left out. */
   readonly intervalMs?: number;
