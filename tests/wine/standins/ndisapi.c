@@ -10,7 +10,7 @@
  * handle's modes, filters and sections go when it is closed.
  *
  * Environment:
- *     SLUICE_NDISAPI_BRIDGE    the bridge's port (7702)
+ *     SLUICE_NDISAPI_BRIDGE    the bridge's port (7703)
  *     SLUICE_NDISAPI_SECTIONS  "none": the driver has no sections (Fast I/O)
  *     SLUICE_NDISAPI_VERSION   the version that is told, hexadecimal
  *     SLUICE_NDISAPI_OFFLOAD   "checksums": adapters compute them, so that what the
@@ -42,7 +42,7 @@ enum { FROM_HOST = 1, FROM_NETWORK, ADAPTERS, TO_HOST, TO_NETWORK, MODE };
 #define LONGEST 65535
 #define DEFAULT_VERSION 0x06013000u
 #define NO_VERSION 0xffffffffu
-#define DEFAULT_PORT 7702
+#define DEFAULT_PORT 7703
 /* Like the addresses in the kernel that the driver hands out. */
 #define ADAPTER_BASE 0xffff8a0012340000ull
 

@@ -33,7 +33,7 @@ import {
 } from "../../../src/io/os/linux/socket_address.ts";
 
 /** The port that the stand-in asks where nothing says another. */
-export const TAP_BRIDGE_PORT = 7702;
+export const TAP_BRIDGE_PORT = 7703;
 
 const Message = {
   FromHost: 1,

@@ -1,0 +1,253 @@
+/**
+ * `sluice client` on Windows whose packets are captured on their way: three
+ * programs at once, each by its own way, and what the wire has seen of them.
+ */
+import assert from "node:assert/strict";
+import { Capture, type CapturedPacket } from "../support/capture.ts";
+import {
+  CLIENT_ENV,
+  type ClientLab,
+  ECHO_PORT,
+  makeClientLab,
+  PLACES,
+  SEEN,
+  wireguardTunnel,
+} from "../support/client_lab.ts";
+import { e2eTest } from "../support/e2e.ts";
+import { OUTSIDE } from "../support/gateway_net.ts";
+import type { Lab } from "../support/lab.ts";
+import type { LoggedProcess } from "../support/process.ts";
+import { startDanteIn } from "../support/tun2socks.ts";
+import { waitFor } from "../support/wait.ts";
+import { hostNetworkEnv, startNetworkBridge } from "./support/host_network.ts";
+import { WineMachine } from "./support/machine.ts";
+import {
+  buildNdisapi,
+  CapturableLine,
+  NDISAPI_ENV,
+} from "./support/ndisapi.ts";
+import type { ProbeAnswer, ProbeQuestion } from "./support/way_probe.ts";
+
+const NEEDS = [
+  "wine",
+  "tun",
+  "wireguard-go",
+  { program: "wg" },
+  { program: "danted" },
+  { program: "tcpdump" },
+] as const;
+const PROBE = new URL("./support/way_probe.ts", import.meta.url).pathname;
+const PROXY_PORT = 1080;
+const NOTHING: ProbeAnswer = { tcp: null, udp: null, dns: null };
+
+/** A program of its own name that asks when it is told to. */
+class Probe {
+  readonly #process: LoggedProcess;
+
+  constructor(process: LoggedProcess) {
+    this.#process = process;
+  }
+
+  static async start(machine: WineMachine, name: string): Promise<Probe> {
+    const program = machine.deno.replace(/deno\.exe$/, `${name}.exe`);
+    await Deno.copyFile(machine.deno, program);
+    const process = machine.spawn(
+      name,
+      [
+        program,
+        "run",
+        "-A",
+        "--no-check",
+        "--cached-only",
+        "--unstable-net",
+        "--quiet",
+        PROBE,
+      ],
+      { stdin: "piped" },
+    );
+    await process.waitForLine(/^ready/, { timeoutMs: 30_000 });
+    return new Probe(process);
+  }
+
+  /** Ends it, by the end of its input. */
+  async end(): Promise<void> {
+    await this.#process.closeInput();
+    await this.#process.waitForExit();
+  }
+
+  async ask(question: Partial<ProbeQuestion> = {}): Promise<ProbeAnswer> {
+    const answers = () =>
+      this.#process.lines.filter((line) => line.startsWith("{"));
+    const before = answers().length;
+    await this.#process.writeLine(JSON.stringify({
+      ...{ address: OUTSIDE.first, port: ECHO_PORT, resolver: PLACES.dns },
+      ...question,
+    }));
+    await waitFor("an answer", () => answers().length > before, {
+      timeoutMs: 20_000,
+    });
+    return JSON.parse(answers()[before]);
+  }
+}
+
+/** The lab's host as a Windows machine, with a line that can be captured. */
+async function windowsHost(
+  lab: Lab,
+  env: Record<string, string> = {},
+): Promise<{ place: ClientLab; machine: WineMachine }> {
+  const place = await makeClientLab(lab);
+  const { host, net: { router } } = place;
+  await startDanteIn(place.proxies, {
+    address: PLACES.proxies,
+    port: PROXY_PORT,
+    external: ["eth0"],
+  });
+  await host.ip("link del out");
+  await CapturableLine.start(host, {
+    host: { name: "out", addresses: ["10.2.0.1/24", "2001:db8:2::1/64"] },
+    wire: {
+      name: "in",
+      addresses: ["10.2.0.2/24", "2001:db8:2::2/64"],
+      namespace: router,
+    },
+  });
+  await host.ip(
+    "route add default via 10.2.0.2",
+    "route add ::/0 via 2001:db8:2::2",
+  );
+  const [networkEnv, ndisapi] = await Promise.all([
+    hostNetworkEnv(),
+    buildNdisapi(),
+    startNetworkBridge(host),
+  ]);
+  const machine = await WineMachine.start(host, {
+    beside: [ndisapi],
+    env: { ...CLIENT_ENV, ...NDISAPI_ENV, ...networkEnv, ...env },
+  });
+  return { place, machine };
+}
+
+async function startClient(
+  place: ClientLab,
+  machine: WineMachine,
+  change: Record<string, unknown> = {},
+): Promise<LoggedProcess> {
+  const { lab } = place;
+  const path = await lab.write(
+    "client.yaml",
+    JSON.stringify({
+      tunnels: [
+        { ...wireguardTunnel(place), dns: [PLACES.tunnelDns, OUTSIDE.first6] },
+        {
+          name: "socks",
+          type: "socks5",
+          url: `socks5://${PLACES.proxies}:${PROXY_PORT}`,
+          dns: [PLACES.tunnelDns, OUTSIDE.first6],
+        },
+      ],
+      rules: [
+        { process: "alpha.exe", tunnel: "wg" },
+        { process: "beta.exe", tunnel: "socks" },
+        { process: "delta.exe", tunnel: "drop" },
+      ],
+      default: "direct",
+      capture: { mode: "ndis" },
+      ...change,
+    }),
+  );
+  const client = machine.spawnSluice([
+    "client",
+    "-c",
+    path,
+    "--log-level",
+    "debug",
+  ]);
+  await client.waitForLine(/client up:/, { timeoutMs: 60_000 });
+  return client;
+}
+
+async function tunnelsAreUp(client: LoggedProcess): Promise<void> {
+  for (const name of ["wg", "socks"]) {
+    await client.waitForLine(new RegExp(`${name}.* up\\b`), {
+      timeoutMs: 30_000,
+    });
+  }
+}
+
+/** Ends of a captured packet: `10.2.0.1 -> 198.51.100.10:7000`; later fragments have none. */
+function endsOf({ bytes }: CapturedPacket): string {
+  if (bytes[0] >>> 4 !== 4 || (bytes[9] !== 6 && bytes[9] !== 17)) return "";
+  if ((bytes[6] & 0x1f) !== 0 || bytes[7] !== 0) return "";
+  const at = (bytes[0] & 15) * 4;
+  const from = bytes.subarray(12, 16).join(".");
+  const to = bytes.subarray(16, 20).join(".");
+  return `${from} -> ${to}:${bytes[at + 2] << 8 | bytes[at + 3]}`;
+}
+
+await e2eTest({
+  name:
+    "windows client by ndis: three programs at once by WireGuard, SOCKS5 and direct, TCP, UDP and DNS, both families; nothing forbidden on the wire",
+  needs: NEEDS,
+  run: async (lab) => {
+    const { place, machine } = await windowsHost(lab);
+    const client = await startClient(place, machine);
+    await tunnelsAreUp(client);
+    const names = ["alpha", "beta", "gamma", "delta"] as const;
+    const [alpha, beta, gamma, delta] = await Promise.all(
+      names.map((name) => Probe.start(machine, name)),
+    );
+    const wire = await Capture.start(place.net.router, "in");
+    const [a4, b4, c4, d4] = await Promise.all(
+      [alpha, beta, gamma, delta].map((probe) => probe.ask()),
+    );
+    const all = (seen: string) => ({ tcp: seen, udp: seen, dns: seen });
+    assert.deepEqual(a4, all(SEEN.wireguard));
+    assert.deepEqual(b4, all(SEEN.proxy));
+    assert.deepEqual(c4, all(SEEN.direct));
+    assert.deepEqual(d4, NOTHING);
+
+    const six = { address: OUTSIDE.first6, resolver: OUTSIDE.first6 };
+    const [a6, b6, c6, d6] = await Promise.all(
+      [alpha, beta, gamma, delta].map((probe) => probe.ask(six)),
+    );
+    assert.deepEqual(a6, all(SEEN.wireguard6));
+    assert.deepEqual(b6, all(SEEN.proxy6));
+    assert.deepEqual(c6, all(SEEN.direct6));
+    assert.deepEqual(d6, NOTHING);
+
+    // A datagram longer than a packet, by each way.
+    const long = { datagram: 3000 };
+    const [aLong, cLong, dLong] = await Promise.all(
+      [alpha, gamma, delta].map((probe) => probe.ask(long)),
+    );
+    assert.equal(aLong.udp, SEEN.wireguard);
+    assert.equal(cLong.udp, SEEN.direct);
+    assert.equal(dLong.udp, null);
+
+    const packets = await wire.stop();
+    const ends = new Set(packets.map(endsOf).filter((text) => text !== ""));
+    const out = [...ends].filter((text) => text.startsWith("10.2.0.1 "))
+      .map((text) => text.split("-> ")[1]).sort();
+    // Of the host's own packets these alone: tunnel, proxy, and who goes direct.
+    assert.deepEqual(
+      [...new Set(out)].filter((to) => !isProxyRelay(to)),
+      [
+        `${PLACES.vpn}:${PLACES.vpnPort}`,
+        `${PLACES.proxies}:${PROXY_PORT}`,
+        `${PLACES.dns}:53`,
+        `${OUTSIDE.first}:${ECHO_PORT}`,
+      ].sort(),
+    );
+    // Nor has anything been sent from or to addresses of the relay's.
+    assert.deepEqual([...ends].filter((text) => /198\.18\./.test(text)), []);
+    await Promise.all([alpha, beta, gamma, delta].map((probe) => probe.end()));
+    client.signal("SIGINT");
+    assert.equal(await client.waitForExit(), 0, client.tail());
+  },
+});
+
+/** UDP by SOCKS5 goes to a port that the proxy names. */
+function isProxyRelay(end: string): boolean {
+  const [address, port] = end.split(":");
+  return address === PLACES.proxies && Number(port) !== PROXY_PORT;
+}
