@@ -38,6 +38,11 @@ const symbols = {
   },
   /** BOOL ConvertSidToStringSidW(PSID sid, WCHAR **text); to be freed by LocalFree. */
   ConvertSidToStringSidW: { parameters: ["pointer", "buffer"], result: "i32" },
+  /** BOOL GetFileSecurityW(const WCHAR *path, SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, DWORD length, DWORD *needed); */
+  GetFileSecurityW: {
+    parameters: ["buffer", "u32", "buffer", "u32", "buffer"],
+    result: "i32",
+  },
   /** BOOL ConvertStringSecurityDescriptorToSecurityDescriptorW(const WCHAR *text, DWORD revision, PSECURITY_DESCRIPTOR *, ULONG *size); to be freed by LocalFree. */
   ConvertStringSecurityDescriptorToSecurityDescriptorW: {
     parameters: ["buffer", "u32", "buffer", "pointer"],

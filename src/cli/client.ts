@@ -9,7 +9,7 @@ import {
 } from "../config/load_client_config.ts";
 import { formatProblem } from "../config/problems.ts";
 import { askControl } from "../control/control_client.ts";
-import { openPlatform } from "../io/platform.ts";
+import { closeFile, openPlatform } from "../io/platform.ts";
 import { clientSocket } from "./ask_client.ts";
 import { attend } from "./attend.ts";
 import { DEFAULT_CLIENT_CONFIG } from "./client_config_path.ts";
@@ -86,7 +86,7 @@ Examples:
 async function writeExample(path: string): Promise<void> {
   try {
     const text = template.replace(SCHEMA_COMMENT, "");
-    await writePrivateFile(path, text, { existing: "never" });
+    await writePrivateFile(path, text, { existing: "never", closeFile });
   } catch (cause) {
     throw new UserError(
       `can't write ${path}: ${systemReason(cause)}`,

@@ -20,6 +20,7 @@ import {
   findClientConfig,
 } from "./client_config_path.ts";
 import { ruleText } from "./client_rule_text.ts";
+import { closeFile } from "../io/platform.ts";
 import { ExitCode, systemReason, UserError } from "./errors.ts";
 import { writeError } from "./output.ts";
 
@@ -83,7 +84,7 @@ async function runImport(file: string, options: ImportOptions): Promise<void> {
 async function create(path: string, { text }: ImportedConf): Promise<void> {
   parseClientConfig(text, { file: path, readFile: confReader(path) });
   try {
-    await writePrivateFile(path, text, { existing: "never" });
+    await writePrivateFile(path, text, { existing: "never", closeFile });
   } catch (cause) {
     throw new UserError(
       `can't write ${path}: ${systemReason(cause)}`,
@@ -114,7 +115,7 @@ async function addTo(
       ),
       result: undefined,
     };
-  });
+  }, { closeFile });
 }
 
 async function readFile(file: string): Promise<string> {

@@ -22,6 +22,7 @@ import {
   ruleTable,
   ruleText,
 } from "./client_rule_text.ts";
+import { closeFile } from "../io/platform.ts";
 import { ExitCode, UserError } from "./errors.ts";
 import { writeError, writeOut } from "./output.ts";
 
@@ -105,7 +106,7 @@ async function add(options: AddOptions): Promise<void> {
       text: withRule(text, entry, index === count ? undefined : index),
       result: index + 1,
     };
-  });
+  }, { closeFile });
   writeError(`added rule ${place} to ${path}: ${ruleText(entry)}\n`);
 }
 
@@ -123,7 +124,7 @@ function removeCommand() {
           text: withoutRule(loaded.text, index) ?? loaded.text,
           result: rules[index],
         };
-      });
+      }, { closeFile });
       writeError(`removed rule ${number} from ${path}: ${ruleText(rule)}\n`);
     });
 }

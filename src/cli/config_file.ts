@@ -10,6 +10,7 @@ import {
 } from "../config/create_server_config.ts";
 import { formatKey } from "../config/keys.ts";
 import { formatProblem } from "../config/problems.ts";
+import { closeFile } from "../io/platform.ts";
 import { ExitCode, systemReason, UserError } from "./errors.ts";
 import { writeError } from "./output.ts";
 
@@ -46,7 +47,7 @@ export async function ensureConfig(
 ): Promise<CreatedServerConfig | undefined> {
   if (await configExists(path)) return undefined;
   try {
-    const created = await createServerConfig(path);
+    const created = await createServerConfig(path, { closeFile });
     writeError(describeCreated(created));
     return created;
   } catch (error) {

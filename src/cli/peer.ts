@@ -5,6 +5,7 @@ import { type HostPort, parseHostPort } from "../config/endpoint.ts";
 import { parseKey } from "../config/keys.ts";
 import { clientConf } from "../control/client_conf.ts";
 import {
+  type AddedPeer,
   addPeer,
   findPeer,
   type PeerRequest,
@@ -17,6 +18,7 @@ import {
   ensureConfig,
   loadWithWarnings,
 } from "./config_file.ts";
+import { closeFile } from "../io/platform.ts";
 import { ExitCode, systemReason, UserError } from "./errors.ts";
 import {
   isTerminal,
@@ -151,12 +153,13 @@ async function addWithFile(
   let text = "";
   let written = false;
   try {
-    await addPeer(path, request, async ({ peer, config }) => {
+    const prepare = async ({ peer, config }: AddedPeer) => {
       text = clientConf(config, peer, endpoint);
       if (conf === undefined) return;
       await writeConf(conf, text);
       written = true;
-    });
+    };
+    await addPeer(path, request, { prepare, closeFile });
     return text;
   } catch (error) {
     if (conf !== undefined && written) await Deno.remove(conf).catch(() => {});
@@ -166,7 +169,7 @@ async function addWithFile(
 
 async function writeConf(path: string, text: string): Promise<void> {
   try {
-    await writePrivateFile(path, text, { existing: "never" });
+    await writePrivateFile(path, text, { existing: "never", closeFile });
   } catch (error) {
     throw new UserError(
       `can't write ${path}: ${systemReason(error)}`,
@@ -237,7 +240,7 @@ function removeCommand(): Command<[string], { config: string }> {
     .addOption(configOption())
     .action(async (name, { config: path }) => {
       await loadWithWarnings(path);
-      const peer = await removePeer(path, name);
+      const peer = await removePeer(path, name, { closeFile });
       writeError(`removed peer "${peer.name}" from ${path}\n`);
     });
 }

@@ -11,11 +11,14 @@ export interface WriteOptions {
    * Deno.errors.AlreadyExists.
    */
   readonly existing: "replace" | "never";
+  /** Closes a file to others, where a mode does not do that: Windows. */
+  readonly closeFile?: (path: string) => void;
 }
 
 /**
  * Writes a file that only its owner may read (0600), for it holds keys. A
  * symbolic link stays one: its target is replaced.
+ * @throws what the system says; nothing is written then.
  */
 export async function writePrivateFile(
   path: string,
@@ -26,7 +29,7 @@ export async function writePrivateFile(
   const suffix = crypto.randomUUID().slice(0, 8);
   const temporary = join(dirname(target), `.sluice-${suffix}.tmp`);
   try {
-    await writeSynced(temporary, text);
+    await writeSynced(temporary, text, options.closeFile);
     if (options.existing === "never") {
       // A link, unlike a rename, fails where the name is taken.
       await Deno.link(temporary, target);
@@ -42,12 +45,18 @@ export async function writePrivateFile(
   await syncDirectory(dirname(target));
 }
 
-async function writeSynced(path: string, text: string): Promise<void> {
+async function writeSynced(
+  path: string,
+  text: string,
+  closeFile: WriteOptions["closeFile"],
+): Promise<void> {
   using file = await Deno.open(path, {
     createNew: true,
     write: true,
     mode: 0o600,
   });
+  // Before there is anything in it.
+  closeFile?.(path);
   const bytes = new TextEncoder().encode(text);
   for (let at = 0; at < bytes.length;) {
     at += await file.write(bytes.subarray(at));

@@ -4,7 +4,7 @@
  */
 import template from "../../config/server.yaml" with { type: "text" };
 import { formatIpv6 } from "../core/wire/address.ts";
-import { writePrivateFile } from "./atomic_write.ts";
+import { type WriteOptions, writePrivateFile } from "./atomic_write.ts";
 import { formatKey, generatePrivateKey, publicKeyOf } from "./keys.ts";
 import type { RandomSource } from "./keys.ts";
 
@@ -38,18 +38,28 @@ export function newServerConfigText(
   return text;
 }
 
+/** What making works with. */
+export interface CreateOptions extends Omit<WriteOptions, "existing"> {
+  /** The system's where left out. */
+  readonly random?: RandomSource;
+}
+
 /**
  * Writes a new configuration that only its owner may read.
  * @throws Deno.errors.AlreadyExists where there is a file: it is never touched.
  */
 export async function createServerConfig(
   path: string,
-  random: RandomSource = (bytes) => crypto.getRandomValues(bytes),
+  options: CreateOptions = {},
 ): Promise<CreatedServerConfig> {
+  const {
+    random = (bytes) => crypto.getRandomValues(bytes),
+    closeFile,
+  } = options;
   const privateKey = generatePrivateKey(random);
   const ipv6Address = `${uniqueLocalGateway(random)}/64`;
   const text = newServerConfigText(privateKey, ipv6Address);
-  await writePrivateFile(path, text, { existing: "never" });
+  await writePrivateFile(path, text, { existing: "never", closeFile });
   return {
     path,
     publicKey: publicKeyOf(privateKey),

@@ -3,7 +3,11 @@
  * the rest of the text stay; see edit_config.ts.
  */
 import { stringify } from "yaml";
-import { type ConfigEdit, editConfig } from "./edit_config.ts";
+import {
+  type ConfigEdit,
+  editConfig,
+  type EditOptions,
+} from "./edit_config.ts";
 import { withItem, withoutItem } from "./list_text.ts";
 import {
   confReader,
@@ -25,10 +29,11 @@ export function editClientConfig<Result>(
   change: (
     loaded: LoadedClientConfig,
   ) => ConfigEdit<Result> | Promise<ConfigEdit<Result>>,
+  options: EditOptions = {},
 ): Promise<Result> {
   const check = (text: string) =>
     parseClientConfig(text, { file: path, readFile: confReader(path) });
-  return editConfig(path, { load: loadClientConfig, check }, change);
+  return editConfig(path, { load: loadClientConfig, check }, change, options);
 }
 
 /**

@@ -3,7 +3,7 @@
  * written, two writers wait for each other, and a crash leaves the old file or
  * the new.
  */
-import { writePrivateFile } from "./atomic_write.ts";
+import { type WriteOptions, writePrivateFile } from "./atomic_write.ts";
 import { withFileLock } from "./file_lock.ts";
 
 /** A changed text, and what the caller wants to keep of making it. */
@@ -23,6 +23,9 @@ export interface ConfigReader<Loaded> {
   check(text: string, path: string): unknown;
 }
 
+/** How the file is written. */
+export type EditOptions = Omit<WriteOptions, "existing">;
+
 const LOCK_TIMEOUT_MS = 5000;
 
 /**
@@ -37,11 +40,12 @@ export function editConfig<Loaded, Result>(
   change: (
     loaded: Loaded,
   ) => ConfigEdit<Result> | Promise<ConfigEdit<Result>>,
+  options: EditOptions = {},
 ): Promise<Result> {
   return withFileLock(path, { timeoutMs: LOCK_TIMEOUT_MS }, async () => {
     const { text, result } = await change(await reader.load(path));
     reader.check(text, path);
-    await writePrivateFile(path, text, { existing: "replace" });
+    await writePrivateFile(path, text, { ...options, existing: "replace" });
     return result;
   });
 }

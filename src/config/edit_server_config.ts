@@ -1,6 +1,10 @@
 /** Changes `server.yaml` in place; see edit_config.ts. */
 import { dirname, resolve } from "node:path";
-import { type ConfigEdit, editConfig } from "./edit_config.ts";
+import {
+  type ConfigEdit,
+  editConfig,
+  type EditOptions,
+} from "./edit_config.ts";
 import {
   type LoadedServerConfig,
   loadServerConfig,
@@ -17,6 +21,7 @@ export function editServerConfig<Result>(
   change: (
     loaded: LoadedServerConfig,
   ) => ConfigEdit<Result> | Promise<ConfigEdit<Result>>,
+  options: EditOptions = {},
 ): Promise<Result> {
   const check = (text: string) =>
     parseServerConfig(text, {
@@ -24,5 +29,5 @@ export function editServerConfig<Result>(
       readKeyFile: (file) =>
         Deno.readTextFileSync(resolve(dirname(path), file)),
     });
-  return editConfig(path, { load: loadServerConfig, check }, change);
+  return editConfig(path, { load: loadServerConfig, check }, change, options);
 }

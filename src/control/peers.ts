@@ -3,6 +3,7 @@
  * into its own `.conf` and nowhere else; the server keeps the public one.
  */
 import { formatPrefix, type Prefix } from "../core/wire/address.ts";
+import type { EditOptions } from "../config/edit_config.ts";
 import { editServerConfig } from "../config/edit_server_config.ts";
 import { withoutPeer, withPeer } from "../config/peer_text.ts";
 import {
@@ -44,22 +45,29 @@ export interface AddedPeer {
   readonly config: ServerConfig;
 }
 
+/** How a peer is added. */
+export interface AddOptions extends EditOptions {
+  /**
+   * Runs before the file is written, with what will be added; where it throws,
+   * nothing is written.
+   */
+  readonly prepare?: (added: AddedPeer) => void | Promise<void>;
+}
+
 /**
  * Adds a peer to the file: addresses, keys, an entry at the end of `peers`.
- * @param prepare runs before the file is written, with what will be added; where
- *        it throws, nothing is written.
  * @throws PeerError for a bad or taken name, a taken key, a full pool;
  *         ConfigError where the file does not load.
  */
 export function addPeer(
   path: string,
   request: PeerRequest,
-  prepare: (added: AddedPeer) => void | Promise<void> = () => {},
+  { prepare, ...options }: AddOptions = {},
 ): Promise<AddedPeer> {
   return editServerConfig(path, async ({ config, text }) => {
     const peer = planPeer(config, request);
     const result = { peer, config };
-    await prepare(result);
+    await prepare?.(result);
     const { name, publicKey, presharedKey, addresses } = peer;
     const edited = withPeer(text, {
       name,
@@ -68,7 +76,7 @@ export function addPeer(
       addresses: addresses.map(formatPrefix),
     });
     return { text: edited, result };
-  });
+  }, options);
 }
 
 /** A new peer for a configuration; nothing is written. */
@@ -114,11 +122,15 @@ export function planPeer(
  * Removes a peer from the file.
  * @throws PeerError where there is none of that name.
  */
-export function removePeer(path: string, name: string): Promise<PeerConfig> {
+export function removePeer(
+  path: string,
+  name: string,
+  options: EditOptions = {},
+): Promise<PeerConfig> {
   return editServerConfig(path, ({ config, text }) => {
     const result = findPeer(config, name);
     return { text: withoutPeer(text, result.name) ?? text, result };
-  });
+  }, options);
 }
 
 /**

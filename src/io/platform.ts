@@ -10,6 +10,7 @@ import { linuxLocalSockets } from "./os/linux/local_sockets.ts";
 import { openLinuxPlatform } from "./os/linux/platform.ts";
 import { windowsLocalSockets } from "./os/windows/local_sockets.ts";
 import { openWindowsPlatform } from "./os/windows/platform.ts";
+import { closeWindowsFile } from "./os/windows/security.ts";
 import type {
   CaptureEvents,
   CipherLibrary,
@@ -132,6 +133,15 @@ export interface Platform extends Disposable {
 /** Where programs of this machine talk to a running sluice. */
 export function localSockets(): LocalSockets {
   return Deno.build.os === "windows" ? windowsLocalSockets : linuxLocalSockets;
+}
+
+/**
+ * Closes a file to all but its owner, the system and administrators, where modes
+ * of files don't do that.
+ * @throws what the system says
+ */
+export function closeFile(path: string): void {
+  if (Deno.build.os === "windows") closeWindowsFile(path);
 }
 
 /** A system that sluice does not know yet. */

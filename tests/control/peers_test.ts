@@ -17,7 +17,7 @@ async function withConfig(
   const folder = await Deno.makeTempDir();
   try {
     const path = join(folder, "server.yaml");
-    await createServerConfig(path, (bytes) => bytes.fill(0x5a));
+    await createServerConfig(path, { random: (bytes) => bytes.fill(0x5a) });
     await work(path);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -160,7 +160,9 @@ Deno.test("nothing is written where the preparation fails", async () => {
     const before = await Deno.readTextFile(path);
     const failing = () => Promise.reject(new RangeError("disk full"));
     await assert.rejects(
-      addPeer(path, { name: "one", presharedKey: "none" }, failing),
+      addPeer(path, { name: "one", presharedKey: "none" }, {
+        prepare: failing,
+      }),
       RangeError,
     );
     assert.equal(await Deno.readTextFile(path), before);

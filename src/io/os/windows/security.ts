@@ -107,13 +107,31 @@ export class Security implements Disposable {
    * may open; valid until `resources` are disposed of.
    */
   closedToOthers(resources: DisposableStack): Uint8Array<ArrayBuffer> {
-    const user = this.#user(resources);
-    const text = `${CLOSED_OBJECT}(A;;FA;;;${user})`;
-    return attributesOf(this.#descriptor(text, resources));
+    return attributesOf(this.#descriptor(this.#closed(resources), resources));
+  }
+
+  /**
+   * Closes a file to all but this user, the system and administrators.
+   * @throws {Win32Error}
+   */
+  closeFile(path: string): void {
+    using resources = new DisposableStack();
+    const descriptor = this.#descriptor(this.#closed(resources), resources);
+    const { SetFileSecurityW } = this.#advapi32.call;
+    const done = SetFileSecurityW(
+      wideText(path),
+      PROTECTED_DACL_INFORMATION,
+      descriptor,
+    );
+    if (done === 0) throw this.#kernel32.error(`SetFileSecurityW ${path}`);
   }
 
   [Symbol.dispose](): void {
     this.#resources.dispose();
+  }
+
+  #closed(resources: DisposableStack): string {
+    return `${CLOSED_OBJECT}(A;;FA;;;${this.#user(resources)})`;
   }
 
   #descriptor(
@@ -205,6 +223,15 @@ export class Security implements Disposable {
       this.#kernel32.call.CloseHandle(Number(token[0]));
     }
   }
+}
+
+/**
+ * Closes one file; see {@linkcode Security.closeFile}.
+ * @throws {MissingLibraryError | Win32Error}
+ */
+export function closeWindowsFile(path: string): void {
+  using security = new Security();
+  security.closeFile(path);
 }
 
 function attributesOf(descriptor: Deno.PointerValue): Uint8Array<ArrayBuffer> {
