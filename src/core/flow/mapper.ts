@@ -23,10 +23,14 @@ export interface MapperLimits extends MappingPolicy {
 }
 
 const UDP = 17;
-// Ticks in which a sweep comes round: with one a second, an idle mapping
-// outlives its timer by at most a minute.
+// Ticks in which a sweep comes round where rows are many: with one a second, an
+// idle mapping outlives its timer by at most a minute.
 const TICKS_PER_ROUND = 60;
-const LEAST_SWEEP = 64;
+// Rows that a sweep looks at in any case: well below a millisecond.
+const LEAST_LOOKED = 16_384;
+// Mappings that a sweep ends: whoever closes their sockets takes some
+// microseconds for each, in which no packet moves.
+const MOST_ENDED = 1024;
 
 /** Opens, finds and closes mappings. */
 export class Mapper {
@@ -67,22 +71,24 @@ export class Mapper {
     return row;
   }
 
-  /** Ends idle mappings among the next rows; the rows looked at are bounded. */
+  /** Ends idle mappings among the next rows; how many it looks at and ends is bounded. */
   sweep(now: number): void {
     const nat = this.#nat;
     nat.reclaim();
     const rows = nat.highWater;
     const steps = Math.min(
       rows,
-      Math.max(LEAST_SWEEP, Math.ceil(rows / TICKS_PER_ROUND)),
+      Math.max(LEAST_LOOKED, Math.ceil(rows / TICKS_PER_ROUND)),
     );
-    for (let step = 0; step < steps; step++) {
+    let ended = 0;
+    for (let step = 0; step < steps && ended < MOST_ENDED; step++) {
       const row = nat.nextSwept();
       if (
         nat.stateOf(row) === MappingState.Open &&
         isExpired(nat, row, this.#limits, now)
       ) {
         this.#close(row);
+        ended++;
       }
     }
   }

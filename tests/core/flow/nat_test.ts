@@ -217,18 +217,45 @@ Deno.test("the table agrees with a slow twin under seeded traffic", () => {
   }
 });
 
-Deno.test("a sweep looks at a bounded number of rows and comes round", () => {
-  const size = { capacity: 6000, peers: 8, remotes: 8 };
-  const { nat, mapper } = setUp({ maxMappingsPerPeer: 10_000 }, size);
+/** A table full of one peer's mappings, all made at 0. */
+function fillTable(capacity: number) {
+  const size = { capacity, peers: 2, remotes: 8 };
+  const made = setUp({ maxMappingsPerPeer: capacity }, size);
   const words = addressWords("10.8.0.2");
-  for (let port = 0; port < 6000; port++) {
-    mapper.map(17, words, 0, 2000 + port, 1, 0);
+  for (let n = 0; n < capacity; n++) {
+    words[3] = n >> 14;
+    const row = made.mapper.map(17, words, 0, 2000 + (n & 0x3fff), 1, 0);
+    assert.ok(row >= 0);
   }
+  return { ...made, idle: made.limits.udpTimeoutMs };
+}
+
+Deno.test("a burst of mappings that went idle together ends within seconds, a bounded number a sweep", () => {
+  const { nat, mapper, idle } = fillTable(6000);
+  mapper.sweep(idle - 1);
   assert.equal(nat.mappingsOf(1), 6000);
-  mapper.sweep(400_000);
-  assert.equal(nat.mappingsOf(1), 5900);
-  for (let tick = 0; tick < 60; tick++) mapper.sweep(400_000);
-  assert.equal(nat.mappingsOf(1), 0);
+  const left = Array.from({ length: 6 }, () => {
+    mapper.sweep(idle);
+    return nat.mappingsOf(1);
+  });
+  assert.deepEqual(left, [4976, 3952, 2928, 1904, 880, 0]);
+});
+
+Deno.test("a sweep looks at a bounded number of rows, and finds the few that are idle among many", () => {
+  const { nat, mapper, idle } = fillTable(40_000);
+  const lone = [7, 16_383, 16_384, 39_999];
+  nat.lastOutboundAt.fill(idle);
+  for (const row of lone) nat.lastOutboundAt[row] = 0;
+  nat.lastInboundAt.fill(0);
+  const open = () =>
+    lone.filter((row) => nat.stateOf(row) === MappingState.Open);
+  mapper.sweep(idle);
+  assert.deepEqual(open(), [16_384, 39_999]);
+  mapper.sweep(idle);
+  assert.deepEqual(open(), [39_999]);
+  mapper.sweep(idle);
+  assert.deepEqual(open(), []);
+  assert.equal(nat.mappingsOf(1), 39_996);
 });
 
 Deno.test("an unswept idle mapping is expired for whoever asks", () => {
