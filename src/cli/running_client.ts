@@ -297,9 +297,10 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       processes,
       ownProcessId: Deno.pid,
       pathStyle: platform.pathStyle,
+      nameService: platform.nameService,
       clock,
       random: Math.random,
-      resolve: platform.lookups === "own" ? resolveAll : ownLookups({
+      resolve: platform.nameService === undefined ? resolveAll : ownLookups({
         resolvers: () => runtime.directResolvers(),
         system: resolveAll,
       }),

@@ -64,8 +64,11 @@ export interface Platform extends Disposable {
   readonly ownPackets: "marked" | "bound";
   /** How paths of programs are written and compared. */
   readonly pathStyle: PathStyle;
-  /** Who asks when this process looks a name up: itself, or a service for all. */
-  readonly lookups: "own" | "service";
+  /**
+   * The executable that asks when a program looks a name up, where the system
+   * has a service for that; undefined where each program asks by itself.
+   */
+  readonly nameService: string | undefined;
 
   /** @throws {TunError} whose code says why. */
   createTun(options: CreateTunOptions): CreatedTun;

@@ -8,7 +8,6 @@
  *                                               │            │
  *     network ──▶ NetworkReaction ──▶ TunnelRegistry ── states
  */
-import { LearnedNames } from "../../core/route/rules/learned_names.ts";
 import { RuleEngine } from "../../core/route/rules/rule_engine.ts";
 import type { PathStyle } from "../../core/route/rules/rule.ts";
 import { formatEndpoint } from "../../core/wire/address.ts";
@@ -41,6 +40,7 @@ import {
 } from "./network_reaction.ts";
 import { OwnFlows } from "./own_flows.ts";
 import type { HostResolver, Prober } from "./probes.ts";
+import { ProgramNames } from "./program_names.ts";
 import { type ReachedResolver, ResolverWatch } from "./resolver_watch.ts";
 import {
   SystemResolvers,
@@ -56,6 +56,8 @@ export interface ClientRuntimeOptions {
   /** The id of this process: its own flows are known by it. */
   readonly ownProcessId: number;
   readonly pathStyle: PathStyle;
+  /** The executable that looks names up for all programs, where the system has one. */
+  readonly nameService?: string;
   /** The same clock as the engine's. */
   readonly clock: Clock;
   /** From 0 to 1, 1 excluded. */
@@ -88,7 +90,7 @@ export class ClientRuntime implements ClientControl {
   readonly #judge: FlowJudge;
   readonly #decider: Decider;
   readonly #network: NetworkReaction;
-  #names: LearnedNames;
+  #names: ProgramNames;
   #plan: ClientPlan;
   #state: "new" | "running" | "stopped" = "new";
   /** While a reload goes on flows are judged at its end, once. */
@@ -100,7 +102,7 @@ export class ClientRuntime implements ClientControl {
     this.#options = options;
     const { plan, engine, clock, pathStyle } = options;
     this.#plan = plan;
-    this.#names = new LearnedNames(plan.dns.learned);
+    this.#names = new ProgramNames(plan.dns.learned, options.nameService);
     this.#registry = new TunnelRegistry({
       engine,
       clock,
@@ -287,7 +289,8 @@ export class ClientRuntime implements ClientControl {
     this.#watch.timeoutMs = plan.dns.timeoutMs;
     if (this.#state === "running") this.#resolvers.apply(plan);
     if (!samePlan(before.dns.learned, plan.dns.learned)) {
-      this.#names = new LearnedNames(plan.dns.learned);
+      const { nameService } = this.#options;
+      this.#names = new ProgramNames(plan.dns.learned, nameService);
     }
     const { added, removed, changed, adjusted } = this.#state === "running"
       ? this.#registry.set(plan.tunnels)

@@ -16,7 +16,6 @@
  */
 import { type FlowVerdict, Way } from "../../core/flow/flow_table.ts";
 import type { FlowOwner as RuleOwner } from "../../core/route/rules/facts.ts";
-import type { LearnedNames } from "../../core/route/rules/learned_names.ts";
 import { equalWords } from "../../core/wire/address.ts";
 import { parseDns } from "../../core/wire/dns.ts";
 import { Protocol } from "../../core/wire/protocol.ts";
@@ -27,6 +26,7 @@ import type { FlowJudge, JudgedFlow, Judgement } from "./flow_judge.ts";
 import { type OwnerFinding, ownerFinding } from "./flow_owner.ts";
 import type { NamedCounters } from "./named_counters.ts";
 import type { OwnFlows } from "./own_flows.ts";
+import type { ProgramNames } from "./program_names.ts";
 import type { ResolverWatch } from "./resolver_watch.ts";
 
 /** What the decider works with. */
@@ -37,7 +37,7 @@ export interface DeciderOptions {
   readonly ownProcessId: number;
   readonly judge: FlowJudge;
   /** Those that are in use now. */
-  readonly names: () => LearnedNames;
+  readonly names: () => ProgramNames;
   readonly ownFlows: OwnFlows;
   readonly watch: ResolverWatch;
   readonly counters: NamedCounters;
@@ -101,7 +101,7 @@ export class Decider {
     const { finding, judgement } = record;
     if (judgement.resolver !== undefined) watch.noteAnswer(judgement.resolver);
     if (finding.kind === "unknown") return;
-    const learned = names().learn(finding.owner.path, message, clock.now());
+    const learned = names().learn(finding.owner, message, clock.now());
     if (learned > 0) counters.add("namesLearned", learned);
   }
 
@@ -228,7 +228,7 @@ export class Decider {
       ? [question]
       : owner === undefined
       ? []
-      : this.#options.names().names(owner.path, remote.words, now);
+      : this.#options.names().of(owner, remote.words, now);
     const hasPorts = protocol === Protocol.Tcp || protocol === Protocol.Udp;
     return {
       name: names[0],

@@ -1,7 +1,6 @@
 /** Answers what would become of a flow that need not exist. */
 import type { FlowFacts, FlowOwner } from "../../core/route/rules/facts.ts";
 import { explain } from "../../core/route/rules/explain.ts";
-import type { LearnedNames } from "../../core/route/rules/learned_names.ts";
 import type { RuleProtocol } from "../../core/route/rules/rule.ts";
 import {
   formatAddress,
@@ -19,12 +18,13 @@ import {
 } from "../client_port.ts";
 import type { FlowJudge } from "./flow_judge.ts";
 import { ruleOwner } from "./flow_owner.ts";
+import type { ProgramNames } from "./program_names.ts";
 
 /** What the answer rests on. */
 export interface ExplainOptions {
   readonly judge: FlowJudge;
   readonly processes: Pick<ProcessTable, "process">;
-  readonly names: LearnedNames;
+  readonly names: ProgramNames;
   /** The owner of a flow that is known still, by the id of a process that has ended. */
   readonly remembered: (processId: number) => FlowOwner | undefined;
   readonly now: number;
@@ -49,7 +49,7 @@ export function explainFlow(
     words,
     port,
     names: name === undefined
-      ? owner === undefined ? [] : names.names(owner.path, words, now)
+      ? owner === undefined ? [] : names.of(owner, words, now)
       : [name],
     owner,
     fragment: "none",

@@ -32,7 +32,7 @@ export function openLinuxPlatform(): Platform {
     cipherLibrary: "libcrypto",
     ownPackets: "marked",
     pathStyle: "posix",
-    lookups: "own",
+    nameService: undefined,
     createTun: (options) => createTun(libc, options),
     attachTun: (attachment) => attachTun(libc, attachment),
     attachWholeTun: (attachment) => attachWholeTun(libc, attachment),

@@ -31,6 +31,13 @@ export interface WindowsNameResolutionOptions extends NameResolutionOptions {
   readonly journal: Journal;
 }
 
+/** The full path of what Dnscache runs as, like most services. */
+export function nameService(): string {
+  return `${
+    Deno.env.get("SystemRoot") ?? "C:\\Windows"
+  }\\System32\\svchost.exe`;
+}
+
 /** Opens the name resolution. @throws {MissingLibraryError} */
 export function openNameResolution(
   journal: Journal,

@@ -7,7 +7,7 @@ import { journalDirectories, openJournal } from "./journal.ts";
 import { interfaceLuidOf } from "./interface_index.ts";
 import { openKillSwitch } from "./kill_switch.ts";
 import { NdisCaptures } from "./ndis_attach.ts";
-import { openNameResolution } from "./name_resolution.ts";
+import { nameService, openNameResolution } from "./name_resolution.ts";
 import { openNetworkMonitor } from "./network_monitor.ts";
 import { openPolicyRouting } from "./policy_routing.ts";
 import { attachOutside, openOutside } from "./outside.ts";
@@ -37,7 +37,7 @@ export function openWindowsPlatform(): Platform {
     cipherLibrary: "bcrypt",
     ownPackets: "bound",
     pathStyle: "windows",
-    lookups: "service",
+    nameService: nameService(),
     createTun: (options) => wintun.create(options),
     attachTun: (attachment) =>
       (ndis.owns(attachment.descriptor) ? ndis : wintun).attach(attachment),
