@@ -65,7 +65,7 @@ Deno.test("turns: the limit of ICMP errors is one for all", () => {
 });
 
 Deno.test("turns: a mapping of one is the other's, and both sweep it", () => {
-  const world = new World();
+  const world = new World({ capacity: 4096 });
   const [first] = world.fromTunnel(0, udpPacket(OUT, pattern(20)));
   const [second] = world.fromTunnelBy(
     world.twin,
@@ -75,16 +75,16 @@ Deno.test("turns: a mapping of one is the other's, and both sweep it", () => {
   assert.equal(second.target, first.target);
   assert.equal(world.sockets.opened.length, 1);
 
-  // More rows than one tick looks at: only the ticks of both get round them.
-  for (let port = 5000; port < 5130; port++) {
+  // More rows than one tick ends: only the ticks of both get round them.
+  for (let port = 5000; port < 7050; port++) {
     world.fromTunnel(0, udpPacket({ ...OUT, fromPort: port }, pattern(20)));
   }
   world.now += 300_000;
   world.open.tick(world.now);
   world.twin.tick(world.now);
-  assert.equal(world.sockets.retired.length, 128);
+  assert.equal(world.sockets.retired.length, 2048);
   world.twin.tick(world.now);
-  assert.equal(world.sockets.retired.length, 131);
+  assert.equal(world.sockets.retired.length, 2051);
 });
 
 Deno.test("turns: no two give their packets the same identification", () => {
