@@ -21,11 +21,16 @@ export async function wineDenoDirectory(): Promise<string> {
     dir: cacheDirectory(),
     prefix: "wine-deno-being-filled-",
   });
-  await runCommand([Deno.execPath(), "install", "--frozen"], {
-    cwd: PROJECT,
-    env: { DENO_DIR: building },
-    timeoutMs: 120_000,
-  });
-  await Deno.rename(building, directory).catch(() => {});
+  try {
+    await runCommand([Deno.execPath(), "install", "--frozen"], {
+      cwd: PROJECT,
+      env: { DENO_DIR: building },
+      timeoutMs: 120_000,
+    });
+    // Another process may have filled it in the meantime: with the same.
+    await Deno.rename(building, directory).catch(() => {});
+  } finally {
+    await Deno.remove(building, { recursive: true }).catch(() => {});
+  }
   return directory;
 }
