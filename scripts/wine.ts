@@ -15,6 +15,7 @@
  */
 import { parseArgs } from "node:util";
 import { buildWine } from "./wine/build.ts";
+import { wineDenoDirectory } from "./wine/deno_directory.ts";
 import { runInWine } from "./wine/run.ts";
 
 /** Splits what is ours from PROGRAM and its arguments. */
@@ -42,8 +43,11 @@ const RUN_OPTIONS = {
 
 if (import.meta.main) {
   const [verb, ...args] = Deno.args;
-  if (verb === undefined) console.log((await buildWine()).directory);
-  else if (verb === "run") Deno.exit(await runInWine(parseRun(args)));
+  if (verb === undefined) {
+    const { directory } = await buildWine();
+    await wineDenoDirectory();
+    console.log(directory);
+  } else if (verb === "run") Deno.exit(await runInWine(parseRun(args)));
   else {
     console.error("usage: wine.ts [run [--netns NAME] PROGRAM ARGS…]");
     Deno.exit(2);
