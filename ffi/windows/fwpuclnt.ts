@@ -45,7 +45,7 @@ const symbols = {
   // DWORD FwpmFilterCreateEnumHandle0(HANDLE engineHandle,
   //   const FWPM_FILTER_ENUM_TEMPLATE0 *enumTemplate, HANDLE *enumHandle);
   FwpmFilterCreateEnumHandle0: {
-    parameters: ["u64", "pointer", "buffer"],
+    parameters: ["u64", "buffer", "buffer"],
     result: "u32",
   },
   // DWORD FwpmFilterEnum0(HANDLE engineHandle, HANDLE enumHandle, UINT32 numEntriesRequested,
@@ -76,6 +76,7 @@ export const WfpError = {
   ProviderNotFound: 0x8032_0005,
   SublayerNotFound: 0x8032_0007,
   AlreadyExists: 0x8032_0009,
+  InUse: 0x8032_000a,
   TransactionTimedOut: 0x8032_0012,
 } as const;
 

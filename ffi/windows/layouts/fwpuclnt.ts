@@ -42,6 +42,24 @@ export const fwpmFilter0 = struct("FWPM_FILTER0", HEADER, 200, [
   ["filterId", "u64le", 176],
 ]);
 
+/** Which filters are enumerated: those of a layer. */
+export const fwpmFilterEnumTemplate0 = struct(
+  "FWPM_FILTER_ENUM_TEMPLATE0",
+  HEADER,
+  72,
+  [
+    ["providerKey", "pointer", 0],
+    ["layerKey", "bytes", 8],
+    ["enumType", "u32le", 24],
+    ["flags", "u32le", 28],
+    ["providerContextTemplate", "pointer", 32],
+    ["numFilterConditions", "u32le", 40],
+    ["filterCondition", "pointer", 48],
+    ["actionMask", "u32le", 56],
+    ["calloutKey", "pointer", 64],
+  ],
+);
+
 /** A condition of a filter; its value is an FWP_CONDITION_VALUE0. */
 export const fwpmFilterCondition0 = struct(
   "FWPM_FILTER_CONDITION0",

@@ -13,16 +13,22 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
 #define MOST 512
+/* Of fwpmtypes.h and fwptypes.h, where the headers lack them. */
+#define BOOT_TIME 2
+#define INCLUDE_BOOT_TIME 8
 #define E_FILTER_NOT_FOUND 0x80320003
 #define E_PROVIDER_NOT_FOUND 0x80320005
 #define E_SUBLAYER_NOT_FOUND 0x80320007
 #define E_ALREADY_EXISTS 0x80320009
 #define E_IN_USE 0x8032000a
+#define E_DYNAMIC_SESSION 0x8032000b
+#define E_WRONG_SESSION 0x8032000c
 #define E_NO_TXN 0x8032000d
 #define E_TXN_IN_PROGRESS 0x8032000e
 #define E_LIFETIME_MISMATCH 0x80320016
 
 struct session { int open, dynamic, transaction; };
+/* A dynamic session's; NULL: it stays. */
 struct kept { FWPM_FILTER0 filter; GUID provider; struct session *session; };
 
 static struct session sessions[16];
@@ -77,7 +83,7 @@ __declspec(dllexport) DWORD WINAPI FwpmEngineClose0(HANDLE engine) {
   struct session *session = engine;
   int left = 0;
   for (int i = 0; i < filter_count; i++)
-    if (filters[i].session != session || !session->dynamic)
+    if (filters[i].session != session)
       filters[left++] = filters[i];
   filter_count = left;
   session->open = 0;
@@ -181,7 +187,7 @@ __declspec(dllexport) DWORD WINAPI FwpmFilterAdd0(
   kept->filter = *given;
   kept->filter.filterId = *id = next_id++;
   kept->provider = *given->providerKey;
-  kept->session = session;
+  kept->session = session->dynamic ? session : NULL;
   say("filter %llu %s «%ls» flags %u layer %s sublayer %s weight %u/%u %x%s", *id,
       session->dynamic ? "dynamic" : "static", given->displayData.name,
       given->flags, guid(&given->layerKey), guid(&given->subLayerKey),
@@ -192,6 +198,9 @@ __declspec(dllexport) DWORD WINAPI FwpmFilterAdd0(
 __declspec(dllexport) DWORD WINAPI FwpmFilterDeleteById0(HANDLE engine, UINT64 id) {
   for (int i = 0; i < filter_count; i++) {
     if (filters[i].filter.filterId != id) continue;
+    struct session *session = engine;
+    if (filters[i].session && filters[i].session != session) return E_WRONG_SESSION;
+    if (!filters[i].session && session->dynamic) return E_DYNAMIC_SESSION;
     filters[i] = filters[--filter_count];
     say("delete filter %llu", id);
     return 0;
@@ -199,24 +208,37 @@ __declspec(dllexport) DWORD WINAPI FwpmFilterDeleteById0(HANDLE engine, UINT64 i
   return E_FILTER_NOT_FOUND;
 }
 
+struct enumeration { FWPM_FILTER_ENUM_TEMPLATE0 wanted; GUID provider; int at; };
+
+/* Filters of the system's start are told to who asks for them alone. */
+static int fits(const struct kept *kept, const struct enumeration *one) {
+  const FWPM_FILTER_ENUM_TEMPLATE0 *wanted = &one->wanted;
+  if (kept->filter.flags & BOOT_TIME &&
+      !(wanted->flags & INCLUDE_BOOT_TIME)) return 0;
+  return wanted->actionMask & kept->filter.action.type &&
+         IsEqualGUID(&wanted->layerKey, &kept->filter.layerKey) &&
+         (!wanted->providerKey || IsEqualGUID(&one->provider, &kept->provider));
+}
+
 __declspec(dllexport) DWORD WINAPI FwpmFilterCreateEnumHandle0(
     HANDLE engine, const FWPM_FILTER_ENUM_TEMPLATE0 *template, HANDLE *handle) {
-  *handle = calloc(1, sizeof(int));
+  struct enumeration *one = calloc(1, sizeof *one);
+  one->wanted = *template;
+  if (template->providerKey) one->provider = *template->providerKey;
+  *handle = one;
   return 0;
 }
 
 __declspec(dllexport) DWORD WINAPI FwpmFilterEnum0(
     HANDLE engine, HANDLE handle, UINT32 wanted, FWPM_FILTER0 ***entries, UINT32 *count) {
-  int *at = handle;
-  int left = filter_count - *at;
-  *count = left < (int)wanted ? left : (int)wanted;
-  FWPM_FILTER0 **list = calloc(*count + 1, sizeof *list);
-  for (UINT32 i = 0; i < *count; i++) {
-    struct kept *kept = &filters[*at + i];
+  struct enumeration *one = handle;
+  FWPM_FILTER0 **list = calloc(wanted + 1, sizeof *list);
+  for (*count = 0; *count < wanted && one->at < filter_count; one->at++) {
+    struct kept *kept = &filters[one->at];
+    if (!fits(kept, one)) continue;
     kept->filter.providerKey = &kept->provider;
-    list[i] = &kept->filter;
+    list[(*count)++] = &kept->filter;
   }
-  *at += *count;
   *entries = list;
   return 0;
 }

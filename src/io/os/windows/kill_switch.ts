@@ -5,7 +5,7 @@
  * Filters that last as long as the process belong to a dynamic session: the
  * engine removes them with it, however it ends. Those that stay are persistent,
  * with twins for the time before the engine runs; they are made and removed in a
- * session of their own. Provider and sublayer are always persistent, since a
+ * session of their own, which may not remove a dynamic one's. Provider and sublayer are always persistent, since a
  * filter can't outlive where it stands: without filters they do nothing.
  *
  * Our own program is told by its path: whoever may replace the file, or run it,
@@ -18,7 +18,6 @@ import {
   WfpError,
 } from "../../../../ffi/windows/fwpuclnt.ts";
 import {
-  fwpmFilter0,
   fwpmProvider0,
   fwpmSession0,
   fwpmSublayer0,
@@ -41,6 +40,7 @@ import {
   SUBLAYER,
 } from "./wfp_filter.ts";
 import { StructMemory } from "./wfp_memory.ts";
+import { ownFilters } from "./wfp_own_filters.ts";
 
 const RPC_C_AUTHN_DEFAULT = 0xffff_ffff;
 const SESSION_DYNAMIC = 1;
@@ -48,8 +48,6 @@ const PERSISTENT = 1;
 /** Ours comes first: what it blocks nobody below can permit again. */
 const SUBLAYER_WEIGHT = 0xffff;
 const TRANSACTION_WAIT_MS = 5000;
-const ENTRIES = 256;
-const KEY_BYTES = 16;
 
 /** What a kill switch works with. */
 export interface KillSwitchOptions {
@@ -72,6 +70,8 @@ class WfpKillSwitch implements KillSwitch {
   readonly #engine: bigint;
   /** For what goes with the process; open while we have engaged. */
   #session: bigint | undefined;
+  /** Filters of that session. */
+  #inSession: readonly bigint[] = [];
 
   constructor(options: KillSwitchOptions) {
     this.#options = options;
@@ -85,28 +85,37 @@ class WfpKillSwitch implements KillSwitch {
   engage(policy: KillSwitchPolicy): void {
     attempt(() => {
       const filters = killSwitchFilters(policy);
-      const old = this.#ownFilters().map(({ id }) => id);
+      const old = this.#lasting();
+      const before = this.#inSession;
       this.#transaction(this.#engine, () => this.#addPlace());
       const session = this.#session ??= this.#open(SESSION_DYNAMIC);
       // What may comes before what may not: nothing of ours is cut off, and
       // at no moment may more than before or after.
-      this.#transaction(session, () => {
-        this.#add(session, filters.filter(({ life }) => life === "session"));
-      });
+      const added = this.#transaction(
+        session,
+        () =>
+          this.#add(session, filters.filter(({ life }) => life === "session")),
+      );
+      this.#inSession = [...before, ...added];
       this.#transaction(this.#engine, () => {
         this.#add(
           this.#engine,
           filters.filter(({ life }) => life !== "session"),
         );
-        for (const id of old) this.#delete(id);
+        for (const id of old) this.#delete(this.#engine, id);
       });
+      this.#transaction(session, () => {
+        for (const id of before) this.#delete(session, id);
+      });
+      this.#inSession = added;
     });
   }
 
+  /** Another process's session keeps its filters until that process ends. */
   lift(): void {
     attempt(() => {
       this.#transaction(this.#engine, () => {
-        for (const { id } of this.#ownFilters()) this.#delete(id);
+        for (const id of this.#lasting()) this.#delete(this.#engine, id);
       });
       this.#endSession();
       this.#transaction(this.#engine, () => this.#removePlace());
@@ -115,7 +124,8 @@ class WfpKillSwitch implements KillSwitch {
 
   state(): KillSwitchState {
     return attempt(() => {
-      if (this.#ownFilters().length === 0) return { kind: "off" };
+      const filters = ownFilters(this.#library, this.#engine);
+      if (filters.length === 0) return { kind: "off" };
       const by = this.#session === undefined ? "other" : "ours";
       return { kind: "on", by, dropped: undefined };
     });
@@ -130,6 +140,7 @@ class WfpKillSwitch implements KillSwitch {
     if (this.#session === undefined) return;
     this.#library.call.FwpmEngineClose0(this.#session);
     this.#session = undefined;
+    this.#inSession = [];
   }
 
   #open(flags: number): bigint {
@@ -154,12 +165,13 @@ class WfpKillSwitch implements KillSwitch {
     return handle[0];
   }
 
-  #transaction(engine: bigint, work: () => void): void {
+  #transaction<T>(engine: bigint, work: () => T): T {
     const { call } = this.#library;
     checkWfp("FwpmTransactionBegin0", call.FwpmTransactionBegin0(engine, 0));
     try {
-      work();
+      const result = work();
       checkWfp("FwpmTransactionCommit0", call.FwpmTransactionCommit0(engine));
+      return result;
     } catch (error) {
       call.FwpmTransactionAbort0(engine);
       throw error;
@@ -204,15 +216,18 @@ class WfpKillSwitch implements KillSwitch {
       "FwpmSubLayerDeleteByKey0",
       call.FwpmSubLayerDeleteByKey0(this.#engine, SUBLAYER),
       WfpError.SublayerNotFound,
+      WfpError.InUse,
     );
     checkWfp(
       "FwpmProviderDeleteByKey0",
       call.FwpmProviderDeleteByKey0(this.#engine, PROVIDER),
       WfpError.ProviderNotFound,
+      WfpError.InUse,
     );
   }
 
-  #add(engine: bigint, filters: readonly Filter[]): void {
+  /** @returns numbers of the filters. */
+  #add(engine: bigint, filters: readonly Filter[]): bigint[] {
     const { call } = this.#library;
     const memory = new StructMemory();
     const name = wideText(this.#options.program);
@@ -227,86 +242,38 @@ class WfpKillSwitch implements KillSwitch {
         program: blob[0],
         luid: (name) => this.#options.luid(name),
       };
+      const added: bigint[] = [];
+      const id = new BigUint64Array(1);
+      const idBytes = new Uint8Array(id.buffer);
       for (const filter of filters) {
         const piece = encodeFilter(memory, filter, facts);
         if (piece === undefined) continue;
         checkWfp(
           "FwpmFilterAdd0",
-          call.FwpmFilterAdd0(engine, piece.bytes, null, new Uint8Array(8)),
+          call.FwpmFilterAdd0(engine, piece.bytes, null, idBytes),
         );
+        added.push(id[0]);
       }
+      return added;
     } finally {
       call.FwpmFreeMemory0(blobBytes);
     }
   }
 
-  #delete(id: bigint): void {
+  #delete(engine: bigint, id: bigint): void {
     checkWfp(
       "FwpmFilterDeleteById0",
-      this.#library.call.FwpmFilterDeleteById0(this.#engine, id),
+      this.#library.call.FwpmFilterDeleteById0(engine, id),
       WfpError.FilterNotFound,
     );
   }
 
-  /** All filters of our provider, whoever made them. */
-  #ownFilters(): { readonly id: bigint }[] {
-    const { call } = this.#library;
-    const handle = new BigUint64Array(1);
-    checkWfp(
-      "FwpmFilterCreateEnumHandle0",
-      call.FwpmFilterCreateEnumHandle0(
-        this.#engine,
-        null,
-        new Uint8Array(handle.buffer),
-      ),
-    );
-    try {
-      const found: { id: bigint }[] = [];
-      while (this.#readFilters(handle[0], found) === ENTRIES);
-      return found;
-    } finally {
-      call.FwpmFilterDestroyEnumHandle0(this.#engine, handle[0]);
-    }
+  /** Those that outlive us, or that somebody has left. */
+  #lasting(): bigint[] {
+    return ownFilters(this.#library, this.#engine)
+      .filter(({ isLasting }) => isLasting)
+      .map(({ id }) => id);
   }
-
-  /** Reads some filters. @returns how many there were, ours or not. */
-  #readFilters(handle: bigint, found: { id: bigint }[]): number {
-    const { call } = this.#library;
-    const entries = new BigUint64Array(1);
-    const entriesBytes = new Uint8Array(entries.buffer);
-    const count = new Uint32Array(1);
-    checkWfp(
-      "FwpmFilterEnum0",
-      call.FwpmFilterEnum0(
-        this.#engine,
-        handle,
-        ENTRIES,
-        entriesBytes,
-        new Uint8Array(count.buffer),
-      ),
-    );
-    if (count[0] > 0) {
-      const pointers = viewAt(entries[0]);
-      for (let i = 0; i < count[0]; i++) {
-        const filter = viewAt(pointers.getBigUint64(8 * i));
-        const key = filter.getBigUint64(fwpmFilter0.at.providerKey);
-        if (key !== 0n && isProvider(key)) {
-          found.push({ id: filter.getBigUint64(fwpmFilter0.at.filterId) });
-        }
-      }
-    }
-    call.FwpmFreeMemory0(entriesBytes);
-    return count[0];
-  }
-}
-
-function viewAt(address: bigint): Deno.UnsafePointerView {
-  return new Deno.UnsafePointerView(Deno.UnsafePointer.create(address)!);
-}
-
-function isProvider(address: bigint): boolean {
-  const key = new Uint8Array(viewAt(address).getArrayBuffer(KEY_BYTES));
-  return key.every((byte, i) => byte === PROVIDER[i]);
 }
 
 function attempt<T>(work: () => T): T {

@@ -39,6 +39,10 @@ const LAYERS: Record<FilterLayer, Record<4 | 6, Uint8Array>> = {
   },
 };
 
+/** All layers that filters of ours may stand in. */
+export const LAYER_KEYS: readonly Uint8Array[] = Object.values(LAYERS)
+  .flatMap((keys) => [keys[4], keys[6]]);
+
 /** FWPM_CONDITION_*. */
 const FIELDS: Record<FilterCondition["kind"], Uint8Array> = {
   loopback: guidBytes("632ce23b-5167-435c-86d7-e903684aa80c"), // FLAGS

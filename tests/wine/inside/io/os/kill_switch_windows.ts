@@ -133,6 +133,37 @@ Deno.test("one that stays is persistent, from the system's start on; the capture
   has(told(), "delete provider");
 });
 
+Deno.test("filters of a session are replaced and removed by that session", () => {
+  using killSwitch = open();
+  killSwitch.engage(POLICY);
+  told();
+  killSwitch.engage({ ...POLICY, networks: [] });
+  const lines = told();
+  const added = filtersOf(lines).length;
+  const deleted = lines.filter((line) => line.startsWith("delete filter"));
+  assert.ok(deleted.length > added, lines.join("\n"));
+  killSwitch.lift();
+  assert.deepEqual(killSwitch.state(), { kind: "off" });
+  has(told(), "delete provider");
+});
+
+Deno.test("what another process has for its lifetime stays until it ends", () => {
+  using other = open();
+  {
+    using running = open();
+    running.engage({ ...POLICY, afterCrash: "stay" });
+    other.lift();
+    assert.deepEqual(other.state(), {
+      kind: "on",
+      by: "other",
+      dropped: undefined,
+    });
+  }
+  other.lift();
+  assert.deepEqual(other.state(), { kind: "off" });
+  has(told(), "delete provider");
+});
+
 Deno.test("a policy takes the place of another: the new one stands before the old one goes", () => {
   using killSwitch = open();
   killSwitch.engage({ ...POLICY, afterCrash: "stay" });
