@@ -334,6 +334,7 @@ const BEFORE_CAPTURE = [
   "kill switch",
   "loopback",
   "neighbour discovery",
+  "open ports",
   "sluice",
 ];
 

@@ -5,7 +5,7 @@
  *
  * A flow is judged once, when it connects or is accepted; what answers one that
  * was let in goes out with it, by the interface whose address it came to (strong
- * host model): `answeredPorts` need no filter.
+ * host model). So answers that are dropped are calls that are not let in.
  */
 import type { AllowedNetwork, KillSwitchPolicy } from "../../ports.ts";
 
@@ -46,7 +46,7 @@ export interface Filter {
   readonly conditions: readonly FilterCondition[];
 }
 
-const UDP = 17, ICMPV6 = 58;
+const TCP = 6, UDP = 17, ICMPV6 = 58;
 const DNS_PORT = 53;
 const DHCP = { 4: { from: 68, to: 67 }, 6: { from: 546, to: 547 } } as const;
 /** Neighbour discovery (RFC 4861) and MLD, by which switches let it through. */
@@ -72,9 +72,15 @@ export function killSwitchFilters(policy: KillSwitchPolicy): Filter[] {
       permit("sluice", { layer, family, weight: Weight.Ours, life: stays }, [
         { kind: "own-program" },
       ]),
+      ...essentials(policy, {
+        layer,
+        family,
+        weight: Weight.Allowed,
+        life: stays,
+      }),
     ]),
     ...captured(policy, family),
-    ...essentials(policy, family, stays),
+    ...called(policy, family, stays),
     ...networks(policy, family, stays),
   ]);
   const closed: FilterLayer[] = [
@@ -115,17 +121,31 @@ function captured(policy: KillSwitchPolicy, family: 4 | 6): Filter[] {
   );
 }
 
-function essentials(
-  policy: KillSwitchPolicy,
+/** Who calls at an open port is let in, where others are not. */
+function called(
+  { answers, answeredPorts }: KillSwitchPolicy,
   family: 4 | 6,
   life: FilterLife,
 ): Filter[] {
+  if (answers === "pass" || answeredPorts.length === 0) return [];
   const place: Place = {
-    layer: "connect",
+    layer: "accept",
     family,
     weight: Weight.Allowed,
     life,
   };
+  return [permit("open ports", place, [
+    { kind: "protocol", protocol: TCP },
+    ...answeredPorts.map((port) => ({ kind: "local-port", port } as const)),
+  ])];
+}
+
+/**
+ * What a network needs to work at all. Its servers and neighbours call, too: an
+ * answer to what went to all of them comes from one of them.
+ */
+function essentials(policy: KillSwitchPolicy, place: Place): Filter[] {
+  const { family } = place;
   const filters: Filter[] = [];
   if (policy.dhcp === "pass") {
     const { from, to } = DHCP[family];

@@ -189,6 +189,37 @@ Deno.test("answers that are dropped: who calls from outside is not let in", () =
   const flow: Flow = { remote: "203.0.113.5", layer: "accept" };
   assert.equal(judge(filters, flow), "block");
   assert.equal(judge(filters, { ...flow, program: "own" }), "permit");
+  const open = killSwitchFilters({
+    ...POLICY,
+    answers: "drop",
+    answeredPorts: [22, 3389],
+  });
+  const calls: readonly [Partial<Flow>, "permit" | "block"][] = [
+    [{ localPort: 3389 }, "permit"],
+    [{ localPort: 22, remote: "2001:db8::5" }, "permit"],
+    [{ localPort: 80 }, "block"],
+    [{ localPort: 22, protocol: UDP }, "block"],
+    [{ localPort: 22, layer: "connect" }, "block"],
+  ];
+  for (const [change, expected] of calls) {
+    assert.equal(judge(open, { ...flow, ...change }), expected);
+  }
+});
+
+Deno.test("answers that are dropped: DHCP servers and neighbours are heard all the same", () => {
+  const filters = killSwitchFilters({ ...POLICY, answers: "drop" });
+  const layer = "accept";
+  const server: Flow = {
+    ...{ layer, remote: "192.168.7.1", protocol: UDP },
+    ...{ localPort: 68, remotePort: 67 },
+  };
+  assert.equal(judge(filters, server), "permit");
+  assert.equal(judge(filters, { ...server, remotePort: 68 }), "block");
+  const neighbour: Flow = {
+    ...{ layer, remote: "fe80::1", protocol: ICMPV6, localPort: 135 },
+  };
+  assert.equal(judge(filters, neighbour), "permit");
+  assert.equal(judge(filters, { ...neighbour, localPort: 128 }), "block");
 });
 
 Deno.test("capture beneath all interfaces: all may leave, DNS to the LAN included, while we run", () => {
