@@ -349,6 +349,8 @@ async function filtersOf(
     const deleted = line.match(/^delete filter (\d+)$/);
     if (made !== null) filters.set(made[1], made[2]);
     if (deleted !== null) filters.delete(deleted[1]);
+    // What belongs to a session goes with it.
+    if (line === "close dynamic") filters.clear();
     if (line !== "commit") continue;
     const now = [...new Set(filters.values())].sort();
     if (now.length > 0) kinds.push(now);
