@@ -20,6 +20,9 @@ export interface ProcessIdentity {
 
 const GUID = /^\{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}$/i;
 
+/** What names of firewall rules of ours begin with: «all» is every rule to Windows. */
+const OWN_RULE = "sluice ";
+
 /** What a file said. */
 export type ParsedJournal =
   | {
@@ -83,7 +86,7 @@ function isEntry(value: unknown): value is JournalEntry {
     case "filter-table":
       return isText(value.name) && isText(value.mark);
     case "firewall-rule":
-      return isText(value.name);
+      return isText(value.name) && value.name.startsWith(OWN_RULE);
     case "name-policy":
       return isGuid(value.key);
     case "name-servers":

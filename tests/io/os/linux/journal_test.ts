@@ -298,6 +298,8 @@ Deno.test("texts that make no sense are malformed, as a whole", () => {
     { ...GOOD, scopes: { uapi: [file, { ...address, index: "7" }] } },
     { ...GOOD, scopes: { uapi: [{ ...route, metric: 1.5 }] } },
     { ...GOOD, scopes: { uapi: [{ ...route, prefix: undefined }] } },
+    { ...GOOD, scopes: { uapi: [{ kind: "firewall-rule", name: "all" }] } },
+    { ...GOOD, scopes: { names: [{ kind: "name-policy", key: "" }] } },
   ];
   for (const value of bad) {
     assert.equal(
