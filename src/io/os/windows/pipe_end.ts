@@ -75,12 +75,14 @@ export class PipeEnd implements LocalConnection {
         null,
         request,
       ));
-    if (count === "ended") return null;
+    // A closed end has no memory any more.
+    if (count === "ended" || this.#closed) return null;
     bytes.set(this.#bytes.subarray(READ.bytes, READ.bytes + count));
     return count;
   }
 
   async write(bytes: Uint8Array): Promise<number> {
+    if (this.#closed) throw new Deno.errors.BrokenPipe("the pipe is closed");
     const { call } = this.#kernel32;
     const piece = bytes.subarray(0, PIECE);
     this.#bytes.set(piece, WRITE.bytes);

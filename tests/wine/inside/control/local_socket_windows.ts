@@ -58,6 +58,33 @@ Deno.test("who sends too much or too slowly is hung up on", async () => {
   assert.deepEqual(await askControl(SOCKET, ASK), ANSWER);
 });
 
+Deno.test("an end that is closed neither reads nor writes any more", async () => {
+  const listening = await SOCKET.listen();
+  assert.ok(listening.kind === "listening");
+  const { listener } = listening;
+  const connections = listener[Symbol.asyncIterator]();
+  const accepting = connections.next();
+  const near = await SOCKET.connect();
+  const { value: far } = await accepting;
+  assert.ok(far);
+  const reading = near.read(new Uint8Array(100));
+  const writing = far.write(new Uint8Array(100));
+  // What is read is there, but nobody was told yet.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  near.close();
+  assert.equal(await reading, null);
+  await writing;
+  assert.equal(await near.read(new Uint8Array(1)), null);
+  await assert.rejects(
+    near.write(new Uint8Array(1)),
+    Deno.errors.BrokenPipe,
+  );
+  far.close();
+  const end = connections.next();
+  await listener.close();
+  assert.equal((await end).done, true);
+});
+
 Deno.test("requests and answers of any length", async () => {
   const listening = await SOCKET.listen();
   assert.equal(listening.kind, "listening");
