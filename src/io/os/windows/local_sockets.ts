@@ -1,6 +1,6 @@
 /**
  * Named pipes, under a prefix that only administrators can make pipes below: no
- * other program can pass for us. Only the owner and administrators may connect.
+ * other program can pass for us. Only administrators and the system may connect.
  * Source: namedpipeapi.h, winbase.h.
  */
 import {

@@ -16,6 +16,7 @@ import {
 } from "../../../../ffi/windows/layouts/advapi32.ts";
 import { wideText, wideTextAt } from "../../../../ffi/windows/wide_text.ts";
 import { checkWin32 } from "../../../../ffi/windows/win32_error.ts";
+import { runsUnderWine } from "../../../../ffi/windows/wine.ts";
 import { writeU32le } from "../../../core/wire/bytes.ts";
 
 const THIS_PROCESS = -1n;
@@ -34,8 +35,8 @@ const ALREADY_EXISTS = 183;
 
 const SYSTEM = "S-1-5-18";
 const ADMINISTRATORS = "S-1-5-32-544";
-/** Nobody but the system and administrators, here and below; nothing inherited. */
-const CLOSED = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
+/** Administrators', and nobody but the system and them, here and below; nothing inherited. */
+const CLOSED = "O:BAD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
 
 /** The same of what has nothing below it. */
 const CLOSED_OBJECT = "D:P(A;;FA;;;SY)(A;;FA;;;BA)";
@@ -87,10 +88,14 @@ export class Security implements Disposable {
     const error = this.#kernel32.error("CreateDirectoryW");
     if (error.code !== ALREADY_EXISTS) return error.message;
     if (!Deno.lstatSync(path).isDirectory) return "not a folder";
-    // Somebody else's folder has somebody else's files.
-    const owner = this.#owner(path, resources);
-    if (![SYSTEM, ADMINISTRATORS, this.#user(resources)].includes(owner)) {
-      return "belongs to another user";
+    // Somebody else's folder has somebody else's files. What this user makes
+    // with an administrator's rights is the administrators', else anybody's who
+    // runs as him.
+    const fit = [SYSTEM, ADMINISTRATORS];
+    // Wine keeps no owners.
+    if (runsUnderWine()) fit.push(this.#user(resources));
+    if (!fit.includes(this.#owner(path, resources))) {
+      return "does not belong to the administrators";
     }
     const closed = this.#advapi32.call.SetFileSecurityW(
       wideText(path),
@@ -103,11 +108,13 @@ export class Security implements Disposable {
   }
 
   /**
-   * SECURITY_ATTRIBUTES of what only this user, the system and administrators
-   * may open; valid until `resources` are disposed of.
+   * SECURITY_ATTRIBUTES of what only the system and administrators may open, and
+   * this user where he is none: with an administrator's rights his other
+   * programs are as strange as anybody's. Valid until `resources` are disposed of.
    */
   closedToOthers(resources: DisposableStack): Uint8Array<ArrayBuffer> {
-    return attributesOf(this.#descriptor(this.#closed(resources), resources));
+    const text = this.isElevated() ? CLOSED_OBJECT : this.#closed(resources);
+    return attributesOf(this.#descriptor(text, resources));
   }
 
   /**
