@@ -37,6 +37,7 @@ const NEEDS = [
   { program: "tcpdump" },
 ] as const;
 const PROBE = new URL("./support/way_probe.ts", import.meta.url).pathname;
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const PROXY_PORT = 1080;
 const NOTHING: ProbeAnswer = { tcp: null, udp: null, dns: null };
 
@@ -70,7 +71,7 @@ class Probe {
   }
 
   /** Ends it, by the end of its input. */
-  async end(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.#process.closeInput();
     await this.#process.waitForExit();
   }
@@ -193,12 +194,15 @@ await e2eTest({
     const client = await startClient(place, machine);
     await tunnelsAreUp(client);
     const names = ["alpha", "beta", "gamma", "delta"] as const;
-    const [alpha, beta, gamma, delta] = await Promise.all(
+    await using stack = new AsyncDisposableStack();
+    const probes = await Promise.all(
       names.map((name) => Probe.start(machine, name)),
     );
+    const [alpha, , gamma, delta] = probes;
+    probes.forEach((probe) => stack.use(probe));
     const wire = await Capture.start(place.net.router, "in");
     const [a4, b4, c4, d4] = await Promise.all(
-      [alpha, beta, gamma, delta].map((probe) => probe.ask()),
+      probes.map((probe) => probe.ask()),
     );
     const all = (seen: string) => ({ tcp: seen, udp: seen, dns: seen });
     assert.deepEqual(a4, all(SEEN.wireguard));
@@ -208,7 +212,7 @@ await e2eTest({
 
     const six = { address: OUTSIDE.first6, resolver: OUTSIDE.first6 };
     const [a6, b6, c6, d6] = await Promise.all(
-      [alpha, beta, gamma, delta].map((probe) => probe.ask(six)),
+      probes.map((probe) => probe.ask(six)),
     );
     assert.deepEqual(a6, all(SEEN.wireguard6));
     assert.deepEqual(b6, all(SEEN.proxy6));
@@ -240,11 +244,83 @@ await e2eTest({
     );
     // Nor has anything been sent from or to addresses of the relay's.
     assert.deepEqual([...ends].filter((text) => /198\.18\./.test(text)), []);
-    await Promise.all([alpha, beta, gamma, delta].map((probe) => probe.end()));
     client.signal("SIGINT");
     assert.equal(await client.waitForExit(), 0, client.tail());
   },
 });
+
+await e2eTest({
+  name:
+    "windows client by ndis, asked frame by frame, its adapter computing checksums: fallbacks with the tunnel down, killed, started again",
+  needs: NEEDS,
+  run: async (lab) => {
+    const { place, machine } = await windowsHost(lab, {
+      SLUICE_NDISAPI_SECTIONS: "none",
+      SLUICE_NDISAPI_OFFLOAD: "checksums",
+    });
+    const change = {
+      rules: [
+        { process: "alpha.exe", tunnel: "wg" },
+        { process: "beta.exe", tunnel: "wg", fallback: "allowDirect" },
+        { process: "gamma.exe", tunnel: "wg", fallback: "nextRule" },
+        { process: "gamma.exe", tunnel: "socks" },
+      ],
+    };
+    let client = await startClient(place, machine, change);
+    await tunnelsAreUp(client);
+    const names = ["alpha", "beta", "gamma"] as const;
+    await using stack = new AsyncDisposableStack();
+    const probes = await Promise.all(
+      names.map((name) => Probe.start(machine, name)),
+    );
+    probes.forEach((probe) => stack.use(probe));
+    const [alpha] = probes;
+    // Nobody else asks alpha's place.
+    const own = { address: OUTSIDE.second, resolver: OUTSIDE.second };
+    const ask = () =>
+      Promise.all(
+        probes.map((probe) => probe.ask(probe === alpha ? own : {})),
+      );
+    const all = (seen: string) => ({ tcp: seen, udp: seen, dns: seen });
+    const { wireguard, direct, proxy } = SEEN;
+    const wire = await Capture.start(
+      place.net.router,
+      "in",
+      `host ${OUTSIDE.second}`,
+    );
+    assert.deepEqual(await ask(), [wireguard, wireguard, wireguard].map(all));
+    await sluice(machine, "tunnel", "down", "wg");
+    await client.waitForLine(/wg is down/);
+    const [a, b, c] = await ask();
+    assert.deepEqual(a, NOTHING);
+    assert.deepEqual([b.tcp, b.udp], [direct, direct]);
+    assert.deepEqual(c, all(proxy));
+    await sluice(machine, "tunnel", "up", "wg");
+    await waitFor(
+      "the tunnel to be up again",
+      () => client.lines.filter((line) => /wg is up/.test(line)).length === 2,
+    );
+    assert.deepEqual(await ask(), [wireguard, wireguard, wireguard].map(all));
+    assert.deepEqual((await wire.stop()).map(endsOf), []);
+
+    // The driver has let go of all with its program.
+    client.signal("SIGKILL");
+    await client.waitForExit();
+    assert.deepEqual(await alpha.ask(own), all(direct));
+    client = await startClient(place, machine, change);
+    await tunnelsAreUp(client);
+    assert.deepEqual(await alpha.ask(own), all(wireguard));
+    client.signal("SIGINT");
+    assert.equal(await client.waitForExit(), 0, client.tail());
+  },
+});
+
+async function sluice(
+  machine: WineMachine,
+  ...args: readonly string[]
+): Promise<void> {
+  await machine.run(machine.denoRun(MAIN, ...args), { timeoutMs: 30_000 });
+}
 
 /** UDP by SOCKS5 goes to a port that the proxy names. */
 function isProxyRelay(end: string): boolean {

@@ -35,7 +35,7 @@ import { Way } from "../flow/flow_table.ts";
 import { Destinations } from "../route/destination.ts";
 import { PrefixList } from "../route/prefix_list.ts";
 import { equalWords } from "../wire/address.ts";
-import { FragmentKind, parsePacket } from "../wire/packet.ts";
+import { FragmentKind, parsePacket, updateTransport } from "../wire/packet.ts";
 import { Protocol } from "../wire/protocol.ts";
 import { isEchoRequest } from "./echo_answer.ts";
 import { FlowArrivals } from "./flow_arrivals.ts";
@@ -285,6 +285,10 @@ export class SplitTunnel {
       return batch.drop(row, DropReason.Multicast);
     }
     if (this.tcp.isFromRelay(bytes, view.at)) {
+      // An adapter may have been left to compute it.
+      if (this.#passing !== undefined) {
+        updateTransport(bytes, view, this.#parts.sum);
+      }
       return this.#returns.fromRelay(batch, row, now);
     }
     if (this.#relayPrefixes.contains(view.destinationWords, 0)) {

@@ -221,6 +221,7 @@ for (const { name, from, to, relay } of FAMILIES) {
       unfinished(segment(answer), header + 16),
     ]);
     assert.equal(told.verdict, "ToHost");
+    assert.ok(isIntact(told.bytes));
     parsePacket(Uint8Array.from(told.bytes), 0, told.bytes.length, view);
     assert.deepEqual([...view.sourceWords], [...addressWords(to)]);
     assert.deepEqual([...view.destinationWords], [...addressWords(from)]);
