@@ -8,7 +8,7 @@ import type {
   FlowView,
   ReloadAnswer,
 } from "../control/client_port.ts";
-import { localSockets } from "../io/platform.ts";
+import { elevation, localSockets } from "../io/platform.ts";
 import type { LocalSocket } from "../io/ports.ts";
 import { ExitCode, UserError } from "./errors.ts";
 
@@ -60,7 +60,7 @@ export async function askClient<Verb extends keyof Results>(
       case "denied":
         throw new UserError(
           "a client of another user runs, or did: its control socket is closed to you",
-          `ask as that user: sudo sluice ${request.verb}`,
+          `ask as that user: ${elevation()}sluice ${request.verb}`,
         );
       case "silent":
         throw new UserError(
@@ -75,7 +75,7 @@ export async function askClient<Verb extends keyof Results>(
     `no client runs here: nobody listens at ${
       places.map(({ path }) => path).join(" or ")
     }`,
-    "start it: sudo sluice client",
+    `start it: ${elevation()}sluice client`,
     ExitCode.Failure,
   );
 }

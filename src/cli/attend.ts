@@ -1,5 +1,5 @@
 /** Stays with what runs: status line, counters on request, its end. */
-import type { Platform } from "../io/platform.ts";
+import { type Platform, reportSignal } from "../io/platform.ts";
 import { closeDebugger } from "./close_debugger.ts";
 import type { EndingWatch } from "./ending.ts";
 import { UserError } from "./errors.ts";
@@ -10,7 +10,6 @@ import type { Moment, StatusLine } from "./status_line.ts";
 const STATUS_INTERVAL_MS = 1000;
 /** After this long what starts beside us, such as workers, has started. */
 const STARTED_MS = 1000;
-const REPORT_SIGNAL: Deno.Signal = "SIGUSR1";
 
 /** What can be asked how it does. */
 export interface Attended<S extends Moment> {
@@ -25,6 +24,14 @@ export interface Attendance<S extends Moment> {
   readonly ending: EndingWatch;
   readonly status: StatusLine<S>;
   readonly platform: Platform;
+}
+
+/** What help says of signals. */
+export function signalsHelp(): string {
+  const signal = reportSignal();
+  return signal === undefined
+    ? ""
+    : `Signals: ${signal} prints all counters; SIGINT and SIGTERM end it.\n`;
 }
 
 /**
@@ -47,16 +54,16 @@ export async function attend<S extends Moment>(
     giveBackMemory();
     platform.giveBackPages();
   }, STARTED_MS);
-  const signals = Deno.build.os !== "windows";
+  const signal = reportSignal();
   const reportBySignal = () => {
     report();
     closeDebugger();
   };
-  if (signals) Deno.addSignalListener(REPORT_SIGNAL, reportBySignal);
+  if (signal !== undefined) Deno.addSignalListener(signal, reportBySignal);
   const end = await ending.ended;
   clearInterval(timer);
   clearTimeout(started);
-  if (signals) Deno.removeSignalListener(REPORT_SIGNAL, reportBySignal);
+  if (signal !== undefined) Deno.removeSignalListener(signal, reportBySignal);
   status[Symbol.dispose]();
   report();
   if (end.kind === "failure") throw new UserError(end.message);

@@ -9,9 +9,9 @@ import {
 } from "../config/load_client_config.ts";
 import { formatProblem } from "../config/problems.ts";
 import { askControl } from "../control/control_client.ts";
-import { closeFile, openPlatform } from "../io/platform.ts";
+import { closeFile, elevation, openPlatform } from "../io/platform.ts";
 import { clientSocket } from "./ask_client.ts";
-import { attend } from "./attend.ts";
+import { attend, signalsHelp } from "./attend.ts";
 import { DEFAULT_CLIENT_CONFIG } from "./client_config_path.ts";
 import { resetClient } from "./client_reset.ts";
 import { attendedClient, formatClientLine } from "./client_statistics.ts";
@@ -52,8 +52,8 @@ export function clientCommand(): Command<[], ClientOptions> {
       `
 All traffic of this machine goes by an interface of sluice's: for each flow the
 program that it belongs to is looked up, the first rule that matches decides, and
-it leaves through a tunnel, directly, or not at all. The routing table of the
-system is not touched. Ctrl+C ends it and undoes everything.
+it leaves through a tunnel, directly, or not at all. The system's own routes stay
+as they are, beside ours. Ctrl+C ends it and undoes everything.
 
 With the kill switch, which is on unless the config says otherwise, nothing
 leaves past the rules while it runs; with killSwitch.persist neither after it was
@@ -66,14 +66,13 @@ and from the networks that it is attached to with killSwitch.allowLan.
 While it runs, from another terminal: sluice status, flows, explain, tunnel,
 rule, reload, pause, resume. Changes of the config are taken at once.
 
-Signals: SIGUSR1 prints all counters; SIGINT and SIGTERM end it.
-
+${signalsHelp()}
 Examples:
   sluice import work.conf             make a config from a .conf file
   sluice client --init                or begin with an example
-  sudo sluice client
-  sudo sluice client -c /etc/sluice/client.yaml --log-level debug
-  sudo sluice client --reset`,
+  ${elevation()}sluice client
+  ${elevation()}sluice client -c /etc/sluice/client.yaml --log-level debug
+  ${elevation()}sluice client --reset`,
     )
     .action(async ({ config, init, reset }, command) => {
       const { logLevel } = command.optsWithGlobals() as { logLevel?: LogLevel };
@@ -97,7 +96,7 @@ async function writeExample(path: string): Promise<void> {
   }
   writeError(
     `made ${path}, an example: name your tunnels and rules there, then\n` +
-      `  sudo sluice client -c ${path}\n`,
+      `  ${elevation()}sluice client -c ${path}\n`,
   );
 }
 

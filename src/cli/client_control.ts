@@ -1,5 +1,6 @@
 /** `sluice tunnel`, `reload`, `pause` and `resume`: what a running client is told. */
 import { Argument, Command } from "@commander-js/extra-typings";
+import { elevation } from "../io/platform.ts";
 import { askClient, socketOption, type SocketOptions } from "./ask_client.ts";
 import { writeError } from "./output.ts";
 
@@ -14,8 +15,8 @@ A tunnel that is taken down stays so until it is taken up again, or the client
 starts anew. What its flows get meanwhile is the fallback of their rules.
 
 Examples:
-  sudo sluice tunnel down work
-  sudo sluice tunnel up work`,
+  ${elevation()}sluice tunnel down work
+  ${elevation()}sluice tunnel up work`,
     )
     .addCommand(directionCommand("up", "connect it, and keep it connected"))
     .addCommand(directionCommand("down", "disconnect it, and leave it so"));

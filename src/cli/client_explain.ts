@@ -1,6 +1,11 @@
 /** `sluice explain`: which rule decides about a program, and why. */
 import { Argument, Command, Option } from "@commander-js/extra-typings";
-import { resolve as resolvePath } from "node:path";
+import {
+  delimiter,
+  join,
+  resolve as resolvePath,
+  sep as separator,
+} from "node:path";
 import { formatExplanation } from "../core/route/rules/format_explanation.ts";
 import type { RuleProtocol } from "../core/route/rules/rule.ts";
 import { formatAddress, parseAddress } from "../core/wire/address.ts";
@@ -9,6 +14,7 @@ import type {
   ExplainedProgram,
 } from "../control/client_port.ts";
 import { resolveHost } from "../io/resolve_host.ts";
+import { elevation } from "../io/platform.ts";
 import { askClient, socketOption, type SocketOptions } from "./ask_client.ts";
 import { ExitCode, UserError } from "./errors.ts";
 import { writeOut } from "./output.ts";
@@ -80,10 +86,10 @@ A name as destination is resolved here and judged as if the program had resolved
 it: rules about domains hold for it.
 
 Examples:
-  sudo sluice explain firefox
-  sudo sluice explain firefox example.org
-  sudo sluice explain 4711 192.0.2.7:53 --protocol udp
-  sudo sluice explain curl --child-of steam`,
+  ${elevation()}sluice explain firefox
+  ${elevation()}sluice explain firefox example.org
+  ${elevation()}sluice explain 4711 192.0.2.7:53 --protocol udp
+  ${elevation()}sluice explain curl --child-of steam`,
     )
     .action(explain);
 }
@@ -186,9 +192,9 @@ function describeProgram(
 
 /** The path of a program: as given, or where $PATH has its name. */
 function findProgram(text: string): string {
-  if (text.includes("/")) return resolvePath(text);
-  for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
-    const path = `${folder}/${text}`;
+  if (text.includes("/") || text.includes(separator)) return resolvePath(text);
+  for (const folder of (Deno.env.get("PATH") ?? "").split(delimiter)) {
+    const path = join(folder, text);
     // The system tells of the file itself, not of the link that was called.
     if (folder !== "" && isFile(path)) return Deno.realPathSync(path);
   }
@@ -205,8 +211,11 @@ function isFile(path: string): boolean {
 
 /** Whoever typed the command, behind `sudo` too. */
 function currentUser(): string {
-  return Deno.env.get("SUDO_USER") ?? Deno.env.get("USER") ??
-    (Deno.uid() === 0 ? "root" : String(Deno.uid()));
+  const name = Deno.env.get("SUDO_USER") ?? Deno.env.get("USER");
+  if (name !== undefined) return name;
+  const user = Deno.uid();
+  if (user !== null) return user === 0 ? "root" : String(user);
+  return `${Deno.env.get("USERDOMAIN")}\\${Deno.env.get("USERNAME")}`;
 }
 
 function another(text: string, before: readonly string[]): readonly string[] {

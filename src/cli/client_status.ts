@@ -1,6 +1,7 @@
 /** `sluice status` and `sluice flows`: how the running client stands. */
 import { Command, Option } from "@commander-js/extra-typings";
 import type { FlowView } from "../control/client_port.ts";
+import { elevation } from "../io/platform.ts";
 import { askClient, socketOption, type SocketOptions } from "./ask_client.ts";
 import { flowTable, formatClientStatus } from "./client_view.ts";
 import { isTerminal, terminalRows, wantsColor, writeOut } from "./output.ts";
@@ -33,8 +34,8 @@ down. What happens to flows of a tunnel that is not up is its rules' fallback.
 Exit code: 0 where a client runs, 1 where none does.
 
 Examples:
-  sudo sluice status
-  sudo sluice status --json | jq '.tunnels[] | {name, state}'`,
+  ${elevation()}sluice status
+  ${elevation()}sluice status --json | jq '.tunnels[] | {name, state}'`,
     )
     .action(async (options) => {
       const status = await askClient({ verb: "status" }, options);
@@ -73,9 +74,9 @@ looked up; BY is the rule that decided (sluice rule list shows them by number),
 default, or what else did. Those that moved last stand first.
 
 Examples:
-  sudo sluice flows --watch
-  sudo sluice flows --process firefox
-  sudo sluice flows --json | jq -r '.[] | [.program.name, .tunnel, .remote] | @tsv'`,
+  ${elevation()}sluice flows --watch
+  ${elevation()}sluice flows --process firefox
+  ${elevation()}sluice flows --json | jq -r '.[] | [.program.name, .tunnel, .remote] | @tsv'`,
     )
     .action(flows);
 }

@@ -1,6 +1,6 @@
 /** `sluice leaktest`: what leaves this machine, as a peer outside sees it. */
 import { Argument, Command, Option } from "@commander-js/extra-typings";
-import { openPlatform } from "../io/platform.ts";
+import { elevation, openPlatform } from "../io/platform.ts";
 import { socketOption, type SocketOptions } from "./ask_client.ts";
 import { EndingWatch } from "./ending.ts";
 import { ExitCode, UserError } from "./errors.ts";
@@ -68,8 +68,8 @@ export function leaktestCommand(): Command<[string[]], LeakOptions> {
     .addHelpText(
       "after",
       `
-On a host outside that no tunnel leads to:     sudo sluice leaktest --serve
-Here, where sluice client runs:                sudo sluice leaktest PEER --as firefox
+On a host outside that no tunnel leads to:     ${elevation()}sluice leaktest --serve
+Here, where sluice client runs:                ${elevation()}sluice leaktest PEER --as firefox
 
 Each program (a copy of this one under that name, and one of a name that no rule
 should know) sends TCP, UDP, a fragmented datagram, DNS and ping. The running

@@ -9,7 +9,7 @@ import {
   ensureConfig,
   loadWithWarnings,
 } from "./config_file.ts";
-import { attend } from "./attend.ts";
+import { attend, signalsHelp } from "./attend.ts";
 import { EndingWatch } from "./ending.ts";
 import { logger, type LogLevel, setupLog } from "./log.ts";
 import { RunningServer } from "./running_server.ts";
@@ -40,8 +40,7 @@ translated, TCP is relayed here, without the system's NAT or routing. Ctrl+C
 ends it and undoes what it changed. Changes of peers in the config are taken
 while it runs.
 
-Signals: SIGUSR1 prints all counters; SIGINT and SIGTERM end it.
-Environment: SLUICE_CRYPTO=auto|wasm|libcrypto|bcrypt|noble
+${signalsHelp()}Environment: SLUICE_CRYPTO=auto|wasm|libcrypto|bcrypt|noble
              SLUICE_WORKERS=auto|single|1 to 16, instead of the config's
 
 Examples:

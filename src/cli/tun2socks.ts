@@ -6,7 +6,7 @@ import { formatProxyUrl } from "../config/proxy_url.ts";
 import { resolveOutbound } from "../io/outbound/resolve_outbound.ts";
 import { openPlatform } from "../io/platform.ts";
 import type { DialerSetup, NetworkWarning, ProxyPlace } from "../io/ports.ts";
-import { attend } from "./attend.ts";
+import { attend, signalsHelp } from "./attend.ts";
 import { EndingWatch } from "./ending.ts";
 import { ExitCode, UserError } from "./errors.ts";
 import { logger, type LogLevel, setupLog } from "./log.ts";
@@ -116,8 +116,7 @@ IP versions; the way to the proxy itself stays as it is. Of a proxy that runs on
 this machine, such as ssh -D, --exclude where it connects to: its connections
 would come back to it. Ctrl+C ends it and undoes addresses and routes.
 
-Signals: SIGUSR1 prints all counters; SIGINT and SIGTERM end it.
-
+${signalsHelp()}
 Examples:
   sluice tun2socks -x 192.0.2.7:1080 --default-route
   sluice tun2socks -x socks5://me:secret@proxy.example.org:1080 --route 10.20.0.0/16

@@ -147,6 +147,16 @@ export function closeFile(path: string): void {
   if (Deno.build.os === "windows") closeWindowsFile(path);
 }
 
+/** What stands before a command that needs an administrator; empty where a terminal has such rights or hasn't. */
+export function elevation(): string {
+  return Deno.build.os === "windows" ? "" : "sudo ";
+}
+
+/** The signal that asks for all counters; undefined where the system has none for that. */
+export function reportSignal(): Deno.Signal | undefined {
+  return Deno.build.os === "windows" ? undefined : "SIGUSR1";
+}
+
 /** A system that sluice does not know yet. */
 export class UnsupportedSystemError extends Error {
   override readonly name = "UnsupportedSystemError";
