@@ -7,7 +7,7 @@ import type { RelayEnds } from "../core/flow/redirect.ts";
 import type { Prefix } from "../core/wire/address.ts";
 import { formatAddress } from "../core/wire/address.ts";
 import { RelayCounters } from "../datapath/relay/relay_counters.ts";
-import { UNSENT_LIMIT } from "../datapath/relay/relay_connections.ts";
+import { UNSENT_LIMIT } from "../datapath/relay/relay_settings.ts";
 import { TlsBridges } from "../io/outbound/tls_bridge.ts";
 import type { Platform } from "../io/platform.ts";
 import type { Wake } from "../io/ports.ts";

@@ -4,12 +4,8 @@ import {
   SocketEvent,
   type SocketEvents,
 } from "../../io/ports/socket_events.ts";
+import { NO_ROOM } from "./dial_failures.ts";
 import { eventKey, EventSource } from "./event_key.ts";
-
-const NO_ROOM: DialFailure = {
-  kind: "system",
-  text: "the system has no room to wait for another socket",
-};
 
 /** See the module header. */
 export class PendingDials {

@@ -27,6 +27,9 @@ export const DEFAULT_RELAY_LIMITS: RelayLimits = {
   idleTimeoutMs: (2 * 60 + 4) * 60_000,
 };
 
+/** What may lie unsent in a socket, in bytes: more would only wait there. */
+export const UNSENT_LIMIT = 512 << 10;
+
 /** Where a relay of one family listens. */
 export interface RelayAddress {
   /** The relay's own address A: four address words, v4-mapped for IPv4. */

@@ -19,6 +19,7 @@ import {
   type UdpAssociation,
   type UdpCarrier,
 } from "../../io/ports/udp_carrier.ts";
+import { NO_ROOM } from "./dial_failures.ts";
 import { EndpointIndex } from "./endpoint_index.ts";
 import { IncomingDatagrams } from "./incoming_datagrams.ts";
 import type { RelayHost } from "./relay_guest.ts";
@@ -70,10 +71,6 @@ const Watched = { Nothing: 0, Read: 1, Write: 2, Control: 3, Data: 4 } as const;
 const TOO_SLOW: DialFailure = {
   kind: "timed-out",
   text: "the proxy gave no UDP association in time",
-};
-const NO_ROOM: DialFailure = {
-  kind: "system",
-  text: "the system has no room to wait for another socket",
 };
 const ENDED: DialFailure = {
   kind: "proxy-closed",
