@@ -7,7 +7,7 @@ import { insideTests } from "./support/inside.ts";
 
 const HERE = new URL(".", import.meta.url).pathname;
 
-await insideTests(await unclaimedFiles());
+await insideTests(await unclaimedFiles(), { network: "card" });
 
 async function unclaimedFiles(): Promise<string[]> {
   const outer = await Promise.all(

@@ -15,6 +15,8 @@ const TIMEOUT_MS = 180_000;
 export interface InsideOptions {
   /** Besides Wine. */
   readonly needs?: readonly Need[];
+  /** Whether the machine has a network card with default routes; loopback alone without. */
+  readonly network?: "card";
   /** Prepares the machine's namespace, and says what lies beside deno.exe. */
   readonly prepare?: (namespace: Namespace) => Promise<MachineOptions>;
 }
@@ -35,7 +37,9 @@ export async function insideTests(
   }
   await using lab = await Lab.create();
   try {
-    const namespace = await connectedNamespace(lab);
+    const namespace = options.network === "card"
+      ? await namespaceWithCard(lab)
+      : await lab.namespace("windows");
     const machine = await WineMachine.start(
       namespace,
       await options.prepare?.(namespace),
@@ -49,8 +53,8 @@ export async function insideTests(
   }
 }
 
-/** A namespace with a network card and default routes, as machines have them. */
-async function connectedNamespace(lab: Lab): Promise<Namespace> {
+/** A namespace with a card, and a router that leads nowhere. */
+async function namespaceWithCard(lab: Lab): Promise<Namespace> {
   const namespace = await lab.namespace("windows");
   await lab.link(
     {
