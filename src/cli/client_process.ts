@@ -200,6 +200,7 @@ export class ClientProcess implements ClientEngine {
     return settled(() => {
       this.#checkFree(outbound);
       this.#tunnels.attach(outbound, setup);
+      this.#passTunnels();
     });
   }
 
@@ -217,11 +218,14 @@ export class ClientProcess implements ClientEngine {
       this.#relayCommands.post(RelayMessage.Detach, outbound, 0, NO_BYTES);
       return;
     }
-    await this.#tunnels.detach(outbound);
+    const gone = this.#tunnels.detach(outbound);
+    this.#passTunnels();
+    await gone;
   }
 
   updatePeers(outbound: number, peers: readonly DesiredPeer[]): void {
     this.#tunnels.get(outbound)?.updatePeers(peers);
+    this.#passTunnels();
   }
 
   settle(row: number, generation: number, verdict: FlowVerdict): boolean {
@@ -382,6 +386,12 @@ export class ClientProcess implements ClientEngine {
       { name: "split tunnel", entry, setup },
       { onFailure: (message) => events.onFailure(message) },
     );
+  }
+
+  /** Tunnels' own messages need not be looked at. */
+  #passTunnels(): void {
+    const { capture } = this.#options;
+    capture?.setPassed("tunnels", this.#tunnels.passRules());
   }
 
   #checkFree(outbound: number): void {

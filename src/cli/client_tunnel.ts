@@ -22,7 +22,7 @@ import { instantiateKernels } from "../datapath/kernels/kernels.ts";
 import { RandomPool } from "../datapath/random_pool.ts";
 import { SEAL_TAILROOM, Sealer, sealHeadroom } from "../datapath/sealer.ts";
 import type { Platform } from "../io/platform.ts";
-import type { OpenedTunnelSocket } from "../io/ports.ts";
+import type { OpenedTunnelSocket, PassRule } from "../io/ports.ts";
 import type { PostedTunnel } from "./client_stack_worker.ts";
 import type { OwnSockets } from "./own_sockets.ts";
 
@@ -129,6 +129,19 @@ export class ClientTunnel implements Disposable {
       format: this.#device.format,
       rejectAfterMs: timers.rejectAfterMs,
     };
+  }
+
+  /** Its socket and its peers' endpoints. */
+  passRules(): PassRule[] {
+    const { port } = this.#socket;
+    return this.#peers.flatMap(({ endpoint }): PassRule[] =>
+      endpoint === undefined ? [] : [{
+        kind: "tunnel",
+        localPort: port,
+        remote: endpoint.words,
+        remotePort: endpoint.port,
+      }]
+    );
   }
 
   /** Listens to the worker. */

@@ -14,6 +14,7 @@ import {
 import { encodeRingJson } from "../datapath/ring_json.ts";
 import type { PacketTunnelSetup } from "../control/client_engine.ts";
 import { ClientTunnel, type ClientTunnelOptions } from "./client_tunnel.ts";
+import type { PassRule } from "../io/ports.ts";
 import type { PendingMessages } from "./pending_messages.ts";
 
 /** What tunnels are made with. */
@@ -50,6 +51,11 @@ export class ClientTunnels implements Disposable {
   constructor(options: ClientTunnelsOptions) {
     this.#options = options;
     this.#slots = options.state.tunnels.map((_, slot) => slot);
+  }
+
+  /** Own sockets and their remotes, where packets are captured on their way. */
+  passRules(): PassRule[] {
+    return [...this.#tunnels.values()].flatMap((tunnel) => tunnel.passRules());
   }
 
   /** The tunnel of an outbound. */

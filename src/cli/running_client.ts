@@ -353,7 +353,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     const { platform, journal } = this.#options;
     if (this.#capture !== undefined) {
       const networks = attachedNetworks(config.capture.interfaceName);
-      return this.#capture.setPassed(passRules(config, networks));
+      return this.#capture.setPassed("host", passRules(config, networks));
     }
     if (!config.killSwitch.enabled) {
       this.#killSwitch?.lift();

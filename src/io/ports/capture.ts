@@ -118,8 +118,8 @@ export interface OpenedCapture extends Disposable {
   /** How frames come: written by the driver at once, or asked for. */
   readonly transfer: "shared-memory" | "queue";
   adapters(): readonly CapturedAdapter[];
-  /** Which packets need not be looked at; in place of what was said before. */
-  setPassed(rules: readonly PassRule[]): void;
+  /** Which packets need not be looked at; in place of what was said before about the same. */
+  setPassed(about: "host" | "tunnels", rules: readonly PassRule[]): void;
   /** Begins; whoever reads should wait for it by then. */
   start(): void;
   counters(): CaptureCounters;

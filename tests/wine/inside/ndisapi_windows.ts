@@ -60,7 +60,7 @@ class Bench implements Disposable {
       headroom: 64,
       tailroom: 0,
     });
-    this.capture.setPassed(rules);
+    this.capture.setPassed("host", rules);
     this.capture.start();
   }
 

@@ -52,6 +52,10 @@ export class NdisCapture implements OpenedCapture {
   readonly #listEvent: number;
   /** Those that are captured, with the mode that each had before. */
   readonly #captured = new Map<bigint, number>();
+  readonly #passed: Record<"host" | "tunnels", readonly PassRule[]> = {
+    host: [],
+    tunnels: [],
+  };
   #adapters: readonly NdisAdapter[];
   #isRunning = false;
   #isEnding = false;
@@ -94,9 +98,12 @@ export class NdisCapture implements OpenedCapture {
     return this.#adapters;
   }
 
-  setPassed(rules: readonly PassRule[]): void {
+  setPassed(about: "host" | "tunnels", rules: readonly PassRule[]): void {
     const { call, handle } = this.#driver;
-    if (call.SetPacketFilterTable(handle, filterTable(rules)) !== 0) return;
+    this.#passed[about] = rules;
+    const { tunnels, host } = this.#passed;
+    const table = filterTable([...tunnels, ...host]);
+    if (call.SetPacketFilterTable(handle, table) !== 0) return;
     throw new CaptureError(
       "failed",
       "the capture driver refused SetPacketFilterTable",
