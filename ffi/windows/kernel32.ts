@@ -154,6 +154,9 @@ const SYMBOLS = {
   },
   // BOOL WINAPI CreateDirectoryW(LPCWSTR lpPathName, LPSECURITY_ATTRIBUTES lpSecurityAttributes);
   CreateDirectoryW: { parameters: ["buffer", "buffer"], result: "i32" },
+  // UINT WINAPI GetSystemDirectoryW(LPWSTR lpBuffer, UINT uSize);
+  // Size and result are in characters; 0 where it failed.
+  GetSystemDirectoryW: { parameters: ["buffer", "u32"], result: "u32" },
   // HLOCAL WINAPI LocalFree(HLOCAL hMem);
   LocalFree: { parameters: ["pointer"], result: "pointer" },
   // HMODULE WINAPI GetModuleHandleW(LPCWSTR lpModuleName);

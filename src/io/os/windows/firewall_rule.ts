@@ -8,8 +8,9 @@
  */
 import { formatAddress } from "../../../core/wire/address.ts";
 import type { InterfaceAddress } from "../../ports.ts";
+import { systemFolder } from "./system_folders.ts";
 
-/** Runs a program to its end. @returns its exit code and what it said. */
+/** Runs a program of the system to its end. @returns its exit code and what it said. */
 export type RunProgram = (
   program: string,
   args: readonly string[],
@@ -62,7 +63,7 @@ export function interfaceRule(
 export function addRule(run: RunProgram, rule: FirewallRule): void {
   // Adding twice would make two of them.
   removeRule(run, rule.name);
-  const { code, output } = run(netsh(), [
+  const { code, output } = run("netsh", [
     "advfirewall",
     "firewall",
     "add",
@@ -85,7 +86,7 @@ export function addRule(run: RunProgram, rule: FirewallRule): void {
  * @throws {FirewallError} with what netsh says.
  */
 export function removeRule(run: RunProgram, name: string): boolean {
-  const { code, output } = run(netsh(), [
+  const { code, output } = run("netsh", [
     "advfirewall",
     "firewall",
     "delete",
@@ -98,13 +99,17 @@ export function removeRule(run: RunProgram, name: string): boolean {
   throw failed(code, output);
 }
 
-/** Runs a program of the system without a window. */
+/**
+ * Runs a program of the system, never one that lies elsewhere on the path.
+ * @param program its name: `netsh`
+ */
 export function runProgram(
   program: string,
   args: readonly string[],
 ): ReturnType<RunProgram> {
   try {
-    const { code, stdout, stderr } = new Deno.Command(program, {
+    const path = `${systemFolder()}\\${program}.exe`;
+    const { code, stdout, stderr } = new Deno.Command(path, {
       args: [...args],
       stdin: "null",
     }).outputSync();
@@ -120,9 +125,4 @@ function failed(code: number, output: string): FirewallError {
   return new FirewallError(
     `netsh advfirewall: exit code ${code}: ${output.trim()}`,
   );
-}
-
-/** The system's own, never one that lies elsewhere on the path. */
-function netsh(): string {
-  return `${Deno.env.get("SystemRoot") ?? "C:\\Windows"}\\System32\\netsh.exe`;
 }

@@ -10,6 +10,7 @@ import type { Journal } from "../../ports.ts";
 import { openJournalIn } from "../journal.ts";
 import type { ProcessIdentity } from "../journal_format.ts";
 import { Security } from "./security.ts";
+import { sharedDataFolder } from "./system_folders.ts";
 
 const FOLDER = "sluice";
 const ONE = "windows";
@@ -19,11 +20,10 @@ const FILETIME_BYTES = 8;
 /** The usual places: for administrators all programs' data, else the user's own. */
 export function journalDirectories(): string[] {
   using security = new Security();
-  const parents = security.isElevated() ? ["ProgramData"] : ["LOCALAPPDATA"];
-  return parents.flatMap((name) => {
-    const parent = Deno.env.get(name);
-    return parent === undefined ? [] : [`${parent}\\${FOLDER}`];
-  });
+  const parent = security.isElevated()
+    ? sharedDataFolder()
+    : Deno.env.get("LOCALAPPDATA");
+  return parent === undefined ? [] : [`${parent}\\${FOLDER}`];
 }
 
 /** Opens the journal of this process; writes nothing yet. */

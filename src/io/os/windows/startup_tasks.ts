@@ -9,6 +9,7 @@ import {
   type StartupTaskState,
 } from "../../ports/startup_tasks.ts";
 import { runCommand } from "../../run_command.ts";
+import { systemFolder } from "./system_folders.ts";
 import {
   decodeTaskFile,
   encodeUtf16,
@@ -33,15 +34,21 @@ export interface SchedulerPlace {
 export function openStartupTasks(
   place: Partial<SchedulerPlace> = {},
 ): StartupTasks {
-  const root = Deno.env.get("SystemRoot") ?? "C:\\Windows";
   const domain = Deno.env.get("USERDOMAIN");
   const user = Deno.env.get("USERNAME") ?? "";
   return new SchedulerTasks({
-    tasks: join(root, "System32", "Tasks"),
-    user: domain === undefined ? user : `${domain}\\${user}`,
-    run: runCommand,
-    ...place,
+    tasks: place.tasks ?? join(systemFolder(), "Tasks"),
+    user: place.user ?? (domain === undefined ? user : `${domain}\\${user}`),
+    run: place.run ?? runOfSystem,
   });
+}
+
+/** The system's own, never one that lies elsewhere on the path. */
+function runOfSystem(
+  program: string,
+  args: readonly string[],
+): ReturnType<RunCommand> {
+  return runCommand(join(systemFolder(), `${program}.exe`), args);
 }
 
 class SchedulerTasks implements StartupTasks {
