@@ -14,7 +14,7 @@ import type { PacketTunnelSetup } from "../client_engine.ts";
 import type { DesiredPeer } from "../peer_sync.ts";
 import type { Resolver, TunnelDefinition } from "./client_plan.ts";
 import type { ProbeFailure, ProbeOutcome } from "./probe_outcome.ts";
-import type { Trust } from "./tunnel_machine.ts";
+import type { Trust } from "./tunnel_output.ts";
 import type {
   DefinitionOf,
   ProviderOptions,

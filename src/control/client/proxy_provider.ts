@@ -12,7 +12,7 @@ import type { DialerSetup } from "../../io/ports/dialer.ts";
 import type { HealthProbe, Resolver, TunnelDefinition } from "./client_plan.ts";
 import type { ProbeOutcome } from "./probe_outcome.ts";
 import type { ProbeRequest } from "./probes.ts";
-import type { Trust } from "./tunnel_machine.ts";
+import type { Trust } from "./tunnel_output.ts";
 import type {
   DefinitionOf,
   ProviderOptions,

@@ -16,11 +16,9 @@
  *     standing: up, or degraded after `degradedAfter` failures in a row
  *
  * Names are looked up again before each try and as soon as a tunnel gets
- * degraded: where an address has changed, the tunnel goes there at once. Of
- * several addresses each try takes the next.
+ * degraded: where an address has changed, the tunnel goes there at once.
  */
 import type { TunnelState } from "../../core/route/rules/facts.ts";
-import { equalWords } from "../../core/wire/address.ts";
 import { Backoff, type BackoffOptions } from "./backoff.ts";
 import type { HealthPlan } from "./client_plan.ts";
 import type {
@@ -28,38 +26,8 @@ import type {
   ProbeOutcome,
   ResolveOutcome,
 } from "./probe_outcome.ts";
-
-/** What the machine wants done, in this order. */
-export type TunnelOutput =
-  | {
-    readonly kind: "state";
-    readonly from: TunnelState;
-    readonly to: TunnelState;
-    readonly reason: string;
-    readonly at: number;
-  }
-  /** Look the names up, then `handleResolved`. */
-  | { readonly kind: "resolve"; readonly ticket: number }
-  /** Make the way out lead to these addresses, one for each host. */
-  | { readonly kind: "connect"; readonly addresses: readonly Int32Array[] }
-  /** Take the way out away. */
-  | { readonly kind: "disconnect" }
-  /** Send something through, then `handleProbe`. */
-  | { readonly kind: "probe"; readonly ticket: number; readonly trust: Trust };
-
-/** anew: old signs of life count for nothing, since something has changed. */
-export type Trust = "recent" | "anew";
-
-/** How a tunnel stands. */
-export interface TunnelStanding {
-  readonly state: TunnelState;
-  /** By the clock of the calls. */
-  readonly since: number;
-  /** For people; empty where there is nothing to say. */
-  readonly reason: string;
-  /** When it is tried again; undefined where it is not waiting for that. */
-  readonly retryAt: number | undefined;
-}
+import { type Destination, TunnelAddresses } from "./tunnel_addresses.ts";
+import type { Trust, TunnelOutput, TunnelStanding } from "./tunnel_output.ts";
 
 /** What a machine is made of. */
 export interface TunnelMachineOptions {
@@ -105,11 +73,7 @@ export class TunnelMachine {
   #since: number;
   #reason = "not started";
   #tickets = 0;
-  #tries = 0;
-  /** For each host, as last looked up; undefined before. */
-  #known: readonly (readonly Int32Array[])[] | undefined;
-  /** Where the way out leads; undefined where there is none. */
-  #connected: readonly Int32Array[] | undefined;
+  readonly #addresses = new TunnelAddresses();
 
   constructor(options: TunnelMachineOptions, now: number) {
     this.#health = options.health;
@@ -196,11 +160,10 @@ export class TunnelMachine {
       phase.resolveTicket = 0;
       if (outcome.kind === "ok") this.#followAddresses(phase, outcome, now);
     } else if (phase.kind === "resolving" && phase.ticket === ticket) {
-      if (outcome.kind === "ok") this.#known = outcome.addresses;
+      if (outcome.kind === "ok") this.#addresses.learn(outcome.addresses);
       // The resolver may lie behind this very tunnel: where it was will do.
-      if (this.#known === undefined) {
-        this.#fail(outcome as ProbeFailure, now);
-      } else this.#prove(this.#known, now);
+      else if (!this.#addresses.areKnown) return this.#fail(outcome, now);
+      this.#prove(now);
     }
   }
 
@@ -217,7 +180,7 @@ export class TunnelMachine {
 
   /** The way out that `connect` asked for could not be made. */
   handleConnectFailure(text: string, now: number): void {
-    this.#connected = undefined;
+    this.#addresses.leave();
     if (this.#phase.kind === "off") return;
     this.#fail({ kind: "failed", cause: "system", text }, now);
   }
@@ -269,26 +232,23 @@ export class TunnelMachine {
     this.#outputs.push({ kind: "resolve", ticket });
   }
 
-  #prove(known: readonly (readonly Int32Array[])[], now: number): void {
-    const turn = this.#tries++;
-    this.#lead(known.map((addresses) => addresses[turn % addresses.length]));
+  #prove(now: number): void {
+    this.#lead(this.#addresses.next());
     const ticket = ++this.#tickets;
     const deadline = this.#probeDeadline(now);
     this.#phase = { kind: "proving", ticket, deadline };
     this.#outputs.push({ kind: "probe", ticket, trust: "anew" });
   }
 
-  /** Lets the way out lead somewhere; says nothing where it does already. */
-  #lead(addresses: readonly Int32Array[]): void {
-    if (this.#connected !== undefined && same(this.#connected, addresses)) {
-      return;
+  /** Lets the way out lead somewhere; undefined: where it does already. */
+  #lead(addresses: Destination | undefined): void {
+    if (addresses !== undefined) {
+      this.#outputs.push({ kind: "connect", addresses });
     }
-    this.#connected = addresses;
-    this.#outputs.push({ kind: "connect", addresses });
   }
 
   #stand(now: number): void {
-    this.#tries--; // this address is a good one
+    this.#addresses.keep();
     this.#phase = {
       kind: "standing",
       ticket: 0,
@@ -327,7 +287,7 @@ export class TunnelMachine {
     // What the proxy refuses to one it will refuse to all.
     if (outcome.cause === "credentials" || phase.failures >= downAfter) {
       if (now - phase.upAt >= PROVEN_AFTER) this.#backoff.reset();
-      this.#tries++; // perhaps another of its addresses
+      this.#addresses.pass();
       this.#fail(outcome, now);
       return;
     }
@@ -349,12 +309,10 @@ export class TunnelMachine {
     { addresses: known }: ResolveOutcome & { kind: "ok" },
     now: number,
   ): void {
-    this.#known = known;
-    const stays = this.#connected?.every((words, host) =>
-      known[host].some((other) => equalWords(words, 0, other, 0))
-    );
-    if (stays === true) return;
-    this.#lead(known.map(([first]) => first));
+    this.#addresses.learn(known);
+    const addresses = this.#addresses.follow();
+    if (addresses === undefined) return;
+    this.#lead(addresses);
     this.#check(phase, "anew", now);
   }
 
@@ -369,9 +327,7 @@ export class TunnelMachine {
   #end(reason: string, now: number): void {
     this.#phase = { kind: "off" };
     this.#set("down", reason, now);
-    if (this.#connected === undefined) return;
-    this.#connected = undefined;
-    this.#outputs.push({ kind: "disconnect" });
+    if (this.#addresses.leave()) this.#outputs.push({ kind: "disconnect" });
   }
 
   /** The state is told first: flows are settled elsewhere before the way out is gone. */
@@ -400,11 +356,3 @@ const PROBE_SILENT: ProbeFailure = {
   cause: "no-answer",
   text: "it does not answer",
 };
-
-function same(
-  some: readonly Int32Array[],
-  others: readonly Int32Array[],
-): boolean {
-  return some.length === others.length &&
-    some.every((words, i) => equalWords(words, 0, others[i], 0));
-}

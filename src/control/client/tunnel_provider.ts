@@ -10,7 +10,7 @@ import type { Resolver, TunnelDefinition } from "./client_plan.ts";
 import type { Clock } from "./clock.ts";
 import type { ProbeOutcome } from "./probe_outcome.ts";
 import type { Prober } from "./probes.ts";
-import type { Trust } from "./tunnel_machine.ts";
+import type { Trust } from "./tunnel_output.ts";
 
 /** How a connected tunnel fares. */
 export interface ProviderStatus {

@@ -18,11 +18,8 @@ import type { ProbeFailure, ResolveOutcome } from "./probe_outcome.ts";
 import type { HostResolver, Prober } from "./probes.ts";
 import { ProxyProvider } from "./proxy_provider.ts";
 import { resolveFailure } from "./resolve_failure.ts";
-import {
-  TunnelMachine,
-  type TunnelOutput,
-  type TunnelStanding,
-} from "./tunnel_machine.ts";
+import { TunnelMachine } from "./tunnel_machine.ts";
+import type { TunnelOutput, TunnelStanding } from "./tunnel_output.ts";
 import type { ProviderOptions, TunnelProvider } from "./tunnel_provider.ts";
 
 /** A change of a tunnel's state. */

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  TunnelMachine,
-  type TunnelOutput,
-} from "../../../src/control/client/tunnel_machine.ts";
+import { TunnelMachine } from "../../../src/control/client/tunnel_machine.ts";
+import type { TunnelOutput } from "../../../src/control/client/tunnel_output.ts";
 import type {
   FailureCause,
   ProbeOutcome,
