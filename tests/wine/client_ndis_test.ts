@@ -95,7 +95,11 @@ class Probe {
 async function windowsHost(
   lab: Lab,
   env: Record<string, string> = {},
-): Promise<{ place: ClientLab; machine: WineMachine }> {
+): Promise<{
+  place: ClientLab;
+  machine: WineMachine;
+  line: CapturableLine;
+}> {
   const place = await makeClientLab(lab);
   const { host, net: { router } } = place;
   await startDanteIn(place.proxies, {
@@ -104,7 +108,7 @@ async function windowsHost(
     external: ["eth0"],
   });
   await host.ip("link del out");
-  await CapturableLine.start(host, {
+  const line = await CapturableLine.start(host, {
     host: { name: "out", addresses: ["10.2.0.1/24", "2001:db8:2::1/64"] },
     wire: {
       name: "in",
@@ -125,7 +129,7 @@ async function windowsHost(
     beside: [ndisapi],
     env: { ...CLIENT_ENV, ...NDISAPI_ENV, ...networkEnv, ...env },
   });
-  return { place, machine };
+  return { place, machine, line };
 }
 
 async function startClient(
@@ -254,7 +258,7 @@ await e2eTest({
     "windows client by ndis, asked frame by frame, its adapter computing checksums: fallbacks with the tunnel down, killed, started again",
   needs: NEEDS,
   run: async (lab) => {
-    const { place, machine } = await windowsHost(lab, {
+    const { place, machine, line } = await windowsHost(lab, {
       SLUICE_NDISAPI_SECTIONS: "none",
       SLUICE_NDISAPI_OFFLOAD: "checksums",
     });
@@ -268,6 +272,10 @@ await e2eTest({
     };
     let client = await startClient(place, machine, change);
     await tunnelsAreUp(client);
+    await line.command("add out2:in2");
+    await client.waitForLine(/captured adapters: out, out2$/);
+    await line.command("remove out2");
+    await client.waitForLine(/captured adapters: out$/);
     const names = ["alpha", "beta", "gamma"] as const;
     await using stack = new AsyncDisposableStack();
     const probes = await Promise.all(

@@ -78,6 +78,15 @@ export class CapturableLine {
     return line;
   }
 
+  /** Has an adapter come, or go: `add HOST:WIRE`, `remove HOST`. */
+  async command(text: string): Promise<void> {
+    await this.bridge.writeLine(text);
+    await waitFor(
+      `the TAP bridge to ${text}`,
+      () => this.bridge.lines.includes(`done: ${text}`),
+    );
+  }
+
   async #place({ host, wire }: AdapterOptions): Promise<void> {
     await this.#machine.ip(
       `link set ${wire.name} netns ${wire.namespace.holderPid}`,
