@@ -25,8 +25,8 @@ import type {
   ClientEvent,
   ControlStatus,
 } from "./client_control.ts";
+import { ClientOverview } from "./client_overview.ts";
 import type { ClientPlan, Resolver } from "./client_plan.ts";
-import { type FlowSum, flowView, tunnelView, wayText } from "./client_views.ts";
 import type { Clock } from "./clock.ts";
 import { Decider } from "./decider.ts";
 import { DnsRouter } from "./dns_router.ts";
@@ -39,6 +39,7 @@ import {
   NetworkReaction,
 } from "./network_reaction.ts";
 import { OwnFlows } from "./own_flows.ts";
+import { planChanges, samePlan } from "./plan_changes.ts";
 import type { HostResolver, Prober } from "./probes.ts";
 import { ProgramNames } from "./program_names.ts";
 import { type ReachedResolver, ResolverWatch } from "./resolver_watch.ts";
@@ -46,7 +47,11 @@ import {
   SystemResolvers,
   type SystemResolversOptions,
 } from "./system_resolvers.ts";
-import { type TunnelChange, TunnelRegistry } from "./tunnel_registry.ts";
+import {
+  type TunnelChange,
+  type TunnelListChanges,
+  TunnelRegistry,
+} from "./tunnel_registry.ts";
 
 /** What the control plane works with. */
 export interface ClientRuntimeOptions {
@@ -90,6 +95,7 @@ export class ClientRuntime implements ClientControl {
   readonly #judge: FlowJudge;
   readonly #decider: Decider;
   readonly #network: NetworkReaction;
+  readonly #overview: ClientOverview;
   #names: ProgramNames;
   #plan: ClientPlan;
   #state: "new" | "running" | "stopped" = "new";
@@ -149,6 +155,16 @@ export class ClientRuntime implements ClientControl {
       counters: this.#counters,
       onReaction: (cause, text) => this.#tell({ kind: "network", cause, text }),
     });
+    this.#overview = new ClientOverview({
+      engine,
+      clock,
+      judge: this.#judge,
+      decider: this.#decider,
+      tunnels: this.#registry,
+      watch: this.#watch,
+      network: this.#network,
+      counters: this.#counters,
+    });
   }
 
   start(): void {
@@ -203,46 +219,11 @@ export class ClientRuntime implements ClientControl {
   }
 
   status(): ControlStatus {
-    const { engine, clock } = this.#options;
-    const flows = engine.flows();
-    const now = clock.now();
-    const sums = sumByOutbound(flows);
-    const count = (way: FlowView["way"]) =>
-      flows.filter((flow) => wayText(flow.way) === way).length;
-    const { ipv4, ipv6 } = this.#network.egress;
-    return {
-      mode: this.#judge.mode,
-      rules: this.#plan.rules.rules.length,
-      ...(ipv4 === undefined ? {} : { egress4: ipv4.interfaceName }),
-      ...(ipv6 === undefined ? {} : { egress6: ipv6.interfaceName }),
-      tunnels: this.#registry.list().map((tunnel) =>
-        tunnelView(tunnel, { sum: sums.get(tunnel.outbound) ?? NO_FLOWS, now })
-      ),
-      flows: {
-        total: flows.length,
-        direct: count("direct"),
-        tunnelled: count("tunnel"),
-        dropped: count("drop"),
-        waiting: count("waiting"),
-      },
-      counters: this.#counters.snapshot(),
-      problems: this.#problems(),
-    };
+    return this.#overview.status(this.#plan.rules.rules.length);
   }
 
   flows(): readonly FlowView[] {
-    const { engine, clock } = this.#options;
-    const now = clock.now();
-    return engine.flows().map((flow) => {
-      const { row, generation, way, outbound } = flow;
-      return flowView(flow, {
-        record: this.#decider.record(row, generation),
-        tunnel: wayText(way) === "tunnel"
-          ? this.#registry.nameOf(outbound)
-          : undefined,
-        now,
-      });
-    });
+    return this.#overview.flows();
   }
 
   explain(question: ExplainQuestion): ExplainAnswer {
@@ -292,23 +273,14 @@ export class ClientRuntime implements ClientControl {
       const { nameService } = this.#options;
       this.#names = new ProgramNames(plan.dns.learned, nameService);
     }
-    const { added, removed, changed, adjusted } = this.#state === "running"
+    const tunnels = this.#state === "running"
       ? this.#registry.set(plan.tunnels)
-      : { added: [], removed: [], changed: [], adjusted: [] };
+      : NO_CHANGES;
     this.#isReloading = false;
     this.#judge.refreshTunnels();
     const settled = this.#settleAnew("reload");
     const lines = [
-      ...added.map((name) => `tunnel ${name}: added`),
-      ...removed.map((name) => `tunnel ${name}: removed`),
-      ...changed.map((name) => `tunnel ${name}: changed, connects anew`),
-      ...adjusted.map((name) =>
-        `tunnel ${name}: health or dns changed, stays connected`
-      ),
-      ...(samePlan(before.rules, plan.rules)
-        ? []
-        : [`rules: ${plan.rules.rules.length} now`]),
-      ...(samePlan(before.dns, plan.dns) ? [] : ["dns: changed"]),
+      ...planChanges(before, plan, tunnels),
       ...(settled === 0 ? [] : [`flows with another verdict: ${settled}`]),
     ];
     this.#counters.add("reloads");
@@ -368,14 +340,6 @@ export class ClientRuntime implements ClientControl {
     this.#options.engine.reset();
   }
 
-  #problems(): string[] {
-    return this.#watch.unreachable().map(({ resolver, tunnel }) =>
-      `resolver ${formatEndpoint(resolver.words, 0, resolver.port)} (${
-        tunnel === undefined ? "direct" : `tunnel ${tunnel}`
-      }) does not answer`
-    );
-  }
-
   #armSweep(): void {
     const { clock } = this.#options;
     this.#sweep = clock.after(SWEEP_MS, () => {
@@ -401,24 +365,9 @@ export class ClientRuntime implements ClientControl {
   }
 }
 
-const NO_FLOWS: FlowSum = { flows: 0, sentBytes: 0, receivedBytes: 0 };
-
-function sumByOutbound(
-  flows: ReturnType<ClientEngine["flows"]>,
-): Map<number, FlowSum> {
-  const sums = new Map<number, FlowSum>();
-  for (const { outbound, sentBytes, receivedBytes } of flows) {
-    const sum = sums.get(outbound) ?? NO_FLOWS;
-    sums.set(outbound, {
-      flows: sum.flows + 1,
-      sentBytes: sum.sentBytes + sentBytes,
-      receivedBytes: sum.receivedBytes + receivedBytes,
-    });
-  }
-  return sums;
-}
-
-/** Plans are plain data. */
-function samePlan(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
-}
+const NO_CHANGES: TunnelListChanges = {
+  added: [],
+  removed: [],
+  changed: [],
+  adjusted: [],
+};
