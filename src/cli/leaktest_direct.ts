@@ -1,11 +1,11 @@
 /**
- * Asks the echo peer past all tunnels: by sockets with the mark that the client
- * excepts its own by. So it learns what has arrived, and from which address
- * direct traffic comes.
+ * Asks the echo peer past all tunnels, as the client's own sockets go: with its
+ * mark, or by the interface that it leaves by. So it learns what has arrived, and
+ * from which address direct traffic comes.
  */
 import { isMappedIpv4 } from "../core/wire/address.ts";
 import { openPlatform } from "../io/platform.ts";
-import type { StreamSockets } from "../io/ports.ts";
+import type { SocketOrigin, StreamSockets } from "../io/ports.ts";
 import { CLIENT_MARK } from "./client_mark.ts";
 import {
   type Arrival,
@@ -30,34 +30,41 @@ const LARGEST_DATAGRAM = 65_536;
 
 /** Asks each of the peer's addresses. */
 export async function askDirectly(
-  { run, hosts, port }: {
+  { run, hosts, port, egress }: {
     readonly run: string;
     readonly hosts: readonly Int32Array[];
     readonly port: number;
+    /** Names of interfaces that the running client leaves by. */
+    readonly egress: Readonly<Record<4 | 6, string | undefined>>;
   },
 ): Promise<DirectReport> {
   using platform = openPlatform();
-  const marked = platform.readPrivileges().netAdmin;
+  const isMarked = platform.ownPackets === "marked";
+  const mayGoPast = platform.readPrivileges().netAdmin;
   const sockets = platform.openStreamSockets();
+  const originTo = (words: Int32Array): SocketOrigin =>
+    isMarked
+      ? { mark: CLIENT_MARK }
+      : { interfaceName: egress[isMappedIpv4(words) ? 4 : 6] };
   const answers = await Promise.all(hosts.map(async (words) => ({
     words,
     arrivals: await ask(sockets, {
       words,
       port,
       question: formatQuestion({ run, number: REPORT }),
-      ...(marked ? { mark: CLIENT_MARK } : {}),
+      origin: mayGoPast ? originTo(words) : {},
     }),
   })));
   const arrivals = answers.flatMap(({ arrivals }) => arrivals);
   const own = arrivals.filter(({ number }) => number === REPORT);
   return {
     arrivals: arrivals.filter(({ number }) => number !== REPORT),
-    sources: marked ? own.map(({ source }) => source) : [],
+    sources: mayGoPast ? own.map(({ source }) => source) : [],
     note: own.length < hosts.length
       ? "the peer's report did not come: what it prints itself is the truth"
-      : marked
+      : mayGoPast
       ? undefined
-      : "without root the address of direct traffic is not known: give --direct",
+      : "without an administrator's rights the address of direct traffic is not known: give --direct",
   };
 }
 
@@ -65,18 +72,15 @@ interface Question {
   readonly words: Int32Array;
   readonly port: number;
   readonly question: string;
-  readonly mark?: number;
+  readonly origin: SocketOrigin;
 }
 
 async function ask(
   sockets: StreamSockets,
-  { words, port, question, mark }: Question,
+  { words, port, question, origin }: Question,
 ): Promise<Arrival[]> {
   const family = isMappedIpv4(words) ? 4 : 6;
-  const descriptor = sockets.openDatagram(
-    family,
-    mark === undefined ? undefined : { mark },
-  );
+  const descriptor = sockets.openDatagram(family, origin);
   if (descriptor < 0) return [];
   const sent = new TextEncoder().encode(question);
   const received = new Uint8Array(LARGEST_DATAGRAM);

@@ -2,13 +2,30 @@
  * Programs that send leak probes: this program, and `ping`, as files of the
  * names that rules are about.
  */
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import type { Arrival } from "./leaktest_message.ts";
 import { type ProbeJob, readLines } from "./leaktest_prober.ts";
 import { UserError } from "./errors.ts";
 
 /** What turns a leak test into a prober; see leaktest_prober.ts. */
 export const PROBER_FLAG = "--prober";
+/** Of programs, where they have one. */
+const EXTENSION = ".exe";
+
+/** The name of a program's file: Windows starts what is called so. */
+export function programName(name: string): string {
+  return isNamedByExtension() && extname(name) === "" ? name + EXTENSION : name;
+}
+
+/** Whether programs here are what is named so, and not what has that mode. */
+function isNamedByExtension(): boolean {
+  return Deno.execPath().endsWith(EXTENSION);
+}
+
+/** Whether there is a ping that carries what it is given. */
+export function canPing(): boolean {
+  return findPing() !== undefined;
+}
 
 /** A prober that waits for its go. */
 export interface Prober extends AsyncDisposable {
@@ -97,9 +114,16 @@ export class ProbePrograms implements AsyncDisposable {
   }
 }
 
-/** A link where that is possible, else a copy. */
+/**
+ * A link where that is possible, else a copy. To Windows the links of a program
+ * that runs are one: known by one name, and not to be removed.
+ */
 async function linkProgram(program: string, path: string): Promise<string> {
   await Deno.mkdir(dirname(path), { recursive: true });
+  if (isNamedByExtension()) {
+    await copyProgram(program, path);
+    return path;
+  }
   try {
     await Deno.link(program, path);
   } catch {
@@ -111,7 +135,7 @@ async function linkProgram(program: string, path: string): Promise<string> {
 async function copyProgram(program: string, path: string): Promise<void> {
   try {
     await Deno.copyFile(program, path);
-    await Deno.chmod(path, 0o700);
+    if (!isNamedByExtension()) await Deno.chmod(path, 0o700);
   } catch (cause) {
     throw new UserError(
       `can't make a program ${path}: ${(cause as Error).message}`,

@@ -14,7 +14,12 @@ import {
   type ProbeKind,
   type ProbeTask,
 } from "./leaktest_prober.ts";
-import { ProbePrograms, type Prober } from "./leaktest_programs.ts";
+import {
+  canPing,
+  ProbePrograms,
+  type Prober,
+  programName,
+} from "./leaktest_programs.ts";
 import {
   type DirectSources,
   judgeProbes,
@@ -64,7 +69,8 @@ interface Plan {
 export async function runLeakTest(options: LeakTestOptions): Promise<void> {
   const plan = await makePlan(options);
   const { probes, arrivals } = await probeAll(plan, options);
-  const report = await askDirectly(plan);
+  const egress = await clientEgress(options);
+  const report = await askDirectly({ ...plan, egress });
   const direct = directSources(report.sources, options.direct);
   const results = judgeProbes(
     probes,
@@ -91,8 +97,8 @@ async function makePlan(options: LeakTestOptions): Promise<Plan> {
       ExitCode.Usage,
     );
   }
-  const programs = [...new Set([...options.as, UNMATCHED])];
-  const bad = programs.find((name) => !/^[^/\0]{1,200}$/.test(name));
+  const programs = [...new Set([...options.as, UNMATCHED])].map(programName);
+  const bad = programs.find((name) => !/^[^/\\\0]{1,200}$/.test(name));
   if (bad !== undefined || programs.length > MOST_PROGRAMS) {
     throw new UserError(
       bad === undefined
@@ -150,6 +156,19 @@ async function probeAll(
   return { probes, arrivals };
 }
 
+/** Interfaces that the running client leaves by; none where none runs. */
+async function clientEgress(
+  options: LeakTestOptions,
+): Promise<Record<4 | 6, string | undefined>> {
+  try {
+    const { egress4, egress6 } = await askClient({ verb: "status" }, options);
+    return { 4: egress4, 6: egress6 };
+  } catch (error) {
+    if (error instanceof UserError) return { 4: undefined, 6: undefined };
+    throw error;
+  }
+}
+
 type AnyTask = Omit<ProbeTask, "kind"> & { readonly kind: ProbeKind | "ping" };
 
 function isSentByProber(task: AnyTask): task is ProbeTask {
@@ -161,7 +180,7 @@ function tasksOf(
   program: number,
 ): AnyTask[] {
   return hosts.flatMap((words, host) =>
-    KINDS.map((kind, n) => ({
+    KINDS.filter((kind) => kind !== "ping" || canPing()).map((kind, n) => ({
       number: 1 + n + KINDS.length * (program + programs.length * host),
       kind,
       hostname: formatAddress(words),

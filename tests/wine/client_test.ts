@@ -21,6 +21,7 @@ import { OUTSIDE } from "../support/gateway_net.ts";
 import { hostState } from "../support/host_state.ts";
 import type { Lab } from "../support/lab.ts";
 import type { CommandResult, LoggedProcess } from "../support/process.ts";
+import { spawnSluice } from "../support/sluice.ts";
 import { waitFor } from "../support/wait.ts";
 import { startDanteIn } from "../support/tun2socks.ts";
 import { NOTHING, ProbeProgram, seenAs } from "./support/probe_program.ts";
@@ -438,6 +439,47 @@ await e2eTest({
     await tunnelsAreUp(client, ["wg"]);
     const alpha = await ProbeProgram.start(machine, "alpha");
     assert.deepEqual(await alpha.ask(), seenAs(SEEN.wireguard));
+    assert.equal(await client.stop(), 0, client.tail());
+  },
+});
+
+await e2eTest({
+  name: "windows leaktest: no leak with a client that works",
+  needs: NEEDS,
+  run: async (lab) => {
+    const { place, machine } = await makePlace(lab);
+    const peer = spawnSluice(place.net.internet, "leaktest", {
+      args: [
+        ...["leaktest", "--serve", "--port", "7737", "--dns-port", "5353"],
+        ...["--listen", OUTSIDE.first, "--listen", OUTSIDE.first6],
+      ],
+    });
+    await peer.waitForLine(/leak test peer at/);
+    const client = await startClient(place, machine, config(place));
+    await tunnelsAreUp(client);
+    const test = await sluice(
+      machine,
+      ...["leaktest", OUTSIDE.first, OUTSIDE.first6, "--json"],
+      ...["--as", "alpha", "--as", "delta.exe", "--dns-port", "5353"],
+    );
+    assert.equal(test.code, 0, test.stdout + test.stderr);
+    const { direct, results } = JSON.parse(test.stdout);
+    assert.deepEqual(direct, { 4: SEEN.direct, 6: SEEN.direct6 });
+    const seen: Record<string, string[]> = {};
+    for (const { probe, sources } of results) {
+      const { program, kind, family } = probe;
+      seen[`${program} ${kind} ${family}`] = sources;
+    }
+    for (const kind of ["TCP", "UDP", "UDP fragments", "DNS"]) {
+      assert.deepEqual(seen[`alpha.exe ${kind} 4`], [SEEN.wireguard], kind);
+      assert.deepEqual(seen[`alpha.exe ${kind} 6`], [SEEN.wireguard6], kind);
+      assert.deepEqual(seen[`delta.exe ${kind} 4`], [], kind);
+      assert.deepEqual(
+        seen[`sluice-leaktest-unmatched.exe ${kind} 4`],
+        [SEEN.direct],
+        kind,
+      );
+    }
     assert.equal(await client.stop(), 0, client.tail());
   },
 });
