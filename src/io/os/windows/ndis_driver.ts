@@ -53,7 +53,6 @@ const MAJOR = 3;
 const MINOR = 4;
 const NO_VERSION = 0xffff_ffff;
 const FRIENDLY_LENGTH = 1024;
-const ACCESS_DENIED = 5;
 
 /** An open driver; disposing makes it let go of all that was set. */
 export class NdisDriver implements Disposable {
@@ -225,11 +224,6 @@ function wrongSize(): CaptureError {
     "ndisapi.dll has frames of another size than 1514 bytes: it is a build for jumbo frames, or not version 3",
     `replace it: ${NDISAPI_REMEDY}, the build without jumbo frames`,
   );
-}
-
-/** Whether a failure is for want of an administrator. */
-export function isDenied(lastError: number): boolean {
-  return lastError === ACCESS_DENIED;
 }
 
 function modeBytes(
