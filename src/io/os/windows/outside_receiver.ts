@@ -144,14 +144,15 @@ export class OutsideReceiver {
       this.#push(batch, at, length, natRow, port, hopLimit);
       return;
     }
+    // What is behind so many datagrams is lost, as it has no rows.
     const last = Math.min(Math.ceil(length / size), TRAIN_ROWS) - 1;
     for (let i = last; i > 0; i--) {
       const from = at + i * size;
-      const end = i < last ? from + size : at + length;
+      const end = Math.min(from + size, at + length);
       batch.bytes.copyWithin(from + i * gap, from, end);
     }
     for (let i = 0; i <= last; i++) {
-      const own = i < last ? size : length - last * size;
+      const own = Math.min(size, length - i * size);
       this.#push(batch, at + i * (size + gap), own, natRow, port, hopLimit);
     }
   }

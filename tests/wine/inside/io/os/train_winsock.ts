@@ -39,6 +39,8 @@ export class TrainWinsock implements Disposable {
   readonly received: number[] = [];
   /** Refuses the next trains with this code. */
   refusal: { code: number; times: number } | undefined;
+  /** Datagrams that are handed over as one. */
+  most = 64;
   readonly #real: Ws2;
   /** `silent`: trains are handed over as some drivers do, without a word. */
   told: "told" | "silent" = "told";
@@ -187,7 +189,8 @@ export class TrainWinsock implements Disposable {
       const isFirst = datagrams === 0;
       if (
         !isFirst &&
-        (next.from !== from || next.length > segment || datagrams === 64 ||
+        (next.from !== from || next.length > segment ||
+          datagrams === this.most ||
           next.length === 0 || this.plain.has(socket) ||
           at + next.length > 60_000)
       ) break;

@@ -146,6 +146,24 @@ Deno.test("a mapping's train is taken apart, with room for headers and seal", ()
   assert.deepEqual(end.arena.rows(), sent);
 });
 
+Deno.test("a train of more datagrams than there are rows for gives whole ones only", () => {
+  using platform = open();
+  using end = new OutsideEnd(platform, { receiveBytes: 2 * 92_000 });
+  const near = end.openUdp(4, 1);
+  const far = end.openUdp(4, 2);
+  const to = `127.0.0.1:${end.outside.port(far)}`;
+  const sent = [...new Array(200).keys()].map((i) => numbered(i, 20));
+  for (const bytes of sent) end.queueUdp(near, to, bytes);
+  assert.equal(end.outside.flush(), 0);
+  platform.winsock.most = 200;
+  const { batch } = end.arena;
+  batch.clear();
+  const rows = end.outside.receive(2, far, batch);
+  assert.deepEqual(platform.winsock.received, [200]);
+  assert.deepEqual(end.arena.rows(), sent.slice(0, rows));
+  assert.equal(rows, 128);
+});
+
 Deno.test("a socket whose trains are not told does without them from then on", () => {
   using platform = open();
   using a = new TunnelEnd(platform);
