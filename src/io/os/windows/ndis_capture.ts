@@ -153,7 +153,13 @@ export class NdisCapture implements OpenedCapture {
       await call.WaitForSingleObjectElsewhere(this.#listEvent, INFINITE);
       if (this.#isEnding) break;
       call.ResetEvent(this.#listEvent);
-      this.#relist();
+      try {
+        this.#relist();
+      } catch (error) {
+        // The driver is asked again with the next news.
+        if (!(error instanceof CaptureError)) throw error;
+        this.#events.onLine(`${error.message}: adapters may be left out`);
+      }
     }
     this.#resources.dispose();
   }
