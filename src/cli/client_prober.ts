@@ -22,8 +22,10 @@ import type { ProbeOutcome } from "../control/client/probe_outcome.ts";
 import type { Prober, ProbeRequest } from "../control/client/probes.ts";
 import { readStreamMessage, writeStreamMessage } from "../io/dns_stream.ts";
 import { resolveHost } from "../io/resolve_host.ts";
+import type { Platform } from "../io/platform.ts";
 import {
   type DialerSetup,
+  type EchoProbe,
   SocketError,
   type StreamSockets,
 } from "../io/ports.ts";
@@ -32,10 +34,12 @@ import {
 export interface ClientProberOptions {
   readonly sockets: StreamSockets;
   readonly ownFlows: OwnFlows;
+  readonly platform: Pick<Platform, "openEchoProbe">;
 }
 
 type ProxyRequest = Extract<ProbeRequest, { kind: "proxy" }>;
 type ProxySetup = Exclude<DialerSetup, { kind: "direct" }>;
+type PingRequest = Extract<ProbeRequest, { kind: "ping" }>;
 type DirectRequest = Exclude<ProbeRequest, { kind: "proxy" }>;
 
 const STEP_MS = 10;
@@ -102,15 +106,46 @@ async function probeTunnel(
   }
 }
 
-/** By the system's program: it has the right to, and takes an identifier. */
+/** By the system's program, which has the right to, where that takes an identifier. */
 async function pingThrough(
-  { tunnel, words, timeoutMs }: Extract<DirectRequest, { kind: "ping" }>,
+  request: PingRequest,
   deadline: AbortSignal,
-  { ownFlows }: ClientProberOptions,
+  { ownFlows, platform }: ClientProberOptions,
 ): Promise<ProbeOutcome> {
+  const { tunnel, words } = request;
   const [identifier] = crypto.getRandomValues(new Uint16Array(1));
-  const protocol = isMappedIpv4(words) ? Protocol.Icmp : Protocol.Icmpv6;
+  const isIpv4 = isMappedIpv4(words);
+  const protocol = isIpv4 ? Protocol.Icmp : Protocol.Icmpv6;
   using _pin = ownFlows.pin({ protocol, port: identifier }, tunnel);
+  using probe = platform.openEchoProbe(isIpv4 ? 4 : 6);
+  return probe === undefined
+    ? await pingByProgram(request, identifier, deadline)
+    : await pingOurselves(probe, { words, identifier }, deadline);
+}
+
+async function pingOurselves(
+  probe: EchoProbe,
+  { words, identifier }: { words: Int32Array; identifier: number },
+  deadline: AbortSignal,
+): Promise<ProbeOutcome> {
+  if (!probe.send(words, identifier)) {
+    return failed("system", "the system does not send a ping");
+  }
+  while (!deadline.aborted) {
+    if (probe.isAnswered(identifier)) return OK;
+    await new Promise((resolve) => setTimeout(resolve, STEP_MS));
+  }
+  return failed(
+    "beyond",
+    `${formatAddress(words)} does not answer pings through it`,
+  );
+}
+
+async function pingByProgram(
+  { words, timeoutMs }: PingRequest,
+  identifier: number,
+  deadline: AbortSignal,
+): Promise<ProbeOutcome> {
   const address = formatAddress(words);
   const seconds = Math.ceil(timeoutMs / 1000);
   const ping = new Deno.Command("ping", {

@@ -305,7 +305,9 @@ export class RunningClient implements ClientPort, AsyncDisposable {
         system: resolveAll,
       }),
       prober: (request) =>
-        clientProber({ sockets, ownFlows: runtime.ownFlows })(request),
+        clientProber({ sockets, platform, ownFlows: runtime.ownFlows })(
+          request,
+        ),
       chooseEgress: () => {
         const egress = chooseEgress(network, engine.interfaceName);
         this.#loosen(egress);

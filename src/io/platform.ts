@@ -17,6 +17,7 @@ import type {
   CreatedTun,
   CreateTunOptions,
   EchoListener,
+  EchoProbe,
   HostNetwork,
   Journal,
   KillSwitch,
@@ -104,6 +105,8 @@ export interface Platform extends Disposable {
 
   /** Undefined where the system does not let us see pings. */
   openEchoListener(): EchoListener | undefined;
+  /** Undefined where the system's ping takes an identifier, or nothing may ping. */
+  openEchoProbe(family: 4 | 6): EchoProbe | undefined;
 
   /** A clock in ms that counts through sleep and is the same in all threads. */
   openClock(): () => number;

@@ -29,4 +29,5 @@ export * from "./ports/policy_routing.ts";
 export * from "./ports/kill_switch.ts";
 export * from "./ports/network_monitor.ts";
 export * from "./ports/echo_listener.ts";
+export * from "./ports/echo_probe.ts";
 export * from "./ports/startup_tasks.ts";

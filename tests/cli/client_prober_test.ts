@@ -58,6 +58,7 @@ async function probe(request: ProbeRequest): Promise<string> {
   const outcome = await clientProber({
     sockets: platform.openStreamSockets(),
     ownFlows: new OwnFlows(),
+    platform,
   })(request);
   return outcome.kind === "ok" ? "ok" : outcome.cause;
 }

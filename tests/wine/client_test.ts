@@ -411,7 +411,7 @@ await e2eTest({
 
 await e2eTest({
   name:
-    "windows client: the name of a tunnel's other end is found outside of the tunnel that all is led into",
+    "windows client: the name of a tunnel's other end is found outside of the tunnel that all is led into; pings tell that it carries",
   needs: NEEDS,
   run: async (lab) => {
     const { place, machine } = await makePlace(lab);
@@ -427,6 +427,7 @@ await e2eTest({
       tunnels: [{
         ...wireguard,
         dns: [PLACES.tunnelDns],
+        health: { probe: "ping", target: "10.66.0.1", interval: "1s" },
         peers: (wireguard.peers as Record<string, unknown>[]).map((peer) => ({
           ...peer,
           endpoint: `${name}:${PLACES.vpnPort}`,
@@ -439,6 +440,10 @@ await e2eTest({
     await tunnelsAreUp(client, ["wg"]);
     const alpha = await ProbeProgram.start(machine, "alpha");
     assert.deepEqual(await alpha.ask(), seenAs(SEEN.wireguard));
+    await place.vpn.ip("link set wg0 down");
+    await client.waitForLine(/wg is down: .*does not answer pings/, {
+      timeoutMs: 30_000,
+    });
     assert.equal(await client.stop(), 0, client.tail());
   },
 });

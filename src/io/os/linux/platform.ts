@@ -57,6 +57,7 @@ export function openLinuxPlatform(): Platform {
     openSocketEvents: () => openSocketEvents(libc),
     openSocketStreams: () => openSocketStreams(),
     openEchoListener: () => openEchoListener(libc),
+    openEchoProbe: () => undefined,
     openClock: () => openClock(libc),
     openJournal: () => openJournal({ directories: journalDirectories() }),
     openHostNetwork: (journal) => openHostNetwork({ libc, journal }),

@@ -2,6 +2,7 @@
 import type { Platform } from "../../platform.ts";
 import { openClock } from "./clock.ts";
 import { openEchoListener } from "./echo_listener.ts";
+import { openEchoProbe } from "./echo_probe.ts";
 import { openHostNetwork } from "./host_network.ts";
 import { journalDirectories, openJournal } from "./journal.ts";
 import { interfaceLuidOf } from "./interface_index.ts";
@@ -67,6 +68,7 @@ export function openWindowsPlatform(): Platform {
     openSocketEvents: () => openSocketEvents(libraries, readiness),
     openSocketStreams: () => openSocketStreams(),
     openEchoListener: () => openEchoListener(libraries),
+    openEchoProbe: (family) => openEchoProbe(libraries, family),
     openClock: () => openClock(kernel32),
     openJournal: () => openJournal(journalDirectories()),
     openHostNetwork,
