@@ -67,9 +67,9 @@ export interface CaptureEvents {
  *
  * - `library-absent`, `library-untrusted`: there is no library for it, or none
  *   that may be loaded
- * - `driver-absent`: the library is there, its driver is not installed
+ * - `driver-absent`: the library is there, its driver is not installed, or not
+ *   to be opened without an administrator's rights
  * - `wrong-version`: the driver's, or its frames have another size
- * - `not-permitted`: no administrator
  * - `unsupported`: this system has no such thing
  * - `failed`: anything else
  */
@@ -78,7 +78,6 @@ export type CaptureErrorCode =
   | "library-untrusted"
   | "driver-absent"
   | "wrong-version"
-  | "not-permitted"
   | "unsupported"
   | "failed";
 

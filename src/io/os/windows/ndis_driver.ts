@@ -177,7 +177,7 @@ function openHandle({ call }: Ndisapi): bigint {
   if (handle !== 0n) call.CloseFilterDriver(handle);
   throw new CaptureError(
     "driver-absent",
-    "the driver of the Windows Packet Filter is not loaded",
+    "the driver of the Windows Packet Filter is not loaded, or not to be opened without an administrator's rights",
     `${NDISAPI_REMEDY} and install it, as an administrator; or say capture.mode: wintun`,
   );
 }
