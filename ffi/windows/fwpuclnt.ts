@@ -10,7 +10,7 @@
  */
 import { openLibrary } from "./missing_library.ts";
 import { Win32Error } from "./win32_error.ts";
-import { runsUnderWine } from "./wine.ts";
+import { standInOf } from "./wine.ts";
 
 const symbols = {
   // DWORD FwpmEngineOpen0(const wchar_t *serverName, UINT32 authnService,
@@ -87,11 +87,8 @@ export interface Fwpuclnt extends Disposable {
 
 /** @throws {MissingLibraryError} */
 export function openFwpuclnt(): Fwpuclnt {
-  const standIn = Deno.env.get("SLUICE_TEST_FWPUCLNT");
-  const library = openLibrary(
-    standIn !== undefined && runsUnderWine() ? standIn : "fwpuclnt.dll",
-    symbols,
-  );
+  const standIn = standInOf("SLUICE_TEST_FWPUCLNT");
+  const library = openLibrary(standIn ?? "fwpuclnt.dll", symbols);
   return {
     call: library.symbols,
     [Symbol.dispose]: () => library.close(),

@@ -81,8 +81,6 @@ const SYMBOLS = {
   },
   // BOOL WINAPI VirtualFree(LPVOID lpAddress, SIZE_T dwSize, DWORD dwFreeType);
   VirtualFree: { parameters: ["pointer", "u64", "u32"], result: "i32" },
-  // VOID RtlMoveMemory(VOID *Destination, const VOID *Source, SIZE_T Length);
-  RtlMoveMemory: { parameters: ["u64", "u64", "u32"], result: "void" },
   // HANDLE WINAPI CreateFileW(LPCWSTR lpFileName, DWORD dwDesiredAccess, DWORD dwShareMode,
   //     LPSECURITY_ATTRIBUTES lpSecurityAttributes, DWORD dwCreationDisposition,
   //     DWORD dwFlagsAndAttributes, HANDLE hTemplateFile);

@@ -39,8 +39,6 @@ const SYMBOLS = {
   SetAdapterListChangeEvent: { parameters: ["u64", "u64"], result: "i32" },
   // BOOL __stdcall FlushAdapterPacketQueue(HANDLE hOpen, HANDLE hAdapter);
   FlushAdapterPacketQueue: { parameters: ["u64", "u64"], result: "i32" },
-  // BOOL __stdcall ReadPackets(HANDLE hOpen, PETH_M_REQUEST pPackets);
-  ReadPackets: { parameters: ["u64", "buffer"], result: "i32" },
   // BOOL __stdcall ReadPacketsUnsorted(HANDLE hOpen, PINTERMEDIATE_BUFFER *Packets,
   //                                    DWORD dwPacketsNum, PDWORD pdwPacketsSuccess);
   // Of all adapters. FALSE where nothing waits.

@@ -72,18 +72,6 @@ export const fwpmFilterCondition0 = struct(
   ],
 );
 
-/** Name and description, both pointers to wide texts. */
-export const fwpmDisplayData0 = struct("FWPM_DISPLAY_DATA0", HEADER, 16, [
-  ["name", "pointer", 0],
-  ["description", "pointer", 8],
-]);
-
-/** A value: small numbers in its second half, larger ones and structs behind a pointer there. */
-export const fwpValue0 = struct("FWP_VALUE0", HEADER, 16, [
-  ["type", "u32le", 0],
-  ["uint8", "u8", 8],
-]);
-
 /** An IPv4 prefix, both numbers in the host's order. */
 export const fwpV4AddrAndMask = struct("FWP_V4_ADDR_AND_MASK", HEADER, 8, [
   ["addr", "u32le", 0],
@@ -94,10 +82,4 @@ export const fwpV4AddrAndMask = struct("FWP_V4_ADDR_AND_MASK", HEADER, 8, [
 export const fwpV6AddrAndMask = struct("FWP_V6_ADDR_AND_MASK", HEADER, 17, [
   ["addr", "bytes", 0],
   ["prefixLength", "u8", 16],
-]);
-
-/** Bytes of some length. */
-export const fwpByteBlob = struct("FWP_BYTE_BLOB", HEADER, 16, [
-  ["size", "u32le", 0],
-  ["data", "pointer", 8],
 ]);

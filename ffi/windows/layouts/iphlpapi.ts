@@ -14,12 +14,6 @@ export const sockaddrInet = struct("SOCKADDR_INET", "ws2ipdef.h", 28, [
   ["Ipv6.sin6_scope_id", "u32le", 24],
 ]);
 
-/** A destination: address and length. */
-export const ipAddressPrefix = struct("IP_ADDRESS_PREFIX", "netioapi.h", 32, [
-  ["Prefix", "bytes", 0],
-  ["PrefixLength", "u8", 28],
-]);
-
 /** A route. */
 export const mibIpforwardRow2 = struct(
   "MIB_IPFORWARD_ROW2",

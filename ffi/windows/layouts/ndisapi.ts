@@ -43,20 +43,6 @@ export const adapterMode = struct("ADAPTER_MODE", HEADER, 12, [
   ["dwFlags", "u32le", 8],
 ]);
 
-/** One frame to be read or sent. */
-export const ethRequest = struct("ETH_REQUEST", HEADER, 16, [
-  ["hAdapterHandle", "u64le", 0],
-  ["EthPacket", "pointer", 8],
-]);
-
-/** Several of one adapter's; more pointers follow. */
-export const ethMRequest = struct("ETH_M_REQUEST", HEADER, 24, [
-  ["hAdapterHandle", "u64le", 0],
-  ["dwPacketsNumber", "u32le", 8],
-  ["dwPacketsSuccess", "u32le", 12],
-  ["EthPacket", "pointer", 16],
-]);
-
 /** What a section that the driver writes frames to begins with. */
 export const fastIoSectionHeader = struct(
   "FAST_IO_SECTION_HEADER",

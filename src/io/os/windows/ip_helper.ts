@@ -23,10 +23,10 @@ import { readU32le, writeU16le, writeU32le } from "../../../core/wire/bytes.ts";
 import { prefixText } from "../interface_change.ts";
 import type { LinkAddress, Route, RouteRequest } from "../network_entities.ts";
 import { resolversOf } from "./adapter_resolvers.ts";
+import { parseGuid } from "./guid.ts";
 import {
   type FamilySettings,
   metricInForce,
-  parseGuid,
   readAddress,
   readFamily,
   readLink,

@@ -30,6 +30,7 @@ import type {
   Route,
   RouteRequest,
 } from "../network_entities.ts";
+import { formatGuid } from "./guid.ts";
 
 const AF_INET = 2;
 const AF_INET6 = 23;
@@ -206,24 +207,6 @@ export function writeFamily(row: Uint8Array, settings: FamilySettings): void {
   if (readU16le(row, at.Family) === AF_INET) {
     writeU32le(row, at.SitePrefixLength, 0);
   }
-}
-
-/** A GUID's text; its first three parts are stored with the low byte first. */
-export function formatGuid(bytes: Uint8Array): string {
-  const order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-  const hex = order.map((i) => bytes[i].toString(16).padStart(2, "0")).join("");
-  const parts = [[0, 8], [8, 12], [12, 16], [16, 20], [20, 32]]
-    .map(([from, to]) => hex.slice(from, to));
-  return `{${parts.join("-")}}`;
-}
-
-/** The bytes of a GUID's text. */
-export function parseGuid(text: string): Uint8Array<ArrayBuffer> {
-  const hex = text.replaceAll(/[^0-9a-f]/gi, "");
-  const order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-  return Uint8Array.from(
-    order.map((i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16)),
-  );
 }
 
 function isUnspecified(

@@ -8,7 +8,7 @@ import { openKernel32 } from "../../../../ffi/windows/kernel32.ts";
 import { openShell32 } from "../../../../ffi/windows/shell32.ts";
 import { readWideText, wideTextAt } from "../../../../ffi/windows/wide_text.ts";
 import { checkWin32 } from "../../../../ffi/windows/win32_error.ts";
-import { parseGuid } from "./ip_rows.ts";
+import { parseGuid } from "./guid.ts";
 
 const CHARACTERS = 1024;
 /** FOLDERID_ProgramData. */

@@ -11,31 +11,32 @@ import {
 import { wideText } from "../../../../ffi/windows/wide_text.ts";
 import { writeWords } from "../../../core/wire/address.ts";
 import type { AllowedNetwork } from "../../ports.ts";
+import { parseGuid } from "./guid.ts";
 import type {
   Filter,
   FilterCondition,
   FilterLayer,
   FilterLife,
 } from "./kill_switch_filters.ts";
-import { guidBytes, type Piece, type StructMemory } from "./wfp_memory.ts";
+import type { Piece, StructMemory } from "./wfp_memory.ts";
 
 /** Ours: who filters, and where. */
-export const PROVIDER = guidBytes("5e9c27a1-6f0d-4b8e-9d35-51f0c6a2b7e4");
-export const SUBLAYER = guidBytes("a8d0f3b6-2c47-4e19-8f62-7b94e10d5c38");
+export const PROVIDER = parseGuid("5e9c27a1-6f0d-4b8e-9d35-51f0c6a2b7e4");
+export const SUBLAYER = parseGuid("a8d0f3b6-2c47-4e19-8f62-7b94e10d5c38");
 
 /** FWPM_LAYER_ALE_AUTH_CONNECT, FWPM_LAYER_ALE_AUTH_RECV_ACCEPT, FWPM_LAYER_IPFORWARD. */
 const LAYERS: Record<FilterLayer, Record<4 | 6, Uint8Array>> = {
   connect: {
-    4: guidBytes("c38d57d1-05a7-4c33-904f-7fbceee60e82"),
-    6: guidBytes("4a72393b-319f-44bc-84c3-ba54dcb3b6b4"),
+    4: parseGuid("c38d57d1-05a7-4c33-904f-7fbceee60e82"),
+    6: parseGuid("4a72393b-319f-44bc-84c3-ba54dcb3b6b4"),
   },
   accept: {
-    4: guidBytes("e1cd9fe7-f4b5-4273-96c0-592e487b8650"),
-    6: guidBytes("a3b42c97-9f04-4672-b87e-cee9c483257f"),
+    4: parseGuid("e1cd9fe7-f4b5-4273-96c0-592e487b8650"),
+    6: parseGuid("a3b42c97-9f04-4672-b87e-cee9c483257f"),
   },
   forward: {
-    4: guidBytes("a82acc24-4ee1-4ee1-b465-fd1d25cb10a4"),
-    6: guidBytes("7b964818-19c7-493a-b71f-832c3684d28c"),
+    4: parseGuid("a82acc24-4ee1-4ee1-b465-fd1d25cb10a4"),
+    6: parseGuid("7b964818-19c7-493a-b71f-832c3684d28c"),
   },
 };
 
@@ -45,13 +46,13 @@ export const LAYER_KEYS: readonly Uint8Array[] = Object.values(LAYERS)
 
 /** FWPM_CONDITION_*. */
 const FIELDS: Record<FilterCondition["kind"], Uint8Array> = {
-  loopback: guidBytes("632ce23b-5167-435c-86d7-e903684aa80c"), // FLAGS
-  "own-program": guidBytes("d78e1e87-8644-4ea5-9437-d809ecefc971"), // ALE_APP_ID
-  interface: guidBytes("4cd62a49-59c3-4969-b7f3-bda5d32890a4"), // IP_LOCAL_INTERFACE
-  network: guidBytes("b235ae9a-1d64-49b8-a44c-5ff3d9095045"), // IP_REMOTE_ADDRESS
-  protocol: guidBytes("3971ef2b-623e-4f9a-8cb1-6e79b806b9a7"), // IP_PROTOCOL
-  "local-port": guidBytes("0c1ba1af-5765-453f-af22-a8f791ac775b"), // IP_LOCAL_PORT
-  "remote-port": guidBytes("c35a604d-d22b-4e1a-91b4-68f674ee674b"), // IP_REMOTE_PORT
+  loopback: parseGuid("632ce23b-5167-435c-86d7-e903684aa80c"), // FLAGS
+  "own-program": parseGuid("d78e1e87-8644-4ea5-9437-d809ecefc971"), // ALE_APP_ID
+  interface: parseGuid("4cd62a49-59c3-4969-b7f3-bda5d32890a4"), // IP_LOCAL_INTERFACE
+  network: parseGuid("b235ae9a-1d64-49b8-a44c-5ff3d9095045"), // IP_REMOTE_ADDRESS
+  protocol: parseGuid("3971ef2b-623e-4f9a-8cb1-6e79b806b9a7"), // IP_PROTOCOL
+  "local-port": parseGuid("0c1ba1af-5765-453f-af22-a8f791ac775b"), // IP_LOCAL_PORT
+  "remote-port": parseGuid("c35a604d-d22b-4e1a-91b4-68f674ee674b"), // IP_REMOTE_PORT
 };
 
 const FilterFlag: Record<FilterLife, number> = {

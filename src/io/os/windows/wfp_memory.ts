@@ -5,7 +5,6 @@
 import type { Layout } from "../../../../ffi/layout.ts";
 
 const ALIGNMENT = 8;
-const GUID_BYTES = 16;
 
 /** A piece: its bytes, and where C finds them. */
 export interface Piece {
@@ -42,18 +41,4 @@ export class StructMemory {
     piece.bytes.set(bytes);
     return piece;
   }
-}
-
-/**
- * A GUID as it lies in memory: its first three parts little-endian.
- * @param text 8-4-4-4-12 hexadecimal digits
- */
-export function guidBytes(text: string): Uint8Array<ArrayBuffer> {
-  const digits = text.replaceAll("-", "");
-  const order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-  const bytes = new Uint8Array(GUID_BYTES);
-  order.forEach((from, i) => {
-    bytes[i] = parseInt(digits.slice(2 * from, 2 * from + 2), 16);
-  });
-  return bytes;
 }

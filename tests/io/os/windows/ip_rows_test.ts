@@ -12,8 +12,6 @@ import {
 } from "../../../../src/core/wire/address.ts";
 import {
   type FamilySettings,
-  formatGuid,
-  parseGuid,
   readFamily,
   readLinkAddress,
   readRoute,
@@ -21,6 +19,7 @@ import {
   writeLinkAddress,
   writeRoute,
 } from "../../../../src/io/os/windows/ip_rows.ts";
+import { formatGuid, parseGuid } from "../../../../src/io/os/windows/guid.ts";
 import { chooseRoute } from "../../../../src/io/os/windows/route_choice.ts";
 import type { WeighedRoute } from "../../../../src/io/os/windows/ip_helper.ts";
 
