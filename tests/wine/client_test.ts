@@ -50,7 +50,10 @@ function configPath(lab: Lab): string {
 /** The lab's host as a Windows machine, and a proxy. */
 async function makePlace(
   lab: Lab,
-  env: Readonly<Record<string, string>> = {},
+  { env, prepare }: {
+    readonly env?: Readonly<Record<string, string>>;
+    readonly prepare?: (place: ClientLab) => Promise<void>;
+  } = {},
 ): Promise<{ place: ClientLab; machine: WineMachine }> {
   const place = await makeClientLab(lab);
   await startDanteIn(place.proxies, {
@@ -58,6 +61,7 @@ async function makePlace(
     port: PROXY_PORT,
     external: ["eth0"],
   });
+  await prepare?.(place);
   return { place, machine: await startWindowsHost(place.host, env) };
 }
 
@@ -366,8 +370,10 @@ await e2eTest({
   run: async (lab) => {
     const log = `${lab.directory}/wfp.log`;
     const { place, machine } = await makePlace(lab, {
-      SLUICE_TEST_FWPUCLNT: windowsPath(await buildFwpuclnt()),
-      SLUICE_TEST_WFP_LOG: windowsPath(log),
+      env: {
+        SLUICE_TEST_FWPUCLNT: windowsPath(await buildFwpuclnt()),
+        SLUICE_TEST_WFP_LOG: windowsPath(log),
+      },
     });
     const client = await startClient(place, machine, {
       ...config(place),
@@ -485,6 +491,50 @@ await e2eTest({
         kind,
       );
     }
+    assert.equal(await client.stop(), 0, client.tail());
+  },
+});
+
+await e2eTest({
+  name:
+    "windows client: the network becomes another one, tunnel, proxy and direct traffic go on there",
+  needs: NEEDS,
+  run: async (lab) => {
+    const other = "10.5.0.1";
+    const { place, machine } = await makePlace(lab, {
+      prepare: async ({ net, host }) => {
+        await lab.link(
+          { namespace: host, name: "out2", addresses: [`${other}/24`] },
+          { namespace: net.router, name: "in2", addresses: ["10.5.0.2/24"] },
+        );
+        await host.ip("route add default via 10.5.0.2 dev out2 metric 5");
+      },
+    });
+    const client = await startClient(place, machine, config(place));
+    await tunnelsAreUp(client);
+    const [alpha, beta, gamma] = await Promise.all(
+      ["alpha", "beta", "gamma"].map((name) =>
+        ProbeProgram.start(machine, name)
+      ),
+    );
+    assert.deepEqual(await alpha.ask(), seenAs(SEEN.wireguard));
+    assert.deepEqual(await gamma.ask(), seenAs(SEEN.direct));
+    await place.host.ip("link set out down");
+    await client.waitForLine(/the network is another one: IPv4 by out2/, {
+      timeoutMs: 30_000,
+    });
+    await waitFor("all to go on", async () => {
+      const [a, b, c] = await Promise.all([
+        alpha.ask(),
+        beta.ask(),
+        gamma.ask(),
+      ]);
+      return a.tcp === SEEN.wireguard && a.udp === SEEN.wireguard &&
+        b.tcp === SEEN.proxy && b.udp === SEEN.proxy && c.tcp === other &&
+        c.udp === other;
+    }, { timeoutMs: 60_000 });
+    const status = await ask<ClientStatus>(machine, "status", "--json");
+    assert.equal(status.egress4, "out2");
     assert.equal(await client.stop(), 0, client.tail());
   },
 });
