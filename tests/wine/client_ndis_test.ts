@@ -39,6 +39,7 @@ const NEEDS = [
 const PROBE = new URL("./support/way_probe.ts", import.meta.url).pathname;
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const PROXY_PORT = 1080;
+const ICMPV6 = 58;
 const NOTHING: ProbeAnswer = { tcp: null, udp: null, dns: null };
 
 /** A program of its own name that asks when it is told to. */
@@ -202,52 +203,51 @@ await e2eTest({
     const probes = await Promise.all(
       names.map((name) => Probe.start(machine, name)),
     );
-    const [alpha, , gamma, delta] = probes;
+    const [alpha, beta, gamma, delta] = probes;
     probes.forEach((probe) => stack.use(probe));
-    const wire = await Capture.start(place.net.router, "in");
-    const [a4, b4, c4, d4] = await Promise.all(
-      probes.map((probe) => probe.ask()),
-    );
+    // Where nobody goes who goes direct: a packet for it on the wire is a leak.
+    const own = { address: OUTSIDE.second };
+    const own6 = { address: OUTSIDE.first6, resolver: OUTSIDE.first6 };
+    // A datagram longer than a packet.
+    const long = { datagram: 3000 };
     const all = (seen: string) => ({ tcp: seen, udp: seen, dns: seen });
+    const wire = await Capture.start(place.net.router, "in");
+    const [a4, b4, d4, c4] = await Promise.all([
+      ...[alpha, beta, delta].map((probe) => probe.ask(own)),
+      gamma.ask(),
+    ]);
     assert.deepEqual(a4, all(SEEN.wireguard));
     assert.deepEqual(b4, all(SEEN.proxy));
     assert.deepEqual(c4, all(SEEN.direct));
     assert.deepEqual(d4, NOTHING);
-
-    const six = { address: OUTSIDE.first6, resolver: OUTSIDE.first6 };
-    const [a6, b6, c6, d6] = await Promise.all(
-      probes.map((probe) => probe.ask(six)),
+    const [a6, b6, d6] = await Promise.all(
+      [alpha, beta, delta].map((probe) => probe.ask(own6)),
     );
     assert.deepEqual(a6, all(SEEN.wireguard6));
     assert.deepEqual(b6, all(SEEN.proxy6));
-    assert.deepEqual(c6, all(SEEN.direct6));
     assert.deepEqual(d6, NOTHING);
-
-    // A datagram longer than a packet, by each way.
-    const long = { datagram: 3000 };
-    const [aLong, cLong, dLong] = await Promise.all(
-      [alpha, gamma, delta].map((probe) => probe.ask(long)),
-    );
+    const [aLong, dLong, cLong] = await Promise.all([
+      ...[alpha, delta].map((probe) => probe.ask({ ...own, ...long })),
+      gamma.ask(long),
+    ]);
     assert.equal(aLong.udp, SEEN.wireguard);
-    assert.equal(cLong.udp, SEEN.direct);
     assert.equal(dLong.udp, null);
+    assert.equal(cLong.udp, SEEN.direct);
+    judge(await wire.stop());
+    assert.deepEqual(await gamma.ask(own6), all(SEEN.direct6));
 
-    const packets = await wire.stop();
-    const ends = new Set(packets.map(endsOf).filter((text) => text !== ""));
-    const out = [...ends].filter((text) => text.startsWith("10.2.0.1 "))
-      .map((text) => text.split("-> ")[1]).sort();
-    // Of the host's own packets these alone: tunnel, proxy, and who goes direct.
+    // Each way has replaced the resolver that its program asked.
+    const asked = (address: string) =>
+      new Set(
+        place.echoes.get(address)!.lines.flatMap((line) =>
+          /who\.example from (.*)/.exec(line)?.[1] ?? []
+        ),
+      );
+    assert.deepEqual(asked(PLACES.dns), new Set([SEEN.direct]));
     assert.deepEqual(
-      [...new Set(out)].filter((to) => !isProxyRelay(to)),
-      [
-        `${PLACES.vpn}:${PLACES.vpnPort}`,
-        `${PLACES.proxies}:${PROXY_PORT}`,
-        `${PLACES.dns}:53`,
-        `${OUTSIDE.first}:${ECHO_PORT}`,
-      ].sort(),
+      asked(PLACES.tunnelDns),
+      new Set([SEEN.wireguard, SEEN.proxy]),
     );
-    // Nor has anything been sent from or to addresses of the relay's.
-    assert.deepEqual([...ends].filter((text) => /198\.18\./.test(text)), []);
     client.signal("SIGINT");
     assert.equal(await client.waitForExit(), 0, client.tail());
   },
@@ -328,6 +328,35 @@ async function sluice(
   ...args: readonly string[]
 ): Promise<void> {
   await machine.run(machine.denoRun(MAIN, ...args), { timeoutMs: 30_000 });
+}
+
+/** Of the host's own packets these alone: tunnel, proxy, and who goes direct. */
+function judge(packets: readonly CapturedPacket[]): void {
+  const ends = new Set(packets.map(endsOf).filter((text) => text !== ""));
+  const out = [...ends].filter((text) => text.startsWith("10.2.0.1 "))
+    .map((text) => text.split("-> ")[1])
+    .filter((to) => !isProxyRelay(to));
+  assert.deepEqual(
+    new Set(out),
+    new Set([
+      `${PLACES.vpn}:${PLACES.vpnPort}`,
+      `${PLACES.proxies}:${PROXY_PORT}`,
+      `${PLACES.dns}:53`,
+      `${OUTSIDE.first}:${ECHO_PORT}`,
+    ]),
+  );
+  // Nobody has gone direct by IPv6: neighbours alone have talked.
+  const talk = packets.filter(({ bytes }) =>
+    bytes[0] >>> 4 === 6 && bytes[6] !== ICMPV6
+  );
+  assert.deepEqual(talk, []);
+  // Nor do later fragments go anywhere else.
+  const second = OUTSIDE.second.split(".").map(Number);
+  assert.ok(
+    packets.every(({ bytes }) =>
+      bytes[0] >>> 4 !== 4 || second.some((byte, n) => bytes[16 + n] !== byte)
+    ),
+  );
 }
 
 /** UDP by SOCKS5 goes to a port that the proxy names. */
