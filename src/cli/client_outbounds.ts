@@ -227,7 +227,7 @@ export class ClientOutbounds implements Dialer {
     );
     const flow = row < 0 ? undefined : flows.snapshot(row);
     if (flow === undefined) return false;
-    flows.noteReceived(row, length, now());
+    flows.traffic.noteReceived(row, length, now());
     readdress(bytes, view, flow.remote, flow.local);
     if (flow.remote.port !== DNS_PORT) return true;
     const from = view.payloadAt + udp.HEADER_LENGTH;

@@ -31,8 +31,7 @@ export class FlowLife {
     const flows = this.#flows;
     const way = flows.wayOf(row);
     if (way === FREE) return false;
-    const idle = now -
-      Math.max(flows.lastSentAt[row], flows.lastReceivedAt[row]);
+    const idle = now - flows.traffic.lastAt(row);
     if (way === Way.Waiting) return idle >= this.#config.heldMs;
     if (way === Way.Drop) return idle >= this.#config.droppedTimeoutMs;
     if (flows.protocol[row] !== Protocol.Tcp) {

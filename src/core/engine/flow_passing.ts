@@ -145,7 +145,7 @@ export class FlowPassing {
       return batch.drop(row, DropReason.NoMapping);
     }
     const { at, payloadAt, payloadLength } = view;
-    flows.noteReceived(flow, view.totalLength, now);
+    flows.traffic.noteReceived(flow, view.totalLength, now);
     if (protocol === Protocol.Tcp) {
       const generation = flows.generationOf(flow);
       flows.progress.noteHost(

@@ -47,7 +47,7 @@ export class FlowReturns {
     batch.decide(row, Verdict.ToHost, 0);
     const flow = this.#parts.flowOf[redirect];
     if (flow < 0 || flows.redirect[flow] !== redirect + 1) return;
-    flows.noteReceived(flow, view.totalLength, now);
+    flows.traffic.noteReceived(flow, view.totalLength, now);
   }
 
   /** Decides a row that a socket of the direct way received. */
@@ -80,7 +80,7 @@ export class FlowReturns {
     this.#parts.inbound.decide(batch, row, now);
     this.#count(nat.protocol[natRow], batch.verdict[row], length);
     if (batch.verdict[row] === Verdict.Drop) return;
-    flows.noteReceived(flow, length, now);
+    flows.traffic.noteReceived(flow, length, now);
     this.noteAnswer(flow, batch.bytes, at, length);
   }
 
@@ -112,7 +112,7 @@ export class FlowReturns {
     const flow = this.#parts.ways.fromTunnel(batch, row, view, outbound);
     if (flow < 0) return;
     const { payloadAt, payloadLength, totalLength } = view;
-    flows.noteReceived(flow, totalLength, now);
+    flows.traffic.noteReceived(flow, totalLength, now);
     if (view.protocol === Protocol.Tcp) {
       const generation = flows.generationOf(flow);
       const { progress } = flows;

@@ -44,7 +44,7 @@ export class FlowRoutes {
     isWhole: boolean,
   ): void {
     const { view, flows } = this.#parts;
-    flows.noteSent(flow, view.totalLength, now);
+    flows.traffic.noteSent(flow, view.totalLength, now);
     const way = flows.wayOf(flow);
     if (this.#passing !== undefined) {
       if (way === Way.Direct) return this.#passing.fromHost(batch, row, flow);

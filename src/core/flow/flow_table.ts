@@ -33,7 +33,9 @@ import {
   Way,
   wayIn,
 } from "./flow_state.ts";
-import type { FlowEnd, FlowSnapshot, FlowTableOptions } from "./flow_types.ts";
+import { snapshotFlow } from "./flow_snapshot.ts";
+import { FlowTraffic } from "./flow_traffic.ts";
+import type { FlowSnapshot, FlowTableOptions } from "./flow_types.ts";
 import { OutsideEnds } from "./outside_ends.ts";
 import { TcpProgress } from "./tcp_progress.ts";
 
@@ -54,8 +56,7 @@ const SWEEP_AT = 4;
 const HEADER_CELLS = 6;
 
 const INT_COLUMNS = 22;
-const FLOAT_COLUMNS = 7;
-const COLUMNS = 25;
+const COLUMNS = 18;
 
 /** Flows, as columns over a buffer of zeros. */
 export class FlowTable {
@@ -81,15 +82,8 @@ export class FlowTable {
   readonly initialSequence: Int32Array;
   /** TCP that the relay ends: its row of the redirect table + 1; 0 where there is none. */
   readonly redirect: Int32Array;
-  readonly createdAt: Float64Array;
-  /** When its program last sent, in ms. */
-  readonly lastSentAt: Float64Array;
-  /** When something last came for it, in ms. */
-  readonly lastReceivedAt: Float64Array;
-  readonly sentPackets: Float64Array;
-  readonly sentBytes: Float64Array;
-  readonly receivedPackets: Float64Array;
-  readonly receivedBytes: Float64Array;
+  /** What it has carried. */
+  readonly traffic: FlowTraffic;
   /** TCP: how far it has come. */
   readonly progress: TcpProgress;
 
@@ -102,8 +96,8 @@ export class FlowTable {
 
   /** Bytes that a table of this size needs. */
   static byteLength({ capacity }: FlowTableOptions): number {
-    return (HEADER_CELLS + capacity * INT_COLUMNS) * 4 +
-      capacity * FLOAT_COLUMNS * 8 + COLUMNS * 8 +
+    return (HEADER_CELLS + capacity * INT_COLUMNS) * 4 + COLUMNS * 8 +
+      FlowTraffic.byteLength(capacity) +
       ChainedIndex.byteLength(capacity) + OutsideEnds.byteLength(capacity) +
       TcpProgress.byteLength(capacity);
   }
@@ -128,13 +122,7 @@ export class FlowTable {
     this.toPort = columns.int32(capacity);
     this.initialSequence = columns.int32(capacity);
     this.redirect = columns.int32(capacity);
-    this.createdAt = columns.float64(capacity);
-    this.lastSentAt = columns.float64(capacity);
-    this.lastReceivedAt = columns.float64(capacity);
-    this.sentPackets = columns.float64(capacity);
-    this.sentBytes = columns.float64(capacity);
-    this.receivedPackets = columns.float64(capacity);
-    this.receivedBytes = columns.float64(capacity);
+    this.traffic = new FlowTraffic(columns, capacity);
     this.progress = new TcpProgress(columns, capacity);
     this.#outward = new ChainedIndex(columns, capacity);
     this.#outside = new OutsideEnds(columns, this, this.#seed);
@@ -282,13 +270,7 @@ export class FlowTable {
     this.rule[row] = 0;
     this.redirect[row] = 0;
     this.initialSequence[row] = 0;
-    this.createdAt[row] = now;
-    this.lastSentAt[row] = now;
-    this.lastReceivedAt[row] = now;
-    this.sentPackets[row] = 0;
-    this.sentBytes[row] = 0;
-    this.receivedPackets[row] = 0;
-    this.receivedBytes[row] = 0;
+    this.traffic.begin(row, now);
     this.progress.begin(row, now);
     this.#outward.add(row, this.#outwardHash(row));
     Atomics.add(this.#header, IN_USE, 1);
@@ -356,20 +338,6 @@ export class FlowTable {
     this.#header[FREE_HEAD] = row + 1;
   }
 
-  /** Counts a packet that the program sent. */
-  noteSent(row: number, bytes: number, now: number): void {
-    this.lastSentAt[row] = now;
-    this.sentPackets[row]++;
-    this.sentBytes[row] += bytes;
-  }
-
-  /** Counts a packet for the program. */
-  noteReceived(row: number, bytes: number, now: number): void {
-    this.lastReceivedAt[row] = now;
-    this.receivedPackets[row]++;
-    this.receivedBytes[row] += bytes;
-  }
-
   /** The next row of a walk round all that were ever used. */
   nextSwept(): number {
     const header = this.#header;
@@ -380,30 +348,7 @@ export class FlowTable {
 
   /** The flow of a row; undefined where it has none, or just changes. Any thread. */
   snapshot(row: number): FlowSnapshot | undefined {
-    const word = this.wordOf(row);
-    if (wayIn(word) === FREE) return undefined;
-    const end = (words: Int32Array, port: number): FlowEnd => ({
-      words: words.slice(row * 4, row * 4 + 4),
-      port,
-    });
-    const snapshot: FlowSnapshot = {
-      row,
-      generation: flowGenerationIn(word),
-      protocol: this.protocol[row],
-      local: end(this.local, this.localPort[row]),
-      remote: end(this.remote, this.remotePort[row]),
-      way: wayIn(word) as Way,
-      outbound: this.outbound[row],
-      rule: this.rule[row],
-      to: end(this.to, this.toPort[row]),
-      createdAt: this.createdAt[row],
-      lastAt: Math.max(this.lastSentAt[row], this.lastReceivedAt[row]),
-      sentPackets: this.sentPackets[row],
-      sentBytes: this.sentBytes[row],
-      receivedPackets: this.receivedPackets[row],
-      receivedBytes: this.receivedBytes[row],
-    };
-    return this.wordOf(row) === word ? snapshot : undefined;
+    return snapshotFlow(this, row);
   }
 
   /** Rows that have a flow. Any thread; they may change meanwhile. */

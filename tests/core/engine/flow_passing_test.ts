@@ -107,7 +107,7 @@ for (const { name, from, to, relay } of FAMILIES) {
     assert.deepEqual(at.captured("network", [answer]), [
       { verdict: "Pass", target: 0, bytes: [...answer] },
     ]);
-    assert.equal(at.flows.receivedPackets[at.asked[0].flow], 1);
+    assert.equal(at.flows.traffic.receivedPackets[at.asked[0].flow], 1);
   });
 
   Deno.test(`${name}: from the network nothing passes that no direct flow has asked for`, () => {

@@ -39,8 +39,8 @@ Deno.test("a flow's life, seen by another thread's table over the same buffer", 
   const generation = other.generationOf(row);
   flows.settle(row, Way.Packet, 3, 7, REMOTES[1], 0, 5353);
   assert.ok(flows.linkInbound(row, NEAR[0], 0, 4000));
-  flows.noteSent(row, 60, 110);
-  flows.noteReceived(row, 500, 120);
+  flows.traffic.noteSent(row, 60, 110);
+  flows.traffic.noteReceived(row, 500, 120);
   assert.deepEqual(other.snapshot(row), {
     row,
     generation,
