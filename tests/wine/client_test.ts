@@ -378,7 +378,10 @@ await e2eTest({
     const client = await startClient(place, machine, {
       ...config(place),
       killSwitch: {},
+      capture: {},
     });
+    // The driver that captures packets on their way is not there.
+    await client.waitForLine(/packets come by an interface: .*ndis/i);
     await tunnelsAreUp(client);
     const status = await ask<ClientStatus>(machine, "status", "--json");
     assert.equal(status.killSwitch, "on");
