@@ -13,6 +13,7 @@ import type {
   FamilyEgress,
 } from "../control/client/network_reaction.ts";
 import {
+  formatPrefix,
   parseAddress,
   parsePrefix,
   type Prefix,
@@ -143,12 +144,16 @@ export function attachedNetworks(
     .filter(({ name, cidr }) =>
       name !== captureInterface && !LOOPBACK.some((net) => cidr.startsWith(net))
     )
-    .map(({ cidr }) => cidr);
-  const networks = [...new Set([...texts, ...LOCAL_GROUPS])].flatMap((text) => {
+    // Windows names the link of a link-local address: fe80::1%5/64.
+    .map(({ cidr }) => cidr.replace(/%[^/]*/, ""));
+  const networks = new Map<string, Prefix>();
+  for (const text of [...texts, ...LOCAL_GROUPS]) {
     const prefix = readPrefix(text);
-    return prefix === undefined ? [] : [networkOf(prefix)];
-  });
-  return networks.map(({ family, words, length }) => ({
+    if (prefix === undefined) continue;
+    const network = networkOf(prefix);
+    networks.set(formatPrefix(network), network);
+  }
+  return [...networks.values()].map(({ family, words, length }) => ({
     family,
     words,
     prefixLength: length,

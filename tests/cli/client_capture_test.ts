@@ -103,6 +103,7 @@ Deno.test("the kill switch as the config wants it", () => {
     { name: "sluice1", cidr: "198.18.0.1/30" },
     { name: "eth0", cidr: "192.168.1.5/24" },
     { name: "eth0", cidr: "fe80::1/64" },
+    { name: "Wi-Fi 2", cidr: "fe80::2%12/64" },
   ]);
   const texts = networks.map(({ words, prefixLength }) =>
     `${formatAddress(words)}/${prefixLength}`
