@@ -4,13 +4,14 @@ import { dirname, resolve } from "node:path";
 import { configExists } from "../config/config_text.ts";
 import { loadClientConfig } from "../config/load_client_config.ts";
 import { loadServerConfig } from "../config/load_server_config.ts";
-import { openPlatform } from "../io/platform.ts";
+import { openPlatform, type Platform } from "../io/platform.ts";
 import {
   type StartupTask,
   StartupTaskError,
   type StartupTaskState,
 } from "../io/ports/startup_tasks.ts";
 import { DEFAULT_CLIENT_CONFIG } from "./client_config_path.ts";
+import { resetClient } from "./client_reset.ts";
 import { DEFAULT_CONFIG } from "./config_file.ts";
 import { ExitCode, UserError } from "./errors.ts";
 import { writeError, writeOut } from "./output.ts";
@@ -135,6 +136,14 @@ async function uninstall({ mode }: { readonly mode: Mode }): Promise<void> {
       ? `${taskName(mode)}: removed\n`
       : `${taskName(mode)}: there is none\n`,
   );
+  if (removed) await undoLeft(platform, mode);
+}
+
+/** Windows ends a task without a word to it, and nobody starts that would undo what it left. */
+async function undoLeft(platform: Platform, mode: Mode): Promise<void> {
+  if (mode === "client") return await resetClient();
+  using network = platform.openHostNetwork(platform.openJournal());
+  for (const line of network.recover()) writeOut(`${line}\n`);
 }
 
 async function status(options: { readonly mode?: Mode }): Promise<void> {

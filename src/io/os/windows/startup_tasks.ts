@@ -20,6 +20,7 @@ import {
 
 /** The folder of ours in the Task Scheduler. */
 const FOLDER = "sluice";
+const END_MS = 1000;
 
 /** What a test puts in the system's place. */
 export interface SchedulerPlace {
@@ -28,6 +29,8 @@ export interface SchedulerPlace {
   /** DOMAIN\\user, who asks. */
   readonly user: string;
   readonly run: RunCommand;
+  /** How long a program that is ended may take to be gone, in ms. */
+  readonly endMs: number;
 }
 
 /** See the module header. */
@@ -40,6 +43,7 @@ export function openStartupTasks(
     tasks: place.tasks ?? join(systemFolder(), "Tasks"),
     user: place.user ?? (domain === undefined ? user : `${domain}\\${user}`),
     run: place.run ?? runOfSystem,
+    endMs: place.endMs ?? END_MS,
   });
 }
 
@@ -89,7 +93,10 @@ class SchedulerTasks implements StartupTasks {
     if (await this.#read(name) === undefined) return false;
     const task = taskName(name);
     // One that does not run can't be ended: that is no failure.
-    await this.place.run("schtasks", ["/End", "/TN", task]);
+    const { success } = await this.place
+      .run("schtasks", ["/End", "/TN", task]);
+    const { endMs } = this.place;
+    if (success) await new Promise((resolve) => setTimeout(resolve, endMs));
     await this.#schtasks("/Delete", "/TN", task, "/F");
     return true;
   }
