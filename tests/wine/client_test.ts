@@ -398,10 +398,11 @@ await e2eTest({
 
 await e2eTest({
   name:
-    "windows client: what is wrong in a config, and what is not there, is said with its place",
+    "windows client: what is wrong in a config, and which driver is not there, is said with its place",
   needs: NEEDS,
   run: async (lab) => {
-    const { machine } = await makePlace(lab);
+    const { place, machine } = await makePlace(lab);
+    const before = await hostState(place.host);
     const missing = await sluice(machine, "client", "-c", "none.yaml");
     assert.equal(missing.code, 2, missing.stderr);
     assert.match(missing.stderr, /^error: there is no config none\.yaml$/m);
@@ -415,6 +416,22 @@ await e2eTest({
       status.stderr,
       /^error: no client runs here: nobody listens at /m,
     );
+    await Deno.remove(machine.deno.replace(/deno\.exe$/, "wintun.dll"));
+    await Deno.writeTextFile(
+      configPath(lab),
+      JSON.stringify({ ...config(place), capture: {} }),
+    );
+    const bare = await sluice(machine, "client", "-c", configPath(lab));
+    assert.equal(bare.code, 1, bare.stderr);
+    assert.match(bare.stderr, /^error: .*wintun\.dll/m);
+    assert.match(bare.stderr, /https:\/\/www\.wintun\.net/);
+    const ndis = { ...config(place), capture: { mode: "ndis" } };
+    await Deno.writeTextFile(configPath(lab), JSON.stringify(ndis));
+    const refused = await sluice(machine, "client", "-c", configPath(lab));
+    assert.equal(refused.code, 1, refused.stderr);
+    assert.match(refused.stderr, /^error: .*ndisapi/im);
+    assert.deepEqual(await hostState(place.host), before);
+    assert.equal((await nameRules(machine)).length, 0);
   },
 });
 
