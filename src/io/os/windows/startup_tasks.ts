@@ -9,6 +9,8 @@ import {
   type StartupTaskState,
 } from "../../ports/startup_tasks.ts";
 import { runCommand } from "../../run_command.ts";
+import { journalDirectories } from "./journal.ts";
+import { Security } from "./security.ts";
 import { systemFolder } from "./system_folders.ts";
 import {
   decodeTaskFile,
@@ -29,6 +31,8 @@ export interface SchedulerPlace {
   /** DOMAIN\\user, who asks. */
   readonly user: string;
   readonly run: RunCommand;
+  /** Where the XML lies until the scheduler has read it; the temporary folder where undefined. */
+  readonly drafts: () => string | undefined;
   /** How long a program that is ended may take to be gone, in ms. */
   readonly endMs: number;
 }
@@ -43,8 +47,20 @@ export function openStartupTasks(
     tasks: place.tasks ?? join(systemFolder(), "Tasks"),
     user: place.user ?? (domain === undefined ? user : `${domain}\\${user}`),
     run: place.run ?? runOfSystem,
+    drafts: place.drafts ?? closedFolder,
     endMs: place.endMs ?? END_MS,
   });
+}
+
+/**
+ * Where nobody without an administrator's rights can change what a task is to
+ * run, as he could in the temporary folder of his own.
+ */
+function closedFolder(): string | undefined {
+  using security = new Security();
+  const [folder] = journalDirectories();
+  if (!security.isElevated() || folder === undefined) return undefined;
+  return security.closedFolder(folder) === undefined ? folder : undefined;
 }
 
 /** The system's own, never one that lies elsewhere on the path. */
@@ -65,7 +81,11 @@ class SchedulerTasks implements StartupTasks {
   async install(task: StartupTask): Promise<InstalledTask> {
     const xml = this.format(task);
     const old = await this.#read(task.name);
-    const path = await Deno.makeTempFile({ prefix: "sluice-", suffix: ".xml" });
+    const path = await Deno.makeTempFile({
+      dir: this.place.drafts(),
+      prefix: "sluice-",
+      suffix: ".xml",
+    });
     try {
       await Deno.writeFile(path, encodeUtf16(xml));
       const name = taskName(task.name);

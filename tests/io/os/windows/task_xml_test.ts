@@ -128,6 +128,7 @@ Deno.test("schtasks is asked, and what it keeps is told", async () => {
     tasks: directory,
     user: USER.name,
     endMs: 0,
+    drafts: () => undefined,
     run: async (program, args) => {
       const line = [program, ...args].map((word) => word.split("/").at(-1));
       asked.push(line.filter((word) => !word!.endsWith(".xml")).join(" "));
