@@ -110,7 +110,8 @@ linuxTest("a RST comes behind what was sent before", () => {
   }
 });
 
-test("a RST goes on although the side that gets it does not read", () => {
+// Wine may take the error away when it looks for it; bytes before it hide the RST then.
+linuxTest("a RST goes on although the side that gets it does not read", () => {
   using lab = new RelayLab();
   const { client, outside } = lab.connect();
   const block = patternBytes(1 << 18);
