@@ -52,7 +52,11 @@ function readList(library: Iphlpapi): AdapterList | undefined {
       new Uint8Array(size.buffer),
     );
     if (code === ERROR_NO_DATA) return undefined;
-    if (code === ERROR_BUFFER_OVERFLOW) continue;
+    if (code === ERROR_BUFFER_OVERFLOW) {
+      // The last address may be the shorter one, and is read like the longer.
+      size[0] += sockaddrInet.size;
+      continue;
+    }
     checkWin32("GetAdaptersAddresses", code);
     return new AdapterList(bytes);
   }

@@ -122,8 +122,10 @@ function leaveBy(
   family: 4 | 6,
   index: number,
 ): boolean {
-  return (family === 4 || bindToInterface(set, socket, 6, index)) &&
-    bindToInterface(set, socket, 4, index);
+  // One family is led even where the interface has no other.
+  const v6 = family === 4 || bindToInterface(set, socket, 6, index);
+  const v4 = bindToInterface(set, socket, 4, index);
+  return v6 && v4;
 }
 
 /** @returns the port that the socket then has. */
