@@ -136,22 +136,6 @@ export class ErrorQueue {
   }
 }
 
-/** A report with nothing in it. */
-export function emptyReport(): OutsideErrorReport {
-  return {
-    natRow: -1,
-    type: 0,
-    code: 0,
-    extra: 0,
-    family: 4,
-    offender: new Int32Array(4),
-    destination: new Int32Array(4),
-    destinationPort: 0,
-    payloadAt: 0,
-    payloadLength: 0,
-  };
-}
-
 function isTooBig(report: OutsideErrorReport): boolean {
   return report.family === 4
     ? report.type === IcmpType.DestinationUnreachable &&

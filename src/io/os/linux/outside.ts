@@ -13,7 +13,8 @@ import type {
   OutsideShared,
 } from "../../ports.ts";
 import { openPing, openRawEcho } from "./echo_socket.ts";
-import { emptyReport, ERROR_PAYLOAD_ROOM, ErrorQueue } from "./error_queue.ts";
+import { emptyReport } from "../shared/empty_report.ts";
+import { ERROR_PAYLOAD_ROOM, ErrorQueue } from "./error_queue.ts";
 import { isRawHandle } from "../shared/outside_handle.ts";
 import { OutsideBinding } from "./outside_binding.ts";
 import { OutsideModes } from "./outside_modes.ts";

@@ -13,6 +13,7 @@ import type {
   OutsideShared,
 } from "../../ports.ts";
 import { isRawHandle } from "../shared/outside_handle.ts";
+import { emptyReport } from "../shared/empty_report.ts";
 import { OutsideRetired } from "../shared/outside_retired.ts";
 import { AfdPoll } from "./afd_poll.ts";
 import { OutsideBinding } from "./outside_binding.ts";
@@ -225,20 +226,4 @@ class WindowsOutside implements OutsidePort {
     this.#set.remove(handle);
     this.#libraries.ws2.call.closesocket(handle);
   }
-}
-
-/** A report with nothing in it. */
-function emptyReport(): OutsideErrorReport {
-  return {
-    natRow: -1,
-    type: 0,
-    code: 0,
-    extra: 0,
-    family: 4,
-    offender: new Int32Array(4),
-    destination: new Int32Array(4),
-    destinationPort: 0,
-    payloadAt: 0,
-    payloadLength: 0,
-  };
 }

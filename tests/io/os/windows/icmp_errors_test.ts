@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { formatEndpoint } from "../../../../src/core/wire/address.ts";
+import { emptyReport } from "../../../../src/io/os/shared/empty_report.ts";
 import { IcmpErrors } from "../../../../src/io/os/windows/icmp_errors.ts";
 import { OutsideRows } from "../../../../src/io/os/windows/outside_rows.ts";
-import type { OutsideErrorReport } from "../../../../src/io/ports.ts";
 
 const PORT = 0x9c41;
 const ROW = 17;
@@ -14,21 +14,6 @@ function tables() {
   rows.set(4, PORT, ROW);
   rows.set(6, PORT, ROW + 1);
   return { rows, errors: new IcmpErrors(rows) };
-}
-
-function emptyReport(): OutsideErrorReport {
-  return {
-    natRow: -1,
-    type: 0,
-    code: 0,
-    extra: 0,
-    family: 4,
-    offender: new Int32Array(4),
-    destination: new Int32Array(4),
-    destinationPort: 0,
-    payloadAt: 0,
-    payloadLength: 0,
-  };
 }
 
 function hex(...parts: string[]): Uint8Array<ArrayBuffer> {
