@@ -172,6 +172,11 @@ async function startClient(
   return client;
 }
 
+/** Ends it before the proxy, whose children outlive that as long as they have work. */
+async function end(client: LoggedProcess): Promise<void> {
+  await client.stop();
+}
+
 async function tunnelsAreUp(client: LoggedProcess): Promise<void> {
   for (const name of ["wg", "socks"]) {
     await client.waitForLine(new RegExp(`${name}.* up\\b`), {
@@ -196,10 +201,11 @@ await e2eTest({
   needs: NEEDS,
   run: async (lab) => {
     const { place, machine } = await windowsHost(lab);
+    await using stack = new AsyncDisposableStack();
     const client = await startClient(place, machine);
+    stack.defer(() => end(client));
     await tunnelsAreUp(client);
     const names = ["alpha", "beta", "gamma", "delta"] as const;
-    await using stack = new AsyncDisposableStack();
     const probes = await Promise.all(
       names.map((name) => Probe.start(machine, name)),
     );
@@ -270,14 +276,15 @@ await e2eTest({
         { process: "gamma.exe", tunnel: "socks" },
       ],
     };
+    await using stack = new AsyncDisposableStack();
     let client = await startClient(place, machine, change);
+    stack.defer(() => end(client));
     await tunnelsAreUp(client);
     await line.command("add out2:in2");
     await client.waitForLine(/captured adapters: out, out2$/);
     await line.command("remove out2");
     await client.waitForLine(/captured adapters: out$/);
     const names = ["alpha", "beta", "gamma"] as const;
-    await using stack = new AsyncDisposableStack();
     const probes = await Promise.all(
       names.map((name) => Probe.start(machine, name)),
     );
