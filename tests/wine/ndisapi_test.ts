@@ -1,33 +1,21 @@
 /** Capture under Wine, by a stand-in for the driver between two TAP interfaces. */
-import { Lab } from "../support/lab.ts";
-import { missingForLab } from "../support/privileges.ts";
+import { denoRun } from "../support/agent.ts";
 import { waitFor } from "../support/wait.ts";
-import { WineMachine } from "./support/machine.ts";
+import { insideTests } from "./support/inside.ts";
 import {
   buildNdisapi,
   CapturableLine,
   NDISAPI_ENV,
 } from "./support/ndisapi.ts";
 
-const NAME = "packets captured under Wine pass, are held back, and are made";
 const INSIDE = new URL("./inside/ndisapi_windows.ts", import.meta.url).pathname;
 const PEER = new URL("./support/ndisapi_peer.ts", import.meta.url).pathname;
+const JUMBO_FRAME = 9014;
 
-const missing = await missingForLab(["tun"]);
-const skipped = missing !== undefined && Deno.env.get("CI") !== "true";
-
-Deno.test({
-  name: skipped ? `${NAME} (skipped: ${missing})` : NAME,
-  ignore: skipped,
-  async fn() {
-    if (missing !== undefined) throw new Error(missing);
-    await using lab = await Lab.create();
-    const windows = await lab.namespace("windows");
-    const network = await lab.namespace("network");
-    const machine = await WineMachine.start(windows, {
-      beside: [await buildNdisapi()],
-      env: NDISAPI_ENV,
-    });
+await insideTests([INSIDE], {
+  needs: ["tun"],
+  async prepare(windows) {
+    const network = await windows.lab.namespace("network");
     await CapturableLine.start(windows, {
       host: {
         name: "ethernet0",
@@ -39,30 +27,15 @@ Deno.test({
         namespace: network,
       },
     });
-    const peer = network.spawn("peer", [
-      Deno.execPath(),
-      "run",
-      "-A",
-      "--no-check",
-      "--quiet",
-      "--unstable-net",
-      PEER,
-    ]);
+    const peer = network.spawn("peer", denoRun(PEER));
     await waitFor("the peer", () => peer.lines.includes("ready"));
-    await machine.run(
-      [
-        machine.deno,
-        "test",
-        "-A",
-        "--no-check",
-        "--cached-only",
-        "--unstable-net",
-        INSIDE,
-      ],
-      {
-        timeoutMs: 120_000,
-        env: { NO_COLOR: "1", JUMBO_NDISAPI: await buildNdisapi(9014) },
-      },
-    );
+    const [ndisapi, jumbo] = await Promise.all([
+      buildNdisapi(),
+      buildNdisapi(JUMBO_FRAME),
+    ]);
+    return {
+      beside: [ndisapi],
+      env: { ...NDISAPI_ENV, JUMBO_NDISAPI: jumbo },
+    };
   },
 });
