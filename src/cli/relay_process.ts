@@ -82,6 +82,8 @@ export class RelayProcess implements Disposable {
         interfaceName,
       });
       if (listener < 0) {
+        // A host without IPv6 has no address of its own to be reached at.
+        if (reached === "client" && prefix.family === 6) return undefined;
         throw new Error(
           `cannot listen for the TCP relay at ${formatAddress(words)}: ` +
             sockets.errorText(listener),
