@@ -9,6 +9,11 @@ import type { ProbeAnswer, ProbeQuestion } from "./way_probe.ts";
 const SCRIPT = new URL("./way_probe.ts", import.meta.url).pathname;
 const OPTIONS = ["-A", "--no-check", "--cached-only", "--unstable-net"];
 
+/** On a busy machine an answer takes a while; the lack of one is seen sooner. */
+const PATIENCE_MS = 12_000;
+/** For questions that nothing is to come back to. */
+export const IN_VAIN = { patienceMs: 4000 } as const;
+
 /** A program where nothing comes back. */
 export const NOTHING: ProbeAnswer = { tcp: null, udp: null, dns: null };
 
@@ -48,6 +53,7 @@ export class ProbeProgram {
     const before = answers().length;
     await this.process.writeLine(JSON.stringify({
       ...{ address: OUTSIDE.first, port: ECHO_PORT, resolver: PLACES.dns },
+      patienceMs: PATIENCE_MS,
       ...question,
     }));
     await waitFor("an answer", () => answers().length > before, {
