@@ -158,7 +158,7 @@ class SchedulerTasks implements StartupTasks {
       });
     });
     if (result.success) return;
-    // 0x80070005 in whichever language: only an administrator may.
+    // In other languages than English it is `failed`, with the words of the system.
     const denied = /denied|80070005|ERROR: Access/i.test(result.text);
     throw new StartupTaskError(
       denied ? "denied" : "failed",
