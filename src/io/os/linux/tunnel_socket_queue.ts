@@ -14,6 +14,7 @@ import {
 import { writeU32be, writeU32le } from "../../../core/wire/bytes.ts";
 import { MessageTrains, type TrainOwner } from "./message_trains.ts";
 import { controlSpace, type MessageVector } from "./message_vector.ts";
+import { TunnelDestinations } from "../shared/tunnel_destinations.ts";
 import type { TunnelSocketSources } from "../shared/tunnel_socket_sources.ts";
 
 /** Messages that can wait; one more sends those before it. */
@@ -36,21 +37,13 @@ export interface TunnelSocketQueueOptions {
 export class TunnelSocketQueue implements TrainOwner {
   readonly #descriptor: number;
   readonly #family: 4 | 6;
-  readonly #sources: TunnelSocketSources | undefined;
   readonly #trains: MessageTrains;
-  readonly #destination = new Int32Array(CAPACITY);
-  readonly #words = new Int32Array(CAPACITY * 4);
-  readonly #port = new Int32Array(CAPACITY);
-  readonly #local = new Int32Array(4);
-  #destinations = 0;
-  /** The message that goes without its source, or -1. */
-  #sourceless = -1;
-  #failed = 0;
+  readonly #destinations: TunnelDestinations;
 
   constructor(libc: Libc, options: TunnelSocketQueueOptions) {
     this.#descriptor = options.descriptor;
     this.#family = options.family;
-    this.#sources = options.sources;
+    this.#destinations = new TunnelDestinations(CAPACITY, options.sources);
     this.#trains = new MessageTrains(libc, this, {
       bytes: options.bytes,
       capacity: CAPACITY,
@@ -70,29 +63,15 @@ export class TunnelSocketQueue implements TrainOwner {
     port: number,
   ): void {
     if (this.#trains.count === CAPACITY) this.#send();
-    const last = this.#destinations - 1;
-    const known = this.#words;
-    const k = last * 4;
-    let destination = last;
-    if (
-      last < 0 || this.#port[last] !== port || known[k + 3] !== words[i + 3] ||
-      known[k + 2] !== words[i + 2] || known[k + 1] !== words[i + 1] ||
-      known[k] !== words[i]
-    ) {
-      destination = this.#destinations++;
-      for (let w = 0; w < 4; w++) known[destination * 4 + w] = words[i + w];
-      this.#port[destination] = port;
-    }
-    const message = this.#trains.add(at, length, destination);
-    this.#destination[message] = destination;
+    const destinations = this.#destinations;
+    const destination = destinations.of(words, i, port);
+    destinations.note(this.#trains.add(at, length, destination), destination);
   }
 
   /** Sends what waits. @returns messages that failed since the last call. */
   flush(): number {
     if (this.#trains.count > 0) this.#send();
-    const failed = this.#failed;
-    this.#failed = 0;
-    return failed;
+    return this.#destinations.takeFailed();
   }
 
   /** Gives a train its destination and its source. */
@@ -102,51 +81,40 @@ export class TunnelSocketQueue implements TrainOwner {
     destination: number,
     at: number,
   ): number {
-    const words = this.#words;
-    const local = this.#local;
-    const i = destination * 4;
-    const port = this.#port[destination];
-    vector.setDestination(train, this.#family, words, i, port);
-    const sources = this.#sources;
-    return sources !== undefined && sources.find(words, i, port, local, 0)
+    const destinations = this.#destinations;
+    const { words, port } = destinations;
+    vector.setDestination(
+      train,
+      this.#family,
+      words,
+      destination * 4,
+      port[destination],
+    );
+    return destinations.findSource(destination)
       ? this.#putSource(vector, at)
       : at;
   }
 
   /** Takes a message's source away, where the system may have refused that. */
   relieve(message: number, errno: number): boolean {
-    const sources = this.#sources;
-    if (
-      sources === undefined ||
-      (errno !== ERRNO.EINVAL && errno !== ERRNO.ENETUNREACH)
-    ) return false;
-    const destination = this.#destination[message];
-    const port = this.#port[destination];
-    const words = this.#words;
-    const at = destination * 4;
-    if (!sources.find(words, at, port, this.#local, 0)) return false;
-    sources.refuse(words, at, port);
-    this.#sourceless = message;
-    return true;
+    return (errno === ERRNO.EINVAL || errno === ERRNO.ENETUNREACH) &&
+      this.#destinations.refuseSource(message);
   }
 
-  /** Counts a message; where it went without its source, that was not the reason. */
+  /** Counts a message. */
   failed(message: number): void {
-    this.#failed++;
-    if (this.#sourceless !== message) return;
-    const destination = this.#destination[message];
-    this.#sources?.allow(this.#words, destination * 4, this.#port[destination]);
+    this.#destinations.fail(message);
   }
 
   #send(): void {
-    this.#sourceless = -1;
+    this.#destinations.begin();
     this.#trains.send(this.#descriptor);
-    this.#destinations = 0;
+    this.#destinations.clear();
   }
 
   #putSource(vector: MessageVector, at: number): number {
     const bytes = vector.bytes;
-    const local = this.#local;
+    const local = this.#destinations.source;
     if (this.#family === 4) {
       const data = vector.putControl(
         at,

@@ -11,6 +11,7 @@
  *
  *     sequence | remote 4 | port | local 4 | unused 2
  */
+import { equalWords } from "../../../core/wire/address.ts";
 
 const ROWS = 4096;
 const CELLS = 12;
@@ -43,8 +44,8 @@ export class TunnelSocketSources {
     const at = rowOf(remote, r, port) * CELLS;
     if (
       cells[at + PORT] === port &&
-      sameWords(cells, at + REMOTE, remote, r) &&
-      sameWords(cells, at + LOCAL, local, l)
+      equalWords(cells, at + REMOTE, remote, r) &&
+      equalWords(cells, at + LOCAL, local, l)
     ) return;
     Atomics.add(cells, at, 1);
     for (let w = 0; w < 4; w++) {
@@ -98,14 +99,4 @@ function rowOf(words: Int32Array, i: number, port: number): number {
     hash ^= hash >>> 13;
   }
   return (hash ^ (hash >>> 16)) & (ROWS - 1);
-}
-
-function sameWords(
-  a: Int32Array,
-  i: number,
-  b: Int32Array,
-  j: number,
-): boolean {
-  return a[i] === b[j] && a[i + 1] === b[j + 1] && a[i + 2] === b[j + 2] &&
-    a[i + 3] === b[j + 3];
 }
