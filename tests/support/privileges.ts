@@ -94,7 +94,7 @@ async function missingDevices(
     return "wireguard-go is missing: deno run -A scripts/peers.ts";
   }
   if (needs.includes("wine") && !await cachedWine()) {
-    return "Wine is missing: deno run -A scripts/wine.ts";
+    return "Wine is missing: deno task wine";
   }
   return undefined;
 }

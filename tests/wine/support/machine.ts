@@ -11,7 +11,7 @@ import {
 } from "../../../scripts/wine/place.ts";
 import { wineDenoDirectory } from "../../../scripts/wine/deno_directory.ts";
 import { copyPrefix, programDirectory } from "../../../scripts/wine/prefix.ts";
-import { buildWine } from "../../../scripts/wine/build.ts";
+import { cachedWine } from "../../../scripts/wine/recipe.ts";
 import type { Namespace } from "../../support/lab.ts";
 import {
   type CommandOptions,
@@ -62,12 +62,13 @@ export class WineMachine implements SluiceHost {
     this.#enter = [...namespace.lab.enterNamespace(initPid), "--pid"];
   }
 
-  /** Starts one in a namespace. */
+  /** Starts one in a namespace, of the Wine that is in the cache. */
   static async start(
     namespace: Namespace,
     options: MachineOptions = {},
   ): Promise<WineMachine> {
-    const wine = await buildWine();
+    const wine = await cachedWine();
+    if (wine === undefined) throw new Error("Wine is missing: deno task wine");
     const directory = `${namespace.lab.directory}/windows${++machines}`;
     await Deno.mkdir(directory);
     await copyPrefix(wine, `${directory}/prefix`);
