@@ -28,24 +28,15 @@ import { type ConfigChange, ConfigWatch } from "../control/config_watch.ts";
 import { serveControl } from "../control/control_server.ts";
 import { resolveAll } from "../io/resolve_host.ts";
 import type { Platform } from "../io/platform.ts";
-import {
-  type HostNetwork,
-  type Journal,
-  type KillSwitch,
-  KillSwitchError,
-  type NetworkChange,
-  type OpenedCapture,
-  type PolicyRouting,
+import type {
+  HostNetwork,
+  Journal,
+  NetworkChange,
+  OpenedCapture,
 } from "../io/ports.ts";
 import { clientSocket } from "./ask_client.ts";
-import {
-  attachedNetworks,
-  calledInterfaces,
-  capturePolicy,
-  chooseCapturePlace,
-  chooseEgress,
-  killSwitchPolicy,
-} from "./client_capture.ts";
+import { chooseCapturePlace } from "./client_capture.ts";
+import { ClientDoors } from "./client_doors.ts";
 import { logClientEvent, logConfigError } from "./client_log.ts";
 import { refusalProblems, refusals } from "./client_refusals.ts";
 import { CLIENT_MARK } from "./client_mark.ts";
@@ -53,10 +44,10 @@ import { ClientProcess } from "./client_process.ts";
 import { clientNames } from "./client_names.ts";
 import {
   openPacketCapture,
-  passRules,
   untouchedResolvers,
 } from "./client_packet_capture.ts";
 import { clientProber } from "./client_prober.ts";
+import { ClientRoutes, openEgress } from "./client_routes.ts";
 import { liftLeftKillSwitch } from "./left_kill_switch.ts";
 import { logger } from "./log.ts";
 import { ownLookups } from "./own_lookups.ts";
@@ -83,16 +74,14 @@ export class RunningClient implements ClientPort, AsyncDisposable {
   readonly #resources = new AsyncDisposableStack();
   readonly #startedAt = performance.now();
   #config: ClientConfig;
-  #killSwitch: KillSwitch | undefined;
-  #routing: PolicyRouting | undefined;
+  #doors: ClientDoors | undefined;
+  #routes: ClientRoutes | undefined;
   /** In the place of an interface with routes. */
   #capture: OpenedCapture | undefined;
   #engine: ClientEngine | undefined;
   #runtime: ClientRuntime | undefined;
   /** Whether an end is the user's wish, so that a persistent kill switch goes too. */
   #isWanted = false;
-  /** Whether a kill switch was in force before we came. */
-  #wasClosed = false;
   #isUp = false;
 
   /**
@@ -142,7 +131,9 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       processId: Deno.pid,
       config: resolve(loaded.path),
       uptimeMs: performance.now() - this.#startedAt,
-      killSwitch: this.#isShut ? "on" : "off",
+      killSwitch: this.#started(this.#doors).isShut(this.#config)
+        ? "on"
+        : "off",
       interface: this.engine.interfaceName,
       ...status,
       problems: [...status.problems, ...refusalProblems(refused)],
@@ -177,12 +168,16 @@ export class RunningClient implements ClientPort, AsyncDisposable {
   async #start(): Promise<void> {
     const { platform, network } = this.#options;
     const capture = this.#openCapture();
-    this.#resources.defer(() => this.#openDoors());
-    this.#closeDoors(this.#config);
+    const { journal } = this.#options;
+    const doors = new ClientDoors({ platform, journal, capture });
+    this.#doors = doors;
+    this.#resources.defer(() =>
+      doors.end(this.#config, { wasUp: this.#isUp, isWanted: this.#isWanted })
+    );
+    doors.set(this.#config);
     const place = chooseCapturePlace(network);
     const { mode: _, interfaceName, mtu, ...limits } = this.#config.capture;
-    const egress = chooseEgress(network, interfaceName);
-    this.#loosen(egress);
+    const egress = openEgress(network, this.#config);
     const engine = await ClientProcess.start({
       platform,
       network,
@@ -203,8 +198,14 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     });
     this.#engine = this.#resources.use(engine);
     const runtime = this.#openRuntime(engine, place.nameservers);
-    if (capture === undefined) this.#leadTraffic(engine);
-    else {
+    if (capture === undefined) {
+      this.#routes = this.#resources.use(
+        new ClientRoutes({ platform, network, journal }),
+      );
+      // A filter of Windows knows an interface from when it is there.
+      doors.set(this.#config);
+      this.#routes.lead(engine.interfaceName, this.#config);
+    } else {
       capture.start();
       // That of a run with an interface would shut out what is captured here.
       liftLeftKillSwitch(platform, this.#options.journal);
@@ -241,36 +242,6 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     return capture;
   }
 
-  /** Where routes stand for what they are nearer than, they follow that. */
-  #leadAgain(): void {
-    const { network } = this.#options;
-    const index = network.interfaceIndex(this.engine.interfaceName);
-    if (this.#routing === undefined || index === undefined) return;
-    try {
-      this.#routing.apply(capturePolicy(index, this.#config));
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      logger("Router").warn("routes stay as they are: {reason}", { reason });
-    }
-  }
-
-  /** Leads the host's traffic into the interface. */
-  #leadTraffic(engine: ClientEngine): void {
-    const { platform, network, journal } = this.#options;
-    const routing = this.#resources.use(platform.openPolicyRouting(journal));
-    this.#resources.defer(() => routing.reset());
-    this.#routing = routing;
-    // A filter of Windows knows an interface from when it is there.
-    this.#closeDoors(this.#config);
-    const index = network.interfaceIndex(engine.interfaceName);
-    if (index === undefined) throw new Error("the capture has gone");
-    for (
-      const { reason } of routing.apply(capturePolicy(index, this.#config))
-    ) {
-      logger("Router").info("{reason}", { reason });
-    }
-  }
-
   #openRuntime(
     engine: ClientEngine,
     nameservers: readonly Int32Array[],
@@ -302,17 +273,14 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       random: Math.random,
       resolve: platform.nameService === undefined ? resolveAll : ownLookups({
         resolvers: () => runtime.directResolvers(),
+        source: (words) => network.egressFor(words, CLIENT_MARK)?.source,
         system: resolveAll,
       }),
       prober: (request) =>
         clientProber({ sockets, platform, ownFlows: runtime.ownFlows })(
           request,
         ),
-      chooseEgress: () => {
-        const egress = chooseEgress(network, engine.interfaceName);
-        this.#loosen(egress);
-        return egress;
-      },
+      chooseEgress: () => openEgress(network, this.#config),
       nameservers,
       resolvConf,
     });
@@ -350,80 +318,14 @@ export class RunningClient implements ClientPort, AsyncDisposable {
     };
   }
 
-  /** The kill switch as a configuration wants it. */
-  #closeDoors(config: ClientConfig): void {
-    const { platform, journal } = this.#options;
-    if (this.#capture !== undefined) {
-      const networks = attachedNetworks(config.capture.interfaceName);
-      return this.#capture.setPassed("host", passRules(config, networks));
-    }
-    if (!config.killSwitch.enabled) {
-      this.#killSwitch?.lift();
-      this.#killSwitch?.[Symbol.dispose]();
-      this.#killSwitch = undefined;
-      return;
-    }
-    if (this.#killSwitch === undefined) {
-      this.#killSwitch = platform.openKillSwitch({
-        journal,
-        mark: CLIENT_MARK,
-      });
-      this.#wasClosed = this.#killSwitch.state().kind === "on";
-    }
-    const { interfaceName } = config.capture;
-    const policy = killSwitchPolicy(config, attachedNetworks(interfaceName));
-    try {
-      this.#killSwitch.engage(policy);
-    } catch (error) {
-      const withoutAnswers = error instanceof KillSwitchError &&
-        error.problem === "unsupported" && policy.answeredPorts.length > 0;
-      if (!withoutAnswers) throw error;
-      this.#killSwitch.engage({ ...policy, answeredPorts: [] });
-      logger("Core").warn(
-        "this kernel knows no connections (conntrack): whoever calls at killSwitch.allowInbound gets no answers",
-      );
-    }
-  }
-
-  /** The last that is done: nothing of ours leaves any more. */
-  #openDoors(): void {
-    if (this.#killSwitch === undefined) return;
-    using killSwitch = this.#killSwitch;
-    this.#killSwitch = undefined;
-    const stays = this.#config.killSwitch.persist && !this.#isWanted &&
-      (this.#isUp || this.#wasClosed);
-    if (!stays) killSwitch.lift();
-    else {
-      logger("Core").warn(
-        "the kill switch stays: start again, or lift it by sluice client --reset",
-      );
-    }
-  }
-
-  /** To a strict filter what callers send, and answers to our own marked packets, look misled. */
-  #loosen({ ipv4, ipv6 }: ReturnType<typeof chooseEgress>): void {
-    const { network } = this.#options;
-    const indexes = [
-      ...[ipv4, ipv6].flatMap((egress) => egress?.interfaceIndex ?? []),
-      ...calledInterfaces(network, this.#config),
-    ];
-    for (const index of new Set(indexes)) network.loosen(index);
-  }
-
-  /** Whether nothing leaves but by the rules: by a filter, or because all is captured. */
-  get #isShut(): boolean {
-    return this.#killSwitch !== undefined ||
-      (this.#capture !== undefined && this.#config.killSwitch.enabled);
-  }
-
   #networkChanged(changes: readonly NetworkChange[]): void {
     this.#runtime?.onNetworkChange(changes);
     // Another network has other resolvers, and routes to be nearer than.
     this.#runtime?.onResolversChange();
-    this.#leadAgain();
+    this.#routes?.leadAgain(this.engine.interfaceName, this.#config);
     const { enabled, allowLan } = this.#config.killSwitch;
     if (allowLan && (enabled || this.#capture !== undefined)) {
-      this.#closeDoors(this.#config);
+      this.#doors?.set(this.#config);
     }
   }
 
@@ -474,10 +376,8 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       ...this.#started(this.#runtime).reload(planFromConfig(config)),
     ];
     if (!isSame(before.killSwitch, config.killSwitch)) {
-      this.#closeDoors(this.#config);
-      this.#loosen(
-        chooseEgress(this.#options.network, this.engine.interfaceName),
-      );
+      this.#doors?.set(this.#config);
+      openEgress(this.#options.network, this.#config);
       lines.push("kill switch: changed");
       if (before.killSwitch.allowLan !== config.killSwitch.allowLan) {
         lines.push("killSwitch.allowLan: its routes need a restart");
