@@ -1,13 +1,14 @@
 /**
  * Look-ups of our own where the system asks by a service for all programs. That
  * one's questions go as rules say, perhaps into the very tunnel whose other end
- * is looked for; so we ask ourselves, by sockets that are known as ours, whom
- * questions that go direct are asked. Names that those don't know may still be
+ * is looked for; so we ask ourselves, past the capture, whom questions that go
+ * direct are asked. Names that those don't know may still be
  * in a file of the host, or of its near network.
  */
 import type { Resolver } from "../control/client/client_plan.ts";
 import type { HostResolver } from "../control/client/probes.ts";
 import {
+  type AddressWords,
   formatAddress,
   isMappedIpv4,
   parseAddress,
@@ -20,6 +21,11 @@ import { emitQuestion } from "./client_question.ts";
 export interface OwnLookupsOptions {
   /** Whom questions that go direct are asked, in this order. */
   readonly resolvers: () => readonly Resolver[];
+  /**
+   * The host's address on the way to one, so that questions go past the capture;
+   * undefined for any.
+   */
+  readonly source: (words: Int32Array) => AddressWords | undefined;
   /** By the system, for all that is not found otherwise. */
   readonly system: HostResolver;
   /** How long one resolver may take, in ms. */
@@ -35,11 +41,17 @@ const TYPES = [RecordType.A, RecordType.AAAA] as const;
 
 /** Look-ups by our own questions; IPv4 comes first. */
 export function ownLookups(options: OwnLookupsOptions): HostResolver {
-  const { resolvers, system, patienceMs = PATIENCE_MS } = options;
+  const { resolvers, source, system, patienceMs = PATIENCE_MS } = options;
   return async (host) => {
     if (parseAddress(host) === undefined && DOMAIN_NAME.test(host)) {
       for (const resolver of resolvers()) {
-        const found = await askResolver(resolver, host, patienceMs);
+        const { words } = resolver;
+        const any = isMappedIpv4(words) ? "0.0.0.0" : "::";
+        const own = source(words);
+        const found = await askResolver(resolver, host, {
+          hostname: own === undefined ? any : formatAddress(own),
+          patienceMs,
+        });
         if (found.length > 0) return found;
       }
     }
@@ -51,16 +63,13 @@ export function ownLookups(options: OwnLookupsOptions): HostResolver {
 async function askResolver(
   { words, port }: Resolver,
   host: string,
-  patienceMs: number,
+  { hostname, patienceMs }: { hostname: string; patienceMs: number },
 ): Promise<Int32Array[]> {
   const labels = host.replace(/\.$/, "").split(".");
   const questions = TYPES.map((type) => emitQuestion(labels, type));
   const answers = questions.map((): Int32Array[] | undefined => undefined);
-  const socket = Deno.listenDatagram({
-    transport: "udp",
-    hostname: isMappedIpv4(words) ? "0.0.0.0" : "::",
-    port: 0,
-  });
+  const socket = openSocket(hostname);
+  if (socket === undefined) return [];
   const to = {
     transport: "udp",
     hostname: formatAddress(words),
@@ -88,6 +97,15 @@ async function askResolver(
     clearTimeout(end);
   }
   return answers.flatMap((found) => found ?? []);
+}
+
+/** Undefined where the address has just gone. */
+function openSocket(hostname: string): Deno.DatagramConn | undefined {
+  try {
+    return Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
+  } catch {
+    return undefined;
+  }
 }
 
 function addressesIn(bytes: Uint8Array): Int32Array[] {

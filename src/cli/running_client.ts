@@ -274,6 +274,7 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       resolve: platform.nameService === undefined ? resolveAll : ownLookups({
         resolvers: () => runtime.directResolvers(),
         source: (words) => network.egressFor(words, CLIENT_MARK)?.source,
+        source: (words) => network.egressFor(words, CLIENT_MARK)?.source,
         system: resolveAll,
       }),
       prober: (request) =>

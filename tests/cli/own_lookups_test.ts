@@ -52,6 +52,7 @@ Deno.test("own look-ups: both families, by the first resolver that knows the nam
   const asked: string[] = [];
   const resolve = ownLookups({
     resolvers: () => [empty.place, full.place],
+    source: () => LOOPBACK,
     system: (host) => {
       asked.push(host);
       return Promise.resolve([SYSTEM]);
@@ -84,6 +85,7 @@ Deno.test("own look-ups: where no resolver answers, the system is asked", async 
   const { port } = silent.addr as Deno.NetAddr;
   const resolve = ownLookups({
     resolvers: () => [{ words: LOOPBACK, port }],
+    source: () => undefined,
     system: () => Promise.reject(new Error("unknown")),
     patienceMs: 30,
   });

@@ -96,7 +96,7 @@ export async function tunnelsAreUp(
   names: readonly string[] = ["wg", "socks"],
 ): Promise<void> {
   for (const name of names) {
-    await client.waitForLine(new RegExp(`${name}.* up\\b`), {
+    await client.waitForLine(new RegExp(`${name} is up$`), {
       timeoutMs: 30_000,
     });
   }
