@@ -4,7 +4,9 @@
 export const Win32 = {
   Success: 0,
   FileNotFound: 2,
+  PathNotFound: 3,
   AccessDenied: 5,
+  SharingViolation: 32,
   NotSupported: 50,
   InvalidParameter: 87,
   BrokenPipe: 109,

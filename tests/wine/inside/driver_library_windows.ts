@@ -1,6 +1,7 @@
 /** Run by driver_library_test.ts, which makes the files. */
 import assert from "node:assert/strict";
-import { openKernel32 } from "../../../ffi/windows/kernel32.ts";
+import { FILE, openKernel32 } from "../../../ffi/windows/kernel32.ts";
+import { wideText } from "../../../ffi/windows/wide_text.ts";
 import type { Wintrust } from "../../../ffi/windows/wintrust.ts";
 import { openWintun } from "../../../ffi/windows/wintun.ts";
 import {
@@ -16,6 +17,10 @@ import { TunError } from "../../../src/io/ports.ts";
 
 const DRIVERS = `Z:${Deno.env.get("SLUICE_TEST_DRIVERS")}`;
 
+const GENERIC_WRITE = 0x4000_0000;
+const FILE_SHARE_READ = 1;
+const INVALID_HANDLE = 0xffff_ffff;
+
 const kernel32 = openKernel32();
 
 /** Loads a file of the directory. */
@@ -26,14 +31,19 @@ function open(name: string): void {
   opened[Symbol.dispose]();
 }
 
-function refused(name: string, problem: string, message: RegExp): void {
+function refused(
+  name: string,
+  problem: string,
+  message: RegExp,
+  advice = /https:\/\/www\.wintun\.net/,
+): void {
   assert.throws(
     () => open(name),
     (error) => {
       assert.ok(error instanceof DriverLibraryError, String(error));
       assert.equal(error.problem, problem);
       assert.match(error.message, message);
-      assert.match(error.advice, /https:\/\/www\.wintun\.net/);
+      assert.match(error.advice, advice);
       return true;
     },
   );
@@ -48,6 +58,29 @@ Deno.test("a library that is not there is missed, with where to get it and put i
       error instanceof TunError && error.code === "device-absent" &&
       /wintun\.net.*put it into/.test(error.advice!),
   );
+});
+
+Deno.test("a library that is being written is told from one that is not there", () => {
+  const handle = kernel32.call.CreateFileW(
+    wideText(`${DRIVERS}/unsigned.dll`.replaceAll("/", "\\")),
+    GENERIC_WRITE,
+    FILE_SHARE_READ,
+    0n,
+    FILE.OPEN_EXISTING,
+    0,
+    0n,
+  );
+  assert.notEqual(handle, INVALID_HANDLE);
+  try {
+    refused("unsigned.dll", "unreadable", /another program writes/, /wait/);
+    const devices = new WintunDevices(kernel32);
+    assert.throws(
+      () => devices.create({ name: "sluice0", offload: "none" }),
+      (error) => error instanceof TunError && error.code === "device-denied",
+    );
+  } finally {
+    kernel32.call.CloseHandle(handle);
+  }
 });
 
 Deno.test("a library for another processor is told from one", () => {

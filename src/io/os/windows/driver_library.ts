@@ -12,6 +12,7 @@
  */
 import type { Kernel32 } from "../../../../ffi/windows/kernel32.ts";
 import { wideText } from "../../../../ffi/windows/wide_text.ts";
+import { Win32, type Win32Error } from "../../../../ffi/windows/win32_error.ts";
 import { runsUnderWine } from "../../../../ffi/windows/wine.ts";
 import { openWintrust } from "../../../../ffi/windows/wintrust.ts";
 import { verifySignature } from "./signature.ts";
@@ -32,10 +33,15 @@ export interface DriverLibrary {
  * Why a driver's library is not loaded.
  *
  * - `absent`: there is no such file
+ * - `unreadable`: it may not be read, or is being written
  * - `wrong-machine`: it is for another processor
  * - `untrusted`: its signature does not hold, or is somebody else's
  */
-export type DriverLibraryProblem = "absent" | "wrong-machine" | "untrusted";
+export type DriverLibraryProblem =
+  | "absent"
+  | "unreadable"
+  | "wrong-machine"
+  | "untrusted";
 
 /** A driver's library that is not loaded; the message says what to do. */
 export class DriverLibraryError extends Error {
@@ -96,7 +102,6 @@ export function openDriverLibrary<T>(
   open: (path: string) => T,
 ): T {
   const path = driverLibraryPath(library);
-  const { file, source } = library;
   // Shared for reading only: it is neither written to nor replaced meanwhile.
   const handle = kernel32.call.CreateFileW(
     wideText(path),
@@ -108,10 +113,7 @@ export function openDriverLibrary<T>(
     0n,
   );
   if (handle === INVALID_HANDLE) {
-    const folder = path.slice(0, -file.length - 1);
-    const advice = `get ${source} and put it into ${folder}`;
-    const message = `there is no ${file} beside the program`;
-    throw new DriverLibraryError("absent", path, message, advice);
+    throw openingError(library, path, kernel32.error("CreateFileW"));
   }
   try {
     checkMachine(library, path);
@@ -120,6 +122,29 @@ export function openDriverLibrary<T>(
   } finally {
     kernel32.call.CloseHandle(handle);
   }
+}
+
+function openingError(
+  { file, source }: DriverLibrary,
+  path: string,
+  { code, message }: Win32Error,
+): DriverLibraryError {
+  if (code === Win32.FileNotFound || code === Win32.PathNotFound) {
+    const folder = path.slice(0, -file.length - 1);
+    return new DriverLibraryError(
+      "absent",
+      path,
+      `there is no ${file} beside the program`,
+      `get ${source} and put it into ${folder}`,
+    );
+  }
+  const [reason, advice] = code === Win32.AccessDenied
+    ? ["its permissions forbid it", "let administrators read it"]
+    : code === Win32.SharingViolation
+    ? ["another program writes to it", "end that program, or wait for it"]
+    : [message, `replace ${file}: get ${source}`];
+  const text = `${path} can't be read: ${reason}`;
+  return new DriverLibraryError("unreadable", path, text, advice);
 }
 
 /** @throws {DriverLibraryError} where it is not for this processor. */

@@ -162,9 +162,9 @@ export class WintunDevices implements Disposable {
       );
     } catch (cause) {
       if (cause instanceof DriverLibraryError) {
-        const code = cause.problem === "untrusted"
-          ? "device-denied"
-          : "device-absent";
+        const isDenied = cause.problem === "untrusted" ||
+          cause.problem === "unreadable";
+        const code = isDenied ? "device-denied" : "device-absent";
         const { message, advice } = cause;
         throw new TunError(code, name, message, { cause, advice });
       }
