@@ -44,7 +44,12 @@ export async function offerUapi(
     drain: () => tunnel.control.drain(),
   });
   try {
-    stack.use(await UapiServer.listen(socket, device));
+    const onFailure = (error: unknown) =>
+      logger("UAPI").warn("nobody can connect to {path} for now: {error}", {
+        path,
+        error,
+      });
+    stack.use(await UapiServer.listen(socket, device, { onFailure }));
   } catch (error) {
     if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
     logger("UAPI").info("no socket for wg at {path}: permission denied", {

@@ -2,7 +2,11 @@
 import type { LocalSocket } from "../io/ports.ts";
 import type { ClientPort } from "./client_port.ts";
 import { handleControl } from "./control_protocol.ts";
-import { LocalServer, type LocalServerLimits } from "./local_server.ts";
+import {
+  LocalServer,
+  type LocalServerLimits,
+  type LocalServerOptions,
+} from "./local_server.ts";
 
 const LIMITS: LocalServerLimits = {
   requestLimit: 65_536,
@@ -18,11 +22,12 @@ const LIMITS: LocalServerLimits = {
 export function serveControl(
   socket: LocalSocket,
   port: ClientPort,
-  limits: Partial<LocalServerLimits> = {},
+  options: Partial<LocalServerLimits> & Pick<LocalServerOptions, "onFailure"> =
+    {},
 ): Promise<AsyncDisposable> {
   return LocalServer.listen({
     ...LIMITS,
-    ...limits,
+    ...options,
     socket,
     requestEnd: "\n",
     handle: (line) => handleControl(line, port),

@@ -25,6 +25,8 @@ export interface LocalServerOptions extends LocalServerLimits {
   readonly requestEnd: string;
   /** The answer to a request, its end included. Must not throw. */
   readonly handle: (request: string) => string | Promise<string>;
+  /** Hears why nobody can connect for now. */
+  readonly onFailure?: (error: unknown) => void;
 }
 
 /** The name belongs to another running program, or to a file that is no socket. */
@@ -53,8 +55,8 @@ export class LocalServer implements AsyncDisposable {
    *         be used.
    */
   static async listen(options: LocalServerOptions): Promise<LocalServer> {
-    const { socket } = options;
-    const listening = await socket.listen();
+    const { socket, onFailure } = options;
+    const listening = await socket.listen(onFailure);
     if (listening.kind === "in-use") {
       throw new SocketInUseError(socket.path, listening.by);
     }

@@ -8,11 +8,14 @@ import type { UapiPort } from "./uapi_port.ts";
 import {
   LocalServer,
   type LocalServerLimits,
+  type LocalServerOptions,
   SocketInUseError,
 } from "./local_server.ts";
 
-/** Bounds on what clients may do. */
-export type UapiServerOptions = Partial<LocalServerLimits>;
+/** Bounds on what clients may do, and who hears why nobody can connect for now. */
+export type UapiServerOptions =
+  & Partial<LocalServerLimits>
+  & Pick<LocalServerOptions, "onFailure">;
 
 /** The socket belongs to another running program. */
 export class UapiSocketInUseError extends Error {

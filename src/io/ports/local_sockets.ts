@@ -32,9 +32,10 @@ export interface LocalSocket {
   readonly isFile: boolean;
   /**
    * Listens, for the owner and administrators alone; what a crash left is removed.
+   * @param onFailure hears why for now no connection can be taken; it goes on when it can.
    * @throws {Deno.errors.PermissionDenied} and what else the system says.
    */
-  listen(): Promise<LocalListening>;
+  listen(onFailure?: (error: unknown) => void): Promise<LocalListening>;
   /**
    * Connects.
    * @throws {Deno.errors.PermissionDenied} where it is somebody else's; another

@@ -28,6 +28,8 @@ const PIPE_BUFFER = 65_536;
 /** A server is between two clients for a moment. */
 const BUSY_TRIES = 100;
 const BUSY_PAUSE_MS = 10;
+/** Until another instance is tried that could not be made. */
+const RETRY_MS = 250;
 
 /** The places of Windows. */
 export const windowsLocalSockets: LocalSockets = {
@@ -44,14 +46,19 @@ class NamedPipe implements LocalSocket {
     this.path = path;
   }
 
-  async listen(): Promise<LocalListening> {
+  async listen(
+    onFailure: (error: unknown) => void = () => {},
+  ): Promise<LocalListening> {
     // Wine lets a second program make a first instance.
     if (await this.#isServed()) return { kind: "in-use", by: "program" };
     using guard = new DisposableStack();
     const kernel32 = guard.use(openKernel32());
     try {
       const first = createInstance(kernel32, this.path, "first");
-      const listener = new PipeListener(kernel32, this.path, first);
+      const listener = new PipeListener(kernel32, first, {
+        further: () => createInstance(kernel32, this.path, "further"),
+        onFailure,
+      });
       guard.move();
       return { kind: "listening", listener };
     } catch (error) {
@@ -97,15 +104,29 @@ class NamedPipe implements LocalSocket {
   }
 }
 
-class PipeListener implements LocalListener {
+/** What a listener works with. */
+export interface PipeListenerOptions {
+  /** Makes another instance of the pipe. @throws what the system says */
+  readonly further: () => number;
+  /** Hears of the first of failures in a row. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Takes those who connect to the instances of a pipe. */
+export class PipeListener implements LocalListener {
   readonly #kernel32: Kernel32;
-  readonly #path: string;
+  readonly #options: PipeListenerOptions;
   #waiting: PipeEnd;
   #closed = false;
 
-  constructor(kernel32: Kernel32, path: string, first: number) {
+  /** @param first an instance without a client; owned, as `kernel32` is. */
+  constructor(
+    kernel32: Kernel32,
+    first: number,
+    options: PipeListenerOptions,
+  ) {
     this.#kernel32 = kernel32;
-    this.#path = path;
+    this.#options = options;
     this.#waiting = new PipeEnd(kernel32, first, "shared");
   }
 
@@ -115,8 +136,9 @@ class PipeListener implements LocalListener {
       const isConnected = await taken.connected();
       if (this.#closed) break;
       // The name stays ours: there is the next instance before this one may go.
-      const next = createInstance(this.#kernel32, this.#path, "further");
-      this.#waiting = new PipeEnd(this.#kernel32, next, "shared");
+      const next = await this.#further();
+      if (next === undefined) break;
+      this.#waiting = next;
       if (isConnected) yield taken;
       else taken.close();
     }
@@ -127,6 +149,20 @@ class PipeListener implements LocalListener {
     this.#closed = true;
     this.#waiting.close();
     return Promise.resolve();
+  }
+
+  /** The system may be short of something for a while. @returns undefined once closed. */
+  async #further(): Promise<PipeEnd | undefined> {
+    for (let tries = 0; !this.#closed; tries++) {
+      try {
+        const next = this.#options.further();
+        return new PipeEnd(this.#kernel32, next, "shared");
+      } catch (error) {
+        if (tries === 0) this.#options.onFailure(error);
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+    return undefined;
   }
 }
 

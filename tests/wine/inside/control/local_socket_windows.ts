@@ -1,8 +1,11 @@
 /** Named pipes as local sockets: a server, its clients, who is refused. */
 import assert from "node:assert/strict";
+import { FILE, openKernel32, PIPE } from "../../../../ffi/windows/kernel32.ts";
+import { wideText } from "../../../../ffi/windows/wide_text.ts";
 import { askControl } from "../../../../src/control/control_client.ts";
 import { serveControl } from "../../../../src/control/control_server.ts";
 import { SocketInUseError } from "../../../../src/control/local_server.ts";
+import { PipeListener } from "../../../../src/io/os/windows/local_sockets.ts";
 import { localSockets } from "../../../../src/io/platform.ts";
 import { FakeClientPort, STATUS } from "../../../support/fake_client_port.ts";
 
@@ -83,6 +86,56 @@ Deno.test("an end that is closed neither reads nor writes any more", async () =>
   const end = connections.next();
   await listener.close();
   assert.equal((await end).done, true);
+});
+
+Deno.test("who listens gets over moments in which the system makes no pipe", async () => {
+  const kernel32 = openKernel32();
+  const path = `\\\\.\\pipe\\sluice-${crypto.randomUUID()}`;
+  const make = () => {
+    const handle = kernel32.call.CreateNamedPipeW(
+      wideText(path),
+      PIPE.ACCESS_DUPLEX | FILE.FLAG_OVERLAPPED,
+      0,
+      PIPE.UNLIMITED_INSTANCES,
+      4096,
+      4096,
+      0,
+      null,
+    );
+    assert.notEqual(handle, 0xffff_ffff);
+    return handle;
+  };
+  const failures: unknown[] = [];
+  let left = 2;
+  const listener = new PipeListener(kernel32, make(), {
+    further: () => {
+      if (left-- > 0) throw new Error("no memory");
+      return make();
+    },
+    onFailure: (error) => failures.push(error),
+  });
+  const connections = listener[Symbol.asyncIterator]();
+  const socket = localSockets().at(path);
+  for (let n = 0; n < 2; n++) {
+    const taking = connections.next();
+    const near = await socket.connect();
+    const { value: far } = await taking;
+    await near.write(Uint8Array.of(n));
+    const byte = new Uint8Array(1);
+    assert.equal(await far.read(byte), 1);
+    assert.equal(byte[0], n);
+    near.close();
+    far.close();
+  }
+  assert.deepEqual(failures, [new Error("no memory")]);
+  // Closed while it waits to try again.
+  left = Infinity;
+  const ending = connections.next();
+  const last = await socket.connect();
+  while (failures.length < 2) await new Promise((next) => setTimeout(next, 10));
+  await listener.close();
+  assert.equal((await ending).done, true);
+  last.close();
 });
 
 Deno.test("requests and answers of any length", async () => {
