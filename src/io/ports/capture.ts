@@ -67,8 +67,8 @@ export interface CaptureEvents {
  *
  * - `library-absent`, `library-untrusted`: there is no library for it, or none
  *   that may be loaded
- * - `driver-absent`: the library is there, its driver is not installed, or not
- *   to be opened without an administrator's rights
+ * - `driver-absent`: the library is there, its driver is not installed
+ * - `not-permitted`: the driver may not be opened with the rights that we have
  * - `wrong-version`: the driver's, or its frames have another size
  * - `unsupported`: this system has no such thing
  * - `failed`: anything else
@@ -77,6 +77,7 @@ export type CaptureErrorCode =
   | "library-absent"
   | "library-untrusted"
   | "driver-absent"
+  | "not-permitted"
   | "wrong-version"
   | "unsupported"
   | "failed";

@@ -175,11 +175,14 @@ function refusal(
 const open = () => new NdisCapture(kernel32, { onLine: () => {} });
 
 Deno.test("without a driver, of another version, of another size: told, each with what to do", async () => {
-  await withVariable(
-    "SLUICE_NDISAPI_BRIDGE",
-    "1",
-    () => assert.throws(open, refusal("driver-absent", /not loaded/)),
-  );
+  await withVariable("SLUICE_NDISAPI_BRIDGE", "1", async () => {
+    assert.throws(open, refusal("driver-absent", /not loaded/));
+    await withVariable(
+      "SLUICE_NDISAPI_ERROR",
+      "5",
+      () => assert.throws(open, refusal("not-permitted", /administrator/)),
+    );
+  });
   await withVariable(
     "SLUICE_NDISAPI_VERSION",
     "03023000",

@@ -467,7 +467,8 @@ API HANDLE WINAPI OpenFilterDriver(LPCWSTR name)
     if (name && _wcsicmp(name, L"NDISRD") == 0) open->loaded = bridge != INVALID_SOCKET || connect_bridge();
     if (open->loaded) handles++;
     LeaveCriticalSection(&lock);
-    /* As the library does: a handle comes back whether there is a driver or not. */
+    /* As the library does: a handle comes back whether there is a driver or not; the error is its CreateFile's. */
+    if (!open->loaded) SetLastError(number("SLUICE_NDISAPI_ERROR", 10, ERROR_FILE_NOT_FOUND));
     return open;
 }
 

@@ -23,6 +23,7 @@ import {
   openNdisapi,
 } from "../../../../ffi/windows/ndisapi.ts";
 import { wideText } from "../../../../ffi/windows/wide_text.ts";
+import { Win32 } from "../../../../ffi/windows/win32_error.ts";
 import { readU16le, readU32le, writeU32le } from "../../../core/wire/bytes.ts";
 import { formatMac } from "../../../core/wire/ethernet.ts";
 import { type CapturedAdapter, CaptureError } from "../../ports/capture.ts";
@@ -66,14 +67,14 @@ export class NdisDriver implements Disposable {
     using guard = new DisposableStack();
     const library = guard.use(openLibrary(kernel32));
     checkSize(library, kernel32);
-    const driver = guard.use(new NdisDriver(library));
+    const driver = guard.use(new NdisDriver(library, kernel32));
     guard.move();
     return driver;
   }
 
-  private constructor(library: Ndisapi) {
+  private constructor(library: Ndisapi, kernel32: Kernel32) {
     this.#library = library;
-    this.handle = openHandle(library);
+    this.handle = openHandle(library, kernel32);
     try {
       this.version = checkVersion(library, this.handle);
     } catch (error) {
@@ -170,14 +171,22 @@ export function openLibrary(kernel32: Kernel32): Ndisapi {
   }
 }
 
-function openHandle({ call }: Ndisapi): bigint {
+function openHandle({ call }: Ndisapi, kernel32: Kernel32): bigint {
   const handle = call.OpenFilterDriver(wideText(DRIVER_NAME));
+  const error = kernel32.call.GetLastError();
   // A handle comes back even where there is no driver.
   if (handle !== 0n && call.IsDriverLoaded(handle) !== 0) return handle;
   if (handle !== 0n) call.CloseFilterDriver(handle);
+  if (error === Win32.AccessDenied) {
+    throw new CaptureError(
+      "not-permitted",
+      "the driver of the Windows Packet Filter may only be opened by an administrator",
+      "start it in a terminal opened as administrator, or say capture.mode: wintun",
+    );
+  }
   throw new CaptureError(
     "driver-absent",
-    "the driver of the Windows Packet Filter is not loaded, or not to be opened without an administrator's rights",
+    "the driver of the Windows Packet Filter is not loaded",
     `${NDISAPI_REMEDY} and install it, as an administrator; or say capture.mode: wintun`,
   );
 }
@@ -203,7 +212,7 @@ function checkSize(library: Ndisapi, kernel32: Kernel32): void {
   const fitting = SECTION_HEADER + intermediateBuffer.size;
   // On a handle of its own, which takes the section with it.
   const memory = allocateNative(kernel32, 1 << 16);
-  const handle = openHandle(library);
+  const handle = openHandle(library, kernel32);
   try {
     const address = BigInt(memory.address);
     const takesLess = call.InitializeFastIo(handle, address, fitting - 1) !== 0;
