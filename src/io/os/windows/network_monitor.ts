@@ -86,8 +86,13 @@ class WindowsNetworkMonitor implements NetworkMonitor {
 
   constructor(options: WindowsNetworkMonitorOptions) {
     this.#options = options;
-    this.#meter = new SleepMeter(this.#clocks());
-    this.#snapshot = this.#look();
+    try {
+      this.#meter = new SleepMeter(this.#clocks());
+      this.#snapshot = this.#look();
+    } catch (error) {
+      void this.#news[Symbol.asyncDispose]();
+      throw error;
+    }
     this.#ended = this.#run().catch((error) => options.onFailure(error));
   }
 
@@ -188,9 +193,15 @@ class NewsBell implements AsyncDisposable {
       call.GetModuleHandleW(wideText("kernel32.dll")),
       new TextEncoder().encode("SetEvent\0"),
     );
-    this.#subscribe();
-    this.#subscribeToPower();
     this.#resources = guard.move();
+    try {
+      this.#subscribe();
+      this.#subscribeToPower();
+    } catch (error) {
+      // The event stays until the system calls with it no more.
+      void this[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   ring(): void {

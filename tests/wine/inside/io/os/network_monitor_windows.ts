@@ -7,7 +7,10 @@ import assert from "node:assert/strict";
 import { openKernel32, WAIT } from "../../../../../ffi/windows/kernel32.ts";
 import { wideText } from "../../../../../ffi/windows/wide_text.ts";
 import { parsePrefix } from "../../../../../src/core/wire/address.ts";
-import { openIpTables } from "../../../../../src/io/os/windows/ip_helper.ts";
+import {
+  type IpTables,
+  openIpTables,
+} from "../../../../../src/io/os/windows/ip_helper.ts";
 import { networkMonitorOf } from "../../../../../src/io/os/windows/network_monitor.ts";
 import type {
   NetworkChange,
@@ -29,6 +32,7 @@ class Told {
 
   constructor(options: {
     readonly lookMs: number;
+    readonly tables?: IpTables;
     readonly clock?: () => number;
     readonly ignored?: (name: string) => boolean;
   }) {
@@ -54,6 +58,22 @@ class Told {
     return this.#bursts.shift()!;
   }
 }
+
+Deno.test("a monitor that can't look takes back what it asked for", async () => {
+  using tables = openIpTables();
+  const broken = Object.create(tables, {
+    links: {
+      value: () => {
+        throw new Error("no links");
+      },
+    },
+  });
+  assert.throws(() => new Told({ lookMs: NEVER_MS, tables: broken }), {
+    message: "no links",
+  });
+  // Nothing is left that would call with an event that is closed.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+});
 
 Deno.test("an address is seen by the next look", async () => {
   using tables = openIpTables();
