@@ -18,6 +18,7 @@ import type {
 } from "../../ports.ts";
 import { type IpTables, openIpTables } from "./ip_helper.ts";
 import { type NamePolicy, openNamePolicy } from "./name_policy.ts";
+import { systemFolder } from "./system_folders.ts";
 
 const SCOPE = "names";
 const DNS_PORT = 53;
@@ -33,9 +34,7 @@ export interface WindowsNameResolutionOptions extends NameResolutionOptions {
 
 /** The full path of what Dnscache runs as, like most services. */
 export function nameService(): string {
-  return `${
-    Deno.env.get("SystemRoot") ?? "C:\\Windows"
-  }\\System32\\svchost.exe`;
+  return `${systemFolder()}\\svchost.exe`;
 }
 
 /** Opens the name resolution. @throws {MissingLibraryError} */
