@@ -274,7 +274,6 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       resolve: platform.nameService === undefined ? resolveAll : ownLookups({
         resolvers: () => runtime.directResolvers(),
         source: (words) => network.egressFor(words, CLIENT_MARK)?.source,
-        source: (words) => network.egressFor(words, CLIENT_MARK)?.source,
         system: resolveAll,
       }),
       prober: (request) =>
@@ -339,7 +338,12 @@ export class RunningClient implements ClientPort, AsyncDisposable {
       journal.record(CONTROL_SCOPE, [{ kind: "file", path }]);
       this.#resources.defer(() => journal.record(CONTROL_SCOPE, []));
     }
-    this.#resources.use(await serveControl(socket, this));
+    const onFailure = (error: unknown) =>
+      logger("Core").warn("nobody can connect to {path} for now: {error}", {
+        path: socket.path,
+        error,
+      });
+    this.#resources.use(await serveControl(socket, this, { onFailure }));
   }
 
   #watchConfig(): void {
