@@ -58,7 +58,7 @@ await e2eTest({
 
 await e2eTest({
   name:
-    "windows client: a kill switch that can't be had is no start; without it there is one",
+    "windows client: a kill switch that can't be had is no start, and leaves nothing",
   needs: CLIENT_NEEDS,
   run: async (lab) => {
     const { place, machine } = await makePlace(lab);
