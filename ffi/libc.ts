@@ -57,8 +57,6 @@ const symbols = {
   accept4: { parameters: ["i32", "buffer", "buffer", "i32"], result: "i32" },
   /** int shutdown(int fd, int how); */
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
-  /** int socketpair(int domain, int type, int protocol, int ends[2]); */
-  socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   /** int getpeername(int fd, struct sockaddr *addr, socklen_t *len); */
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   /** int getsockname(int fd, struct sockaddr *addr, socklen_t *len); */

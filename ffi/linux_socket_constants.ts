@@ -5,7 +5,7 @@
  */
 
 /** Address families. */
-export const AF = { UNIX: 1, INET: 2, INET6: 10 } as const;
+export const AF = { INET: 2, INET6: 10 } as const;
 
 /** Socket types, with the flags that `socket` takes along. */
 export const SOCK = {

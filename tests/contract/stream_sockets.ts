@@ -113,7 +113,6 @@ export function testStreamSockets(subject: SocketsSubject): void {
   test("datagrams: bind, send, receive with source", tellDatagrams);
   test("datagrams: a connected socket hears of its one address alone", (bench) =>
     tellConnectedDatagrams(bench, subject));
-  test("a pair carries bytes, and peeks and discards as TCP does", tellPair);
   test(
     "events: level tells again, edge once; keys, changes and removal",
     tellTriggers,
@@ -323,24 +322,6 @@ function tellConnectedDatagrams(
   bench.wait(client, SocketEvent.Readable);
   const refused = -SocketError.ConnectionRefused;
   assert.equal(sockets.receive(client, room, 16), refused);
-}
-
-function tellPair(bench: SocketBench): void {
-  const { sockets } = bench;
-  const ends = new Int32Array(2);
-  assert.equal(sockets.pair(ends), 0);
-  const [a, b] = ends;
-  bench.own(a);
-  bench.own(b);
-  const bytes = Uint8Array.of(1, 2, 3);
-  const room = new Uint8Array(8);
-  assert.equal(sockets.receive(b, room, 8), -SocketError.WouldBlock);
-  assert.equal(sockets.send(a, bytes, 3), 3);
-  bench.wait(b, SocketEvent.Readable);
-  assert.equal(sockets.peek(b, room, 8), 3);
-  assert.equal(sockets.discard(b, new Uint8Array(8), 2), 2);
-  assert.equal(sockets.receive(b, room, 8), 1);
-  assert.equal(room[0], 3);
 }
 
 function tellTriggers(bench: SocketBench): void {

@@ -27,9 +27,6 @@ export function countSockets(sockets: StreamSockets): CountedSockets {
     const result = method.apply(sockets, args);
     if (OPENING.includes(name) && Number(result) >= 0) open.add(Number(result));
     if (CLOSING.includes(name)) open.delete(Number(args[0]));
-    if (name === "pair" && result === 0) {
-      for (const descriptor of args[0] as Int32Array) open.add(descriptor);
-    }
     return result;
   };
   return {

@@ -193,11 +193,6 @@ export interface StreamSockets {
     length: number,
   ): number;
 
-  /**
-   * Two connected ends of a byte stream within the host; `ends` gets them.
-   * @returns 0 or a negative error
-   */
-  pair(ends: Int32Array): number;
   /** What an error means, as the system puts it; takes negative ones too. */
   errorText(error: number): string;
 }

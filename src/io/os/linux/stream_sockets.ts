@@ -7,7 +7,6 @@
 import type { Libc } from "../../../../ffi/libc.ts";
 import { linger } from "../../../../ffi/linux_layouts.ts";
 import {
-  AF,
   EFD,
   ERRNO,
   IPPROTO,
@@ -319,17 +318,6 @@ class LinuxStreamSockets implements StreamSockets {
     if (count < 0) return -this.#libc.errno();
     this.#readPeer();
     return count;
-  }
-
-  pair(ends: Int32Array): number {
-    return this.#result(
-      this.#call.socketpair(
-        AF.UNIX,
-        SOCK.STREAM | FLAGS,
-        0,
-        new Uint8Array(ends.buffer as ArrayBuffer, ends.byteOffset, 8),
-      ),
-    );
   }
 
   errorText(error: number): string {

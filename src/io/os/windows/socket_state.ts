@@ -33,12 +33,7 @@ export class SocketState {
         state !== TCP_STATE.FIN_WAIT_1 && state !== TCP_STATE.FIN_WAIT_2;
     }
     // An end that bytes stand before may not be seen this way.
-    return (this.#poll(socket, POLL.RDNORM, 0) & ENDED) !== 0;
-  }
-
-  /** Waits for something to read or accept. @returns whether there is something */
-  waitReadable(socket: number, timeoutMs: number): boolean {
-    return this.#poll(socket, POLL.RDNORM, timeoutMs) !== 0;
+    return (this.#poll(socket, POLL.RDNORM) & ENDED) !== 0;
   }
 
   /** The state of TCP: Windows 10 (version 1703) and later tell it. */
@@ -57,13 +52,13 @@ export class SocketState {
     return failed === 0 ? this.#info[tcpInfo.at.State] : undefined;
   }
 
-  /** @returns the events of WSAPoll; 0 where the time was over */
-  #poll(socket: number, events: number, timeoutMs: number): number {
+  /** @returns the events of WSAPoll that are there now */
+  #poll(socket: number, events: number): number {
     const polled = this.#polled;
     polled.setUint32(pollFd.at.fd, socket, true);
     polled.setUint16(pollFd.at.events, events, true);
     polled.setUint16(pollFd.at.revents, 0, true);
-    this.#call.WSAPoll(this.#polledBytes, 1, timeoutMs);
+    this.#call.WSAPoll(this.#polledBytes, 1, 0);
     return polled.getUint16(pollFd.at.revents, true);
   }
 }

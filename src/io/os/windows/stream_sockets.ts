@@ -40,10 +40,6 @@ import { SocketState } from "./socket_state.ts";
 import type { SocketReadiness } from "./socket_readiness.ts";
 import { WinsockOptions } from "./winsock_options.ts";
 
-const LOOPBACK = Int32Array.of(0, 0, 0xffff, 0x7f00_0001);
-/** How long the other end of a pair may take; it is this host. */
-const PAIR_MS = 5000;
-
 /** Opens the sockets for the calling thread. */
 export function openStreamSockets(
   libraries: SocketLibraries,
@@ -318,38 +314,8 @@ class WindowsStreamSockets implements StreamSockets {
     return received;
   }
 
-  /** By TCP over loopback: Windows has no pairs. */
-  pair(ends: Int32Array): number {
-    const opener = this.#opener;
-    const listener = opener.openListener({ words: LOOPBACK, port: 0 }, 1);
-    if (listener < 0) return listener;
-    const near = this.connect(LOOPBACK, this.localPort(listener));
-    const far = near < 0 ? near : this.#acceptFrom(listener, near);
-    this.#call.closesocket(listener);
-    if (far < 0) return near < 0 ? near : opener.giveUp(near, far);
-    this.noDelay(near);
-    ends[0] = near;
-    ends[1] = far;
-    return 0;
-  }
-
   errorText(error: number): string {
     return errorText(error);
-  }
-
-  /** Accepts the connection that comes from an end of ours; strangers are sent away. */
-  #acceptFrom(listener: number, near: number): number {
-    for (;;) {
-      if (!this.#state.waitReadable(listener, PAIR_MS)) {
-        return -SocketError.TimedOut;
-      }
-      const far = this.accept(listener);
-      if (far < 0) return far;
-      const isOurs = this.peerPort === this.localPort(near) &&
-        equalWords(this.peer, 0, LOOPBACK, 0);
-      if (isOurs) return far;
-      this.#call.closesocket(far);
-    }
   }
 
   /** Writes the peer's address to the scratch memory. @returns 0 or a negative error */

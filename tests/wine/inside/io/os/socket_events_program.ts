@@ -1,4 +1,5 @@
 /** Measures what a wait allocates, level and edge; prints a line of JSON. */
+import { LoopbackPair } from "../../../../../src/io/outbound/loopback_pair.ts";
 import { openPlatform } from "../../../../../src/io/platform.ts";
 import {
   SocketEvent,
@@ -12,12 +13,20 @@ declare const gc: () => void;
 
 using platform = openPlatform();
 const sockets = platform.openStreamSockets();
-const ends = new Int32Array(2);
-sockets.pair(ends);
-const [near, far] = ends;
 using events = platform.openSocketEvents();
+const [near, far] = connectedEnds();
 const bytes = new Uint8Array(LENGTH);
 const room = new Uint8Array(LENGTH * 2);
+
+/** Both ends of a connection. */
+function connectedEnds(): [near: number, far: number] {
+  using pair = new LoopbackPair(sockets);
+  events.add(pair.listener, SocketEvent.Readable, 0);
+  if (events.wait(5000) !== 1) throw new Error("nobody comes");
+  events.remove(pair.listener);
+  if (pair.advance() !== 0) throw new Error("no pair");
+  return [pair.takeNear(), pair.takeFar()];
+}
 
 /** A message, told and thrown away. */
 function turn(): void {
