@@ -48,6 +48,11 @@ const symbols = {
     parameters: ["buffer", "u32", "buffer", "pointer"],
     result: "i32",
   },
+  /** BOOL ConvertSecurityDescriptorToStringSecurityDescriptorW(PSECURITY_DESCRIPTOR, DWORD revision, SECURITY_INFORMATION, WCHAR **text, ULONG *length); to be freed by LocalFree. */
+  ConvertSecurityDescriptorToStringSecurityDescriptorW: {
+    parameters: ["pointer", "u32", "u32", "buffer", "pointer"],
+    result: "i32",
+  },
   /** DWORD GetNamedSecurityInfoW(const WCHAR *name, SE_OBJECT_TYPE, SECURITY_INFORMATION, PSID *owner, PSID *group, PACL *dacl, PACL *sacl, PSECURITY_DESCRIPTOR *); */
   GetNamedSecurityInfoW: {
     parameters: [

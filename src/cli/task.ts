@@ -112,6 +112,15 @@ async function install(options: InstallOptions): Promise<void> {
         `starts should stay; move it and install again\n`,
     );
   }
+  for (const path of [program, ...args.slice(-1), config]) {
+    const open = tasks.writableByOthers(path);
+    if (open === undefined) continue;
+    const what = open === path ? path : `${open}, where ${path} lies,`;
+    writeError(
+      `warning: ${what} may be written by others than administrators: whoever ` +
+        `changes it gets this machine\n`,
+    );
+  }
   const { change, place, notes } = await tasks.install(task).catch(explain);
   writeOut(`${place}: ${CHANGES[change]}\n`);
   for (const note of notes) writeOut(`${note}\n`);

@@ -69,6 +69,11 @@ export interface StartupTasks {
    * @throws {StartupTaskError}
    */
   install(task: StartupTask): Promise<InstalledTask>;
+  /**
+   * What leads to a file and may be changed by others than administrators: the
+   * file itself, or a folder above it. Undefined where they can change nothing.
+   */
+  writableByOthers(path: string): string | undefined;
   /** Starts it now, or again. @throws {StartupTaskError} */
   start(name: string): Promise<void>;
   /**

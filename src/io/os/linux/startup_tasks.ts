@@ -12,6 +12,7 @@ import {
 import { replaceableFile } from "../../replaceable_file.ts";
 import { runCommand } from "../../run_command.ts";
 import { formatUnit, unitCommand } from "./systemd_unit.ts";
+import { writableByOthers } from "./writable_by_others.ts";
 
 /** Where an administrator's units lie. */
 const UNITS = "/etc/systemd/system";
@@ -44,6 +45,10 @@ class SystemdTasks implements StartupTasks {
 
   format(task: StartupTask): string {
     return formatUnit(task);
+  }
+
+  writableByOthers(path: string): string | undefined {
+    return writableByOthers(path);
   }
 
   async install(task: StartupTask): Promise<InstalledTask> {

@@ -18,6 +18,7 @@ import { wideText, wideTextAt } from "../../../../ffi/windows/wide_text.ts";
 import { checkWin32 } from "../../../../ffi/windows/win32_error.ts";
 import { runsUnderWine } from "../../../../ffi/windows/wine.ts";
 import { writeU32le } from "../../../core/wire/bytes.ts";
+import { isOpenToOthers, type SecuredPlace } from "./security_text.ts";
 
 const THIS_PROCESS = -1n;
 const TOKEN_QUERY = 8;
@@ -29,6 +30,7 @@ const SID_BYTES = 68;
 const TOKEN_BYTES = 128;
 const SE_FILE_OBJECT = 1;
 const OWNER_INFORMATION = 1;
+const DACL_INFORMATION = 4;
 const PROTECTED_DACL_INFORMATION = 0x8000_0004;
 const SDDL_REVISION = 1;
 const ALREADY_EXISTS = 183;
@@ -133,6 +135,14 @@ export class Security implements Disposable {
     if (done === 0) throw this.#kernel32.error(`SetFileSecurityW ${path}`);
   }
 
+  /** Whether others than administrators may change what a path names. @throws {Win32Error} */
+  isOpenToOthers(path: string, place: SecuredPlace): boolean {
+    using resources = new DisposableStack();
+    // Wine gives all that this user makes to him.
+    const trusted = runsUnderWine() ? [this.#user(resources)] : [];
+    return isOpenToOthers(this.#textOf(path, resources), place, trusted);
+  }
+
   [Symbol.dispose](): void {
     this.#resources.dispose();
   }
@@ -159,6 +169,39 @@ export class Security implements Disposable {
       );
     }
     return this.#freed(out[0], resources);
+  }
+
+  /** Owner and access list as text. */
+  #textOf(path: string, resources: DisposableStack): string {
+    const descriptor = new BigUint64Array(1);
+    checkWin32(
+      "GetNamedSecurityInfoW",
+      this.#advapi32.call.GetNamedSecurityInfoW(
+        wideText(path),
+        SE_FILE_OBJECT,
+        OWNER_INFORMATION | DACL_INFORMATION,
+        null,
+        null,
+        null,
+        null,
+        descriptor,
+      ),
+    );
+    const text = new BigUint64Array(1);
+    const { call } = this.#advapi32;
+    const made = call.ConvertSecurityDescriptorToStringSecurityDescriptorW(
+      this.#freed(descriptor[0], resources),
+      SDDL_REVISION,
+      OWNER_INFORMATION | DACL_INFORMATION,
+      text,
+      null,
+    );
+    if (made === 0) {
+      throw this.#kernel32.error(
+        "ConvertSecurityDescriptorToStringSecurityDescriptorW",
+      );
+    }
+    return wideTextAt(this.#freed(text[0], resources));
   }
 
   #owner(path: string, resources: DisposableStack): string {

@@ -12,6 +12,7 @@ import { runCommand } from "../../run_command.ts";
 import { journalDirectories } from "./journal.ts";
 import { Security } from "./security.ts";
 import { systemFolder } from "./system_folders.ts";
+import { writableByOthers } from "./writable_by_others.ts";
 import {
   decodeTaskFile,
   encodeUtf16,
@@ -76,6 +77,10 @@ class SchedulerTasks implements StartupTasks {
 
   format(task: StartupTask): string {
     return formatTaskXml(task, { name: this.place.user });
+  }
+
+  writableByOthers(path: string): string | undefined {
+    return writableByOthers(path);
   }
 
   async install(task: StartupTask): Promise<InstalledTask> {
