@@ -39,12 +39,14 @@ export function ownerFinding(found: FlowOwner): OwnerFinding {
  * without a path are what a process calls itself: rules don't take them.
  */
 export function ruleOwner(process: ProcessInfo): RuleOwner | undefined {
-  const { path, name, user, userId, ancestors } = process;
+  const { path, name, userId, ancestors } = process;
   if (path === undefined) return undefined;
   return {
     path,
     name,
-    user,
+    get user() {
+      return process.user;
+    },
     userId,
     ancestors: ancestors.flatMap((origin) =>
       origin.path === undefined
@@ -54,14 +56,15 @@ export function ruleOwner(process: ProcessInfo): RuleOwner | undefined {
   };
 }
 
-function programView(
-  { processId, name, path, user }: ProcessInfo,
-): ProgramView {
+function programView(process: ProcessInfo): ProgramView {
+  const { processId, name, path } = process;
   return {
     processId,
     name,
     ...(path === undefined ? {} : { path }),
-    user,
+    get user() {
+      return process.user;
+    },
   };
 }
 

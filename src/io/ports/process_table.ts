@@ -47,7 +47,10 @@ export interface ProcessInfo extends ProcessOrigin {
    * where it may name another program than here.
    */
   readonly file: "present" | "deleted" | "other-root" | "unknown";
-  /** The user's number, and his name or else the number as text. */
+  /**
+   * The user's number, and his name or else the number as text. To ask for the
+   * name may take a while: only who needs it does.
+   */
   readonly userId: number;
   readonly user: string;
   /** Who started it, who started that one, and so on. */

@@ -1,4 +1,8 @@
-/** The account that a process runs as: its name, and the last part of its SID. */
+/**
+ * The account that a process runs as: its name, and the last part of its SID. To
+ * find a name may take the system seconds, where a domain's controller is to be
+ * asked and can't be reached: it is looked up once somebody wants it.
+ */
 import type { Advapi32 } from "../../../../ffi/windows/advapi32.ts";
 import type { Kernel32 } from "../../../../ffi/windows/kernel32.ts";
 import { readWideText } from "../../../../ffi/windows/wide_text.ts";
@@ -19,14 +23,14 @@ const KEPT = 256;
 export interface Account {
   /** The relative identifier: the last part of the SID. */
   readonly userId: number;
-  /** DOMAIN\user, or the number as text. */
+  /** DOMAIN\user, or the number as text; looked up when it is asked for first. */
   readonly user: string;
 }
 
 const NOBODY: Account = { userId: 0, user: "0" };
 
-/** Names of accounts, for one thread. */
-export class AccountNames {
+/** Names of accounts, for one thread; afterwards they are numbers. */
+export class AccountNames implements Disposable {
   readonly #kernel32: Kernel32;
   readonly #advapi32: Advapi32;
   readonly #handle = new Uint8Array(8);
@@ -37,6 +41,7 @@ export class AccountNames {
   readonly #name = new Uint8Array(2 * NAME_CHARACTERS);
   readonly #domain = new Uint8Array(2 * NAME_CHARACTERS);
   readonly #names = new Map<string, string>();
+  #isOver = false;
 
   constructor(
     libraries: { readonly kernel32: Kernel32; readonly advapi32: Advapi32 },
@@ -51,7 +56,19 @@ export class AccountNames {
     if (sid === undefined) return NOBODY;
     // Revision, number of parts, authority (6 bytes), parts of 4 bytes.
     const userId = readU32le(sid, 8 + 4 * (sid[1] - 1));
-    return { userId, user: this.#nameOf(sid) ?? String(userId) };
+    let user: string | undefined;
+    const find = () => user ??= this.#nameOf(sid) ?? String(userId);
+    return {
+      userId,
+      get user() {
+        return find();
+      },
+    };
+  }
+
+  /** Before the libraries are closed. */
+  [Symbol.dispose](): void {
+    this.#isOver = true;
   }
 
   #sidOf(process: number): Uint8Array<ArrayBuffer> | undefined {
@@ -78,7 +95,7 @@ export class AccountNames {
   #nameOf(sid: Uint8Array<ArrayBuffer>): string | undefined {
     const key = sid.toHex();
     const known = this.#names.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined || this.#isOver) return known;
     writeU32le(this.#length, 0, NAME_CHARACTERS);
     writeU32le(this.#domainLength, 0, NAME_CHARACTERS);
     const found = this.#advapi32.call.LookupAccountSidW(

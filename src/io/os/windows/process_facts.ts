@@ -10,7 +10,7 @@ import type { Advapi32 } from "../../../../ffi/windows/advapi32.ts";
 import { type Kernel32, WAIT } from "../../../../ffi/windows/kernel32.ts";
 import { readWideText } from "../../../../ffi/windows/wide_text.ts";
 import { readU32le, writeU32le } from "../../../core/wire/bytes.ts";
-import { AccountNames } from "./account_names.ts";
+import { type Account, AccountNames } from "./account_names.ts";
 
 /** Gives the path and the times of other users' processes too. */
 const PROCESS_QUERY_LIMITED_INFORMATION = 0x1000;
@@ -27,9 +27,7 @@ export interface ProcessFacts {
   /** In ms since 1601, with fractions: the system counts in 100 ns. */
   readonly startTime: number;
   readonly path: string | undefined;
-  readonly userId: number;
-  /** DOMAIN\user; the number as text where it has no name. */
-  readonly user: string;
+  readonly account: Account;
 }
 
 interface Kept {
@@ -87,6 +85,7 @@ export class ProcessFactsCache implements Disposable {
       this.#kernel32.call.CloseHandle(handle);
     }
     this.#kept.clear();
+    this.#accounts[Symbol.dispose]();
   }
 
   #read(processId: number): ProcessFacts | undefined {
@@ -107,7 +106,7 @@ export class ProcessFactsCache implements Disposable {
       processId,
       startTime,
       path: this.#pathOf(handle),
-      ...this.#accounts.of(handle),
+      account: this.#accounts.of(handle),
     };
     this.#keep(handle, facts);
     return facts;

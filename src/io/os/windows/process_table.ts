@@ -140,7 +140,7 @@ class WindowsProcessTable implements ProcessTable {
   }
 
   #describe(facts: ProcessFacts): ProcessInfo {
-    const { processId, startTime, path, userId, user } = facts;
+    const { processId, startTime, path, account } = facts;
     if (!this.#tree.has(processId, startTime)) this.#lookAtAll();
     else this.drain();
     return {
@@ -152,8 +152,10 @@ class WindowsProcessTable implements ProcessTable {
         : fileName(path),
       ended: false,
       file: "present", // a file that runs can't be removed or replaced
-      userId,
-      user,
+      userId: account.userId,
+      get user() {
+        return account.user;
+      },
       ancestors: this.#tree.ancestors(processId),
     };
   }
