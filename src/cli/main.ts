@@ -116,6 +116,12 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     load: async () => (await import("./tun2socks.ts")).tun2socksCommand(),
   },
   {
+    name: "config",
+    group: SYSTEM,
+    summary: "check a config before it is used",
+    load: async () => (await import("./config_check.ts")).configCommand(),
+  },
+  {
     name: "task",
     group: SYSTEM,
     summary: "have the system start sluice by itself",

@@ -1,4 +1,5 @@
 /** Reads configuration files as text, and says what is wrong with the file itself. */
+import { parse } from "yaml";
 import { ConfigError, type ConfigProblem } from "./problems.ts";
 
 /** Longer files are refused: nobody writes them by hand. */
@@ -65,4 +66,13 @@ export async function openFileWarnings(
     path,
     `every user of this machine may read this ${what} and the keys in it; run: chmod 600 ${path}`,
   )];
+}
+
+/** Names of a config's sections; none where the text is no YAML: loading says why. */
+export function configSections(text: string): string[] {
+  try {
+    return Object.keys(parse(text) ?? {});
+  } catch {
+    return [];
+  }
 }

@@ -203,6 +203,7 @@ Deno.test({
       assert.equal((await run(program, ["--version"])).trim(), VERSION);
       await run(program, ["peer", "add", "phone"], folder);
       assert.match(await run(program, ["peer", "list"], folder), /phone/);
+      await run(program, ["config", "check", "server.yaml"], folder);
       await run(program, ["client", "--init", "-c", `${folder}/c.yaml`]);
       const key = (await run(program, ["genkey"])).trim();
       assert.equal(key.length, 44);
