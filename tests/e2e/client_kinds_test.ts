@@ -11,10 +11,9 @@ import {
 } from "../support/client_lab.ts";
 import { clientTest } from "../support/client_scenario.ts";
 import { generateKeyPair } from "../support/keys.ts";
-import type { Lab } from "../support/lab.ts";
-import { runCommand } from "../support/process.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import { makeClient, PORT, startServer } from "../support/sluice.ts";
+import { authorityPath, makeAuthority } from "../support/tls_authority.ts";
 import { startTinyproxy, startTls } from "../support/tun2socks.ts";
 
 const HTTP = { address: PLACES.proxies, port: 3128 };
@@ -112,31 +111,6 @@ await clientTest({
   },
 });
 
-/** An authority, `NAME-ca.pem`, and the key and certificate that the proxy has of it. */
-async function makeAuthority(lab: Lab, name: string) {
-  const path = (file: string) => `${lab.directory}/${name}-${file}.pem`;
-  const request = [
-    ...["openssl", "req", "-x509", "-nodes", "-days", "2"],
-    ...["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
-  ];
-  await runCommand([
-    ...request,
-    ...["-subj", `/CN=${name} authority`],
-    ...["-keyout", path("ca-key"), "-out", path("ca")],
-  ]);
-  await runCommand([
-    ...request,
-    ...["-CA", path("ca"), "-CAkey", path("ca-key")],
-    ...["-subj", "/CN=proxy.test", "-keyout", path("key"), "-out", path("own")],
-    ...["-addext", "basicConstraints=critical,CA:FALSE"],
-    ...["-addext", `subjectAltName=IP:${TLS.address}`],
-  ]);
-  const [key, certificate] = await Promise.all(
-    ["key", "own"].map((file) => Deno.readTextFile(path(file))),
-  );
-  return { pem: key + certificate };
-}
-
 await clientTest({
   name:
     "client: a program by an HTTP proxy through TLS, its certificate checked",
@@ -145,7 +119,10 @@ await clientTest({
   prepare: async ({ lab, proxies }) => {
     await startTinyproxy(proxies, HTTP);
     for (const [n, name] of ["safe", "stranger"].entries()) {
-      const { pem } = await makeAuthority(lab, name);
+      const { pem } = await makeAuthority(lab, {
+        name,
+        address: TLS.address,
+      });
       await startTls(proxies, {
         ...TLS,
         port: TLS.port + n,
@@ -154,7 +131,7 @@ await clientTest({
       });
     }
   },
-  env: ({ lab }) => ({ DENO_CERT: `${lab.directory}/safe-ca.pem` }),
+  env: ({ lab }) => ({ DENO_CERT: authorityPath(lab, "safe") }),
   config: () => ({
     tunnels: ["safe", "stranger"].map((name, n) => ({
       name,

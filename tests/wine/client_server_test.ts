@@ -1,0 +1,166 @@
+/** `sluice client` on Windows: to our own server, and by a proxy through TLS. */
+import assert from "node:assert/strict";
+import type { ClientStatus } from "../../src/control/client_port.ts";
+import { PLACES, SEEN } from "../support/client_lab.ts";
+import { e2eTest } from "../support/e2e.ts";
+import { OUTSIDE } from "../support/gateway_net.ts";
+import { generateKeyPair } from "../support/keys.ts";
+import { makeClient, PORT, startServer, TUNNEL } from "../support/sluice.ts";
+import { authorityPath, makeAuthority } from "../support/tls_authority.ts";
+import { startTinyproxy, startTls } from "../support/tun2socks.ts";
+import { windowsPath } from "../../scripts/wine/place.ts";
+import {
+  IN_VAIN,
+  NOTHING,
+  ProbeProgram,
+  seenAs,
+} from "./support/probe_program.ts";
+import {
+  ask,
+  CLIENT_NEEDS,
+  makePlace,
+  startClient,
+  tunnelsAreUp,
+} from "./support/windows_client.ts";
+
+/** By Wintun; without a kill switch, which Wine has not. */
+const WINTUN = {
+  default: "direct",
+  capture: { mode: "wintun" },
+  killSwitch: { enabled: false },
+};
+
+/** What both ends of an AmneziaWG tunnel agree on. */
+const AMNEZIA = {
+  jc: 4,
+  jmin: 40,
+  jmax: 70,
+  s1: 61,
+  s2: 83,
+  s3: 22,
+  s4: 13,
+  h1: "100000-199999",
+  h2: "200000-299999",
+  h3: "300000-399999",
+  h4: "400000-499999",
+};
+
+const HTTP = { address: PLACES.proxies, port: 3128 };
+const TLS = { address: PLACES.proxies, port: 8443 };
+
+const KINDS = [
+  { title: "WireGuard", type: "wireguard", ofServer: {}, ofClient: {} },
+  {
+    title: "AmneziaWG",
+    type: "amneziawg",
+    ofServer: { amnezia: AMNEZIA },
+    ofClient: { amnezia: { ...AMNEZIA, i1: "<b 0xc0ff00ee><r 25><t>" } },
+  },
+] as const;
+
+for (const { title, type, ofServer, ofClient } of KINDS) {
+  await e2eTest({
+    name:
+      `windows client: a program by ${title} to our server, TCP by its proxy, UDP and its DNS, both families`,
+    needs: CLIENT_NEEDS,
+    run: async (lab) => {
+      const member = await makeClient(1);
+      const keys = await generateKeyPair();
+      const { place, machine } = await makePlace(lab, {
+        prepare: async ({ proxies }) => {
+          await startServer(proxies, {
+            clients: [member],
+            keys,
+            config: {
+              interface: ofServer,
+              forward: { tcp: "proxy", ipv6: "nat" },
+            },
+          });
+        },
+      });
+      const client = await startClient(place, machine, {
+        ...WINTUN,
+        tunnels: [{
+          ...ofClient,
+          name: "home",
+          type,
+          privateKey: member.privateKey,
+          addresses: [`${member.address}/32`, `${member.address6}/128`],
+          peers: [{
+            publicKey: keys.publicKey,
+            endpoint: `${PLACES.proxies}:${PORT}`,
+          }],
+          dns: [TUNNEL.gateway, TUNNEL.gateway6],
+        }],
+        rules: [{ process: "alpha.exe", tunnel: "home" }],
+      });
+      await tunnelsAreUp(client, ["home"]);
+      const [alpha, gamma] = await Promise.all(
+        ["alpha", "gamma"].map((name) => ProbeProgram.start(machine, name)),
+      );
+      assert.deepEqual(await alpha.ask(), seenAs(SEEN.proxy));
+      assert.deepEqual(await gamma.ask(), seenAs(SEEN.direct));
+      // The server asks its own resolver, which has IPv4.
+      assert.deepEqual(
+        await alpha.ask({
+          address: OUTSIDE.first6,
+          resolver: OUTSIDE.first6,
+        }),
+        { ...seenAs(SEEN.proxy6), dns: SEEN.proxy },
+      );
+      const status = await ask<ClientStatus>(machine, "status", "--json");
+      assert.ok(status.tunnels[0].receivedBytes > 0);
+      assert.equal(await client.stop(), 0, client.tail());
+    },
+  });
+}
+
+await e2eTest({
+  name:
+    "windows client: a program by an HTTP proxy through TLS, its certificate checked; UDP is dropped",
+  needs: [
+    ...CLIENT_NEEDS,
+    ...["tinyproxy", "socat", "openssl"].map((program) => ({ program })),
+  ],
+  run: async (lab) => {
+    const { place, machine } = await makePlace(lab, {
+      env: { DENO_CERT: windowsPath(authorityPath(lab, "safe")) },
+      prepare: async ({ proxies }) => {
+        await startTinyproxy(proxies, HTTP);
+        for (const [n, name] of ["safe", "stranger"].entries()) {
+          const { pem } = await makeAuthority(lab, {
+            name,
+            address: TLS.address,
+          });
+          await startTls(proxies, {
+            ...TLS,
+            port: TLS.port + n,
+            behind: `${HTTP.address}:${HTTP.port}`,
+            pem,
+          });
+        }
+      },
+    });
+    const client = await startClient(place, machine, {
+      ...WINTUN,
+      tunnels: ["safe", "stranger"].map((name, n) => ({
+        name,
+        type: "http",
+        url: `https://${TLS.address}:${TLS.port + n}`,
+        dns: [PLACES.tunnelDns],
+      })),
+      rules: [
+        { process: "alpha.exe", tunnel: "safe" },
+        { process: "beta.exe", tunnel: "stranger" },
+      ],
+    });
+    await tunnelsAreUp(client, ["safe"]);
+    const [alpha, beta] = await Promise.all(
+      ["alpha", "beta"].map((name) => ProbeProgram.start(machine, name)),
+    );
+    assert.deepEqual(await alpha.ask(), { ...seenAs(SEEN.proxy), udp: null });
+    await client.waitForLine(/stranger is down: .*certificate/i);
+    assert.deepEqual(await beta.ask(IN_VAIN), NOTHING);
+    assert.equal(await client.stop(), 0, client.tail());
+  },
+});
