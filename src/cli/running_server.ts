@@ -78,6 +78,8 @@ export class RunningServer implements AsyncDisposable {
     this.#options = options;
     this.#config = options.loaded.config;
     this.#memory = memory;
+    // The last to go: what ends connections still needs the host's network.
+    this.#resources.defer(() => options.network.reset());
     this.tunnel = this.#resources.use(this.#openTunnel());
     const { device, now } = this.tunnel;
     device.setLoadMode(loadMode());
@@ -137,7 +139,6 @@ export class RunningServer implements AsyncDisposable {
   #admit(): void {
     const { network } = this.#options;
     const { port } = this.tunnel;
-    this.#resources.defer(() => network.reset());
     const admitted = network.admit(port);
     if (admitted.kind !== "refused") return;
     logger("Core").warn(
