@@ -1,14 +1,16 @@
-/** `sluice client` on Windows: to our own server, and by a proxy through TLS. */
+/** `sluice client` on Windows: to our own server, children of a program, a proxy through TLS. */
 import assert from "node:assert/strict";
-import type { ClientStatus } from "../../src/control/client_port.ts";
-import { PLACES, SEEN } from "../support/client_lab.ts";
+import type { ClientStatus, FlowView } from "../../src/control/client_port.ts";
+import { PLACES, SEEN, wireguardTunnel } from "../support/client_lab.ts";
 import { e2eTest } from "../support/e2e.ts";
 import { OUTSIDE } from "../support/gateway_net.ts";
 import { generateKeyPair } from "../support/keys.ts";
 import { makeClient, PORT, startServer, TUNNEL } from "../support/sluice.ts";
 import { authorityPath, makeAuthority } from "../support/tls_authority.ts";
 import { startTinyproxy, startTls } from "../support/tun2socks.ts";
+import { waitFor } from "../support/wait.ts";
 import { windowsPath } from "../../scripts/wine/place.ts";
+import type { WineMachine } from "./support/machine.ts";
 import {
   IN_VAIN,
   NOTHING,
@@ -19,6 +21,7 @@ import {
   ask,
   CLIENT_NEEDS,
   makePlace,
+  sluice,
   startClient,
   tunnelsAreUp,
 } from "./support/windows_client.ts";
@@ -114,6 +117,52 @@ for (const { title, type, ofServer, ofClient } of KINDS) {
     },
   });
 }
+
+/** What runs on the machine. */
+async function tasks(machine: WineMachine): Promise<string> {
+  return (await machine.run(["tasklist.exe"])).stdout;
+}
+
+await e2eTest({
+  name:
+    "windows client: a child follows its parent, also after that has ended; explain says why",
+  needs: CLIENT_NEEDS,
+  run: async (lab) => {
+    const { place, machine } = await makePlace(lab);
+    // Before the client: of a program that is being made Wine tells a start time
+    // that is not its own.
+    const [worker, stranger] = await Promise.all([
+      ProbeProgram.startBy("launcher", machine, "worker"),
+      ProbeProgram.start(machine, "stranger"),
+    ]);
+    const client = await startClient(place, machine, {
+      ...WINTUN,
+      tunnels: [{ ...wireguardTunnel(place), dns: [PLACES.tunnelDns] }],
+      rules: [{ process: "launcher.exe", children: true, tunnel: "wg" }],
+    });
+    await tunnelsAreUp(client, ["wg"]);
+    assert.deepEqual(await worker.ask(), seenAs(SEEN.wireguard));
+    assert.deepEqual(await stranger.ask(), seenAs(SEEN.direct));
+    assert.match(await tasks(machine), /launcher\.exe/);
+    worker.process.signal("SIGKILL");
+    await waitFor(
+      "the launcher to be gone",
+      async () => !(await tasks(machine)).includes("launcher.exe"),
+    );
+    assert.deepEqual(await worker.ask(), seenAs(SEEN.wireguard));
+    const flows = await ask<FlowView[]>(machine, "flows", "--json");
+    const { program } = flows.find(({ program }) =>
+      program?.name === "worker.exe"
+    )!;
+    const { stdout } = await sluice(
+      machine,
+      ...["explain", String(program!.processId), `${OUTSIDE.first}:7000`],
+    );
+    assert.match(stdout, /children: .*\\launcher\.exe is an ancestor/);
+    assert.match(stdout, /^verdict: tunnel wg, by rule 1$/m);
+    assert.equal(await client.stop(), 0, client.tail());
+  },
+});
 
 await e2eTest({
   name:

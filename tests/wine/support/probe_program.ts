@@ -1,4 +1,5 @@
 /** Programs on a Windows machine under names of their own that ask whom the internet sees. */
+import { windowsPath } from "../../../scripts/wine/place.ts";
 import { ECHO_PORT, PLACES } from "../../support/client_lab.ts";
 import { OUTSIDE } from "../../support/gateway_net.ts";
 import type { LoggedProcess } from "../../support/process.ts";
@@ -7,6 +8,7 @@ import type { WineMachine } from "./machine.ts";
 import type { ProbeAnswer, ProbeQuestion } from "./way_probe.ts";
 
 const SCRIPT = new URL("./way_probe.ts", import.meta.url).pathname;
+const LAUNCHER = new URL("./launcher.ts", import.meta.url).pathname;
 const OPTIONS = ["-A", "--no-check", "--cached-only", "--unstable-net"];
 
 /** On a busy machine an answer takes a while; the lack of one is seen sooner. */
@@ -35,13 +37,33 @@ export class ProbeProgram {
     machine: WineMachine,
     name: string,
   ): Promise<ProbeProgram> {
-    const program = machine.deno.replace(/deno\.exe$/, `${name}.exe`);
-    await Deno.copyFile(machine.deno, program);
-    const process = machine.spawn(
+    return await ProbeProgram.#spawn(
+      machine,
       name,
-      [program, "run", ...OPTIONS, "--quiet", SCRIPT],
-      { stdin: "piped" },
+      scriptBy(await copyOfDeno(machine, name), SCRIPT),
     );
+  }
+
+  /** The same by another program, `PARENT.exe`, which `process` is then; this one outlives it. */
+  static async startBy(
+    parent: string,
+    machine: WineMachine,
+    name: string,
+  ): Promise<ProbeProgram> {
+    const programs = [parent, name].map((each) => copyOfDeno(machine, each));
+    const [launcher, program] = await Promise.all(programs);
+    return await ProbeProgram.#spawn(machine, parent, [
+      ...scriptBy(launcher, LAUNCHER),
+      ...scriptBy(windowsPath(program), SCRIPT),
+    ]);
+  }
+
+  static async #spawn(
+    machine: WineMachine,
+    name: string,
+    command: readonly string[],
+  ): Promise<ProbeProgram> {
+    const process = machine.spawn(name, command, { stdin: "piped" });
     await process.waitForLine(/^ready/, { timeoutMs: 30_000 });
     return new ProbeProgram(process);
   }
@@ -61,4 +83,16 @@ export class ProbeProgram {
     });
     return JSON.parse(answers()[before]);
   }
+}
+
+/** The command line of a script by a program that is a Deno. */
+function scriptBy(program: string, script: string): string[] {
+  return [program, "run", ...OPTIONS, "--quiet", script];
+}
+
+/** The Windows Deno under another name, its path outside. */
+async function copyOfDeno(machine: WineMachine, name: string): Promise<string> {
+  const program = machine.deno.replace(/deno\.exe$/, `${name}.exe`);
+  await Deno.copyFile(machine.deno, program);
+  return program;
 }
