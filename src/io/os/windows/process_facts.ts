@@ -112,12 +112,14 @@ export class ProcessFactsCache implements Disposable {
     return facts;
   }
 
-  /** One that was seen while it was being made may have its path by now. */
+  /** One that was seen while it was being made may have its path by now, and its time. */
   #withPath(kept: Kept): Kept {
     const { handle, facts } = kept;
     if (facts.path !== undefined) return kept;
     const path = this.#pathOf(handle);
-    return path === undefined ? kept : { handle, facts: { ...facts, path } };
+    if (path === undefined) return kept;
+    const startTime = this.#startTime(handle) ?? facts.startTime;
+    return { handle, facts: { ...facts, path, startTime } };
   }
 
   #keep(handle: number, facts: ProcessFacts): void {
