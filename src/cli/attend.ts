@@ -8,8 +8,11 @@ import { logger } from "./log.ts";
 import type { Moment, StatusLine } from "./status_line.ts";
 
 const STATUS_INTERVAL_MS = 1000;
-/** After this long what starts beside us, such as workers, has started. */
-const STARTED_MS = 1000;
+/**
+ * When what only starting needed is given back: once what starts beside us, such
+ * as workers, has started, and once what is busy has been compiled for it.
+ */
+const STARTED_MS = [1000, 30_000];
 
 /** What can be asked how it does. */
 export interface Attended<S extends Moment> {
@@ -50,10 +53,12 @@ export async function attend<S extends Moment>(
     () => status.update(attended.snapshot()),
     STATUS_INTERVAL_MS,
   );
-  const started = setTimeout(() => {
-    giveBackMemory();
-    platform.giveBackPages();
-  }, STARTED_MS);
+  const started = STARTED_MS.map((delayMs) =>
+    setTimeout(() => {
+      giveBackMemory();
+      platform.giveBackPages();
+    }, delayMs)
+  );
   const signal = reportSignal();
   const reportBySignal = () => {
     report();
@@ -62,7 +67,7 @@ export async function attend<S extends Moment>(
   if (signal !== undefined) Deno.addSignalListener(signal, reportBySignal);
   const end = await ending.ended;
   clearInterval(timer);
-  clearTimeout(started);
+  started.forEach(clearTimeout);
   if (signal !== undefined) Deno.removeSignalListener(signal, reportBySignal);
   status[Symbol.dispose]();
   report();
