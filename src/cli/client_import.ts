@@ -13,12 +13,12 @@ import {
   tunnelNameOf,
 } from "../config/import_conf.ts";
 import { confReader, parseClientConfig } from "../config/load_client_config.ts";
-import { formatProblem } from "../config/problems.ts";
 import {
   clientConfigOption,
   type ConfigOptions,
   findClientConfig,
 } from "./client_config_path.ts";
+import { printWarnings } from "./config_file.ts";
 import { ruleText } from "./client_rule_text.ts";
 import { closeFile } from "../io/platform.ts";
 import { ExitCode, systemReason, UserError } from "./errors.ts";
@@ -62,9 +62,7 @@ async function runImport(file: string, options: ImportOptions): Promise<void> {
   const made = !await configExists(path);
   if (made) await create(path, imported);
   else await addTo(path, imported, name);
-  for (const warning of imported.warnings) {
-    writeError(`warning: ${formatProblem(warning)}\n`);
-  }
+  printWarnings(imported.warnings);
   writeError(
     `${made ? "made" : "changed"} ${path}: tunnel ${name}${
       imported.rules.map((rule) =>

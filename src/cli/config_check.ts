@@ -3,8 +3,8 @@ import { Argument, Command, Option } from "@commander-js/extra-typings";
 import { configSections, readConfigText } from "../config/config_text.ts";
 import { loadClientConfig } from "../config/load_client_config.ts";
 import { loadServerConfig } from "../config/load_server_config.ts";
-import { formatProblem } from "../config/problems.ts";
-import { writeError, writeOut } from "./output.ts";
+import { printWarnings } from "./config_file.ts";
+import { writeOut } from "./output.ts";
 
 const MODES = ["server", "client"] as const;
 
@@ -45,9 +45,7 @@ async function check(
   const { warnings } = mode === "server"
     ? await loadServerConfig(file)
     : await loadClientConfig(file);
-  for (const warning of warnings) {
-    writeError(`warning: ${formatProblem(warning)}\n`);
-  }
+  printWarnings(warnings);
   writeOut(`${file}: right, for sluice ${mode}\n`);
 }
 

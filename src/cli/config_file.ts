@@ -9,7 +9,7 @@ import {
   createServerConfig,
 } from "../config/create_server_config.ts";
 import { formatKey } from "../config/keys.ts";
-import { formatProblem } from "../config/problems.ts";
+import { type ConfigProblem, formatProblem } from "../config/problems.ts";
 import { closeFile } from "../io/platform.ts";
 import { ExitCode, systemReason, UserError } from "./errors.ts";
 import { writeError } from "./output.ts";
@@ -32,10 +32,15 @@ export async function loadWithWarnings(
     );
   }
   const loaded = await loadServerConfig(path);
-  for (const warning of loaded.warnings) {
+  printWarnings(loaded.warnings);
+  return loaded;
+}
+
+/** Tells what is not wrong and yet not as it should be, on standard error. */
+export function printWarnings(warnings: readonly ConfigProblem[]): void {
+  for (const warning of warnings) {
     writeError(`warning: ${formatProblem(warning)}\n`);
   }
-  return loaded;
 }
 
 /**
