@@ -16,6 +16,7 @@ import {
   QUESTION_LENGTH,
   REPORT,
 } from "./leaktest_message.ts";
+import { accepted } from "../io/accepted.ts";
 
 /** Where a peer listens. */
 export interface LeakPeerOptions {
@@ -130,7 +131,7 @@ export class LeakPeer implements Disposable {
   }
 
   async #accept(listener: Deno.TcpListener): Promise<void> {
-    for await (const connection of listener) {
+    for await (const connection of accepted(listener)) {
       if (this.#connections >= MOST_CONNECTIONS) {
         connection.close();
         continue;

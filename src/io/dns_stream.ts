@@ -2,6 +2,7 @@
  * DNS over TCP: each message behind two bytes of length (RFC 1035 section
  * 4.2.2, RFC 7766), and a listener that answers so.
  */
+import { accepted } from "./accepted.ts";
 
 /** Something to read from and write to. */
 type ByteStream = Pick<Deno.Conn, "read" | "write">;
@@ -69,9 +70,6 @@ const DEFAULT_LIMITS: DnsListenerLimits = {
   connectionsPerClient: 16,
   idleMs: 10_000,
 };
-/** How long to wait where the system gives no connection: out of descriptors. */
-const RETRY_MS = 100;
-
 /**
  * Answers DNS by TCP until it is disposed.
  * @throws what Deno.listen throws: the address is in use or not there.
@@ -85,7 +83,6 @@ class Listener implements DnsListener {
   readonly #limits: DnsListenerLimits;
   readonly #listener: Deno.TcpListener;
   readonly #connections = new Set<Deno.TcpConn>();
-  #closed = false;
 
   constructor(options: DnsListenerOptions) {
     const { hostname, port, limits = DEFAULT_LIMITS } = options;
@@ -100,21 +97,14 @@ class Listener implements DnsListener {
   }
 
   [Symbol.dispose](): void {
-    this.#closed = true;
     this.#listener.close();
     for (const connection of this.#connections) close(connection);
   }
 
   async #accept(): Promise<void> {
-    while (!this.#closed) {
-      try {
-        const connection = await this.#listener.accept();
-        if (this.#hasRoomFor(connection)) this.#serve(connection);
-        else close(connection);
-      } catch {
-        if (this.#closed) return;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      }
+    for await (const connection of accepted(this.#listener)) {
+      if (this.#hasRoomFor(connection)) this.#serve(connection);
+      else close(connection);
     }
   }
 

@@ -5,6 +5,14 @@ import type { FileContent, ReplaceableFile } from "./ports/replaceable_file.ts";
 /** Changes are told when nothing more came for so long. */
 const QUIET_MS = 100;
 const PERMISSIONS = 0o7777;
+/**
+ * Between a file's name and the number of the process that replaces it: others
+ * may be at it too, where namespaces share a directory (ip-netns(8) gives each
+ * its resolv.conf, and all of them one /etc).
+ */
+const TEMPORARY = ".sluice-new-";
+/** Nobody takes so long between writing and renaming. */
+const LEFTOVER_MS = 60_000;
 
 /** The file at a path; nothing is opened yet. */
 export function replaceableFile(path: string): ReplaceableFile {
@@ -35,7 +43,8 @@ function put(
   path: string,
   content: Exclude<FileContent, { readonly kind: "other" }>,
 ): void {
-  const temporary = `${path}.sluice-new`;
+  removeLeftovers(path);
+  const temporary = `${path}${TEMPORARY}${Deno.pid}`;
   orMissing(() => Deno.removeSync(temporary));
   switch (content.kind) {
     case "missing":
@@ -62,8 +71,24 @@ function rename(from: string, to: string): void {
   try {
     Deno.renameSync(from, to);
   } catch (error) {
-    Deno.removeSync(from);
+    orMissing(() => Deno.removeSync(from));
     throw error;
+  }
+}
+
+/** What processes that were killed between writing and renaming have left. */
+function removeLeftovers(path: string): void {
+  const begin = `${basename(path)}${TEMPORARY}`;
+  for (
+    const { name } of orMissing(() => [...Deno.readDirSync(dirname(path))]) ??
+      []
+  ) {
+    if (!name.startsWith(begin)) continue;
+    const left = `${dirname(path)}/${name}`;
+    const written = orMissing(() => Deno.lstatSync(left))?.mtime?.getTime();
+    if (written !== undefined && Date.now() - written > LEFTOVER_MS) {
+      orMissing(() => Deno.removeSync(left));
+    }
   }
 }
 

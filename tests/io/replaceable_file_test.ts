@@ -52,10 +52,19 @@ Deno.test("replaceable file: a link's target is read, and never written", () => 
 
 Deno.test("replaceable file: what a killed process left half written is in nobody's way", () => {
   inFolder((directory) => {
-    Deno.writeTextFileSync(`${directory}/file.sluice-new`, "half");
+    const own = `${directory}/file.sluice-new-${Deno.pid}`;
+    const another = `${directory}/file.sluice-new-1`;
+    Deno.writeTextFileSync(own, "half");
+    Deno.writeTextFileSync(another, "half");
     const file = replaceableFile(`${directory}/file`);
     file.put({ kind: "file", bytes: BYTES, mode: 0o600 });
-    assert.deepEqual([...Deno.readDirSync(directory)].length, 1);
+    const names = () =>
+      [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+    assert.deepEqual(names(), ["file", "file.sluice-new-1"], "it may be alive");
+    const old = new Date(Date.now() - 120_000);
+    Deno.utimeSync(another, old, old);
+    file.put({ kind: "file", bytes: BYTES, mode: 0o600 });
+    assert.deepEqual(names(), ["file"]);
   });
 });
 

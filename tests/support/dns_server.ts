@@ -1,5 +1,7 @@
 /** A DNS server on loopback whose answers a test writes. */
 
+import { accepted } from "../../src/io/accepted.ts";
+
 /** What a server does with one query. */
 export interface DnsServerScript {
   readonly hostname?: string;
@@ -63,7 +65,7 @@ export class DnsTestServer implements Disposable {
   }
 
   async #serveTcp(): Promise<void> {
-    for await (const connection of this.#tcp) {
+    for await (const connection of accepted(this.#tcp)) {
       this.#connections.add(connection);
       this.#converse(connection).catch(() => {}).finally(() => {
         if (this.#connections.delete(connection)) connection.close();

@@ -3,6 +3,7 @@
  * Real ones are in the scenarios.
  */
 import { writeAll } from "./dns_server.ts";
+import { accepted } from "../../src/io/accepted.ts";
 
 /** What the proxy says. */
 export interface SocksUdpScript {
@@ -73,7 +74,7 @@ export class SocksUdpProxy implements Disposable {
   }
 
   async #serve(): Promise<void> {
-    for await (const connection of this.#tcp) {
+    for await (const connection of accepted(this.#tcp)) {
       this.connections.push(connection);
       this.#talk(connection).catch(() => {});
     }

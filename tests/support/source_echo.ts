@@ -9,6 +9,7 @@ import {
   readStreamMessage,
   writeStreamMessage,
 } from "../../src/io/dns_stream.ts";
+import { accepted } from "../../src/io/accepted.ts";
 
 const TXT = 16;
 const A = 1;
@@ -16,7 +17,9 @@ const { address, port, dnsPort } = JSON.parse(Deno.args[0]);
 const encoder = new TextEncoder();
 
 async function serveTcp(): Promise<void> {
-  for await (const connection of Deno.listen({ hostname: address, port })) {
+  for await (
+    const connection of accepted(Deno.listen({ hostname: address, port }))
+  ) {
     const { hostname } = connection.remoteAddr as Deno.NetAddr;
     const answer = encoder.encode(
       `HTTP/1.0 200 OK\r\ncontent-length: ${
@@ -67,7 +70,7 @@ function answerDns(bytes: Uint8Array, source: string): Uint8Array | undefined {
 
 async function serveDnsTcp(): Promise<void> {
   const listener = Deno.listen({ hostname: address, port: dnsPort });
-  for await (const connection of listener) {
+  for await (const connection of accepted(listener)) {
     const { hostname } = connection.remoteAddr as Deno.NetAddr;
     void (async () => {
       for (;;) {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { openPlatform } from "../../../src/io/platform.ts";
 import { denoRun } from "../../support/agent.ts";
+import { accepted } from "../../../src/io/accepted.ts";
 
 const CONNECTIONS = 5000;
 /** The client's socket, the relay's two. */
@@ -58,7 +59,7 @@ function startEcho(): AsyncDisposable & { readonly port: number } {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serve = async () => {
     const open: Promise<void>[] = [];
-    for await (const connection of listener) {
+    for await (const connection of accepted(listener)) {
       const { readable, writable } = connection;
       // A connection that ends badly shows at its other end.
       open.push(readable.pipeTo(writable).catch(() => {}));

@@ -1,5 +1,7 @@
 /** A destination: greets, and gives back what it gets until the other end finishes. */
 
+import { accepted } from "../../../src/io/accepted.ts";
+
 /** The first bytes of each connection: a protocol in which the server begins. */
 export const BANNER = "SSH-2.0-echo\r\n";
 
@@ -27,7 +29,7 @@ export class EchoServer implements Disposable {
   }
 
   async #serve(listener: Deno.TcpListener): Promise<void> {
-    for await (const connection of listener) {
+    for await (const connection of accepted(listener)) {
       this.from.push(connection.remoteAddr.hostname);
       void echo(connection).catch(() => {});
     }

@@ -1,5 +1,7 @@
 /** A proxy that does what a test says: answers by bytes, dies, hangs. */
 
+import { accepted } from "../../../src/io/accepted.ts";
+
 /** What happens on a connection, step by step. */
 export type Step =
   | { readonly await: number }
@@ -35,7 +37,7 @@ export class ScriptedProxy implements Disposable {
   }
 
   async #serve(): Promise<void> {
-    for await (const connection of this.#listener) {
+    for await (const connection of accepted(this.#listener)) {
       this.#open.add(connection);
       void this.#play(connection).catch(() => {}).finally(() => {
         if (this.#open.delete(connection)) connection.close();

@@ -4,6 +4,7 @@
  */
 import * as dnsPacket from "dns-packet";
 import { within } from "../wait.ts";
+import { accepted } from "../../../src/io/accepted.ts";
 
 const TTL_SECONDS = 60;
 const NEGATIVE_TTL_SECONDS = 30;
@@ -109,7 +110,7 @@ export function dnsServe(
     }
   })();
   void (async () => {
-    for await (const connection of tcp) {
+    for await (const connection of accepted(tcp)) {
       void serveTcp(connection, addresses).catch(() => {});
     }
   })();

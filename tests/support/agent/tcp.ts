@@ -1,6 +1,7 @@
 /** TCP: a server that greets, and what becomes of an attempt to connect. */
 
 import { within } from "../wait.ts";
+import { accepted } from "../../../src/io/accepted.ts";
 
 /** How an attempt to connect ended. */
 export interface ConnectOutcome {
@@ -21,7 +22,7 @@ export function tcpServe(
   const { address: hostname, port, greeting } = argument;
   const listener = Deno.listen({ hostname, port });
   void (async () => {
-    for await (const connection of listener) {
+    for await (const connection of accepted(listener)) {
       await connection.write(new TextEncoder().encode(greeting)).catch(() => 0);
       connection.close();
     }

@@ -13,6 +13,7 @@ import {
 } from "../../../src/core/wire/address.ts";
 import { Netlink, NetlinkError } from "../../../src/io/os/linux/netlink.ts";
 import type { RouteRequest } from "../../../src/io/os/network_entities.ts";
+import { accepted } from "../../../src/io/accepted.ts";
 
 /** The port that the stand-in asks where nothing says another. */
 export const NETWORK_BRIDGE_PORT = 7702;
@@ -156,7 +157,7 @@ async function serve(port: number): Promise<void> {
   const bridge = new NetworkBridge();
   using listener = Deno.listen({ hostname: "127.0.0.1", port });
   console.log("ready");
-  for await (const connection of listener) {
+  for await (const connection of accepted(listener)) {
     using _ = connection;
     const bytes = new Uint8Array(1024);
     const got = await connection.read(bytes) ?? 0;

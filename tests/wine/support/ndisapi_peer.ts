@@ -1,4 +1,6 @@
 /** The other end of a line that a test captures: gives back what it gets, by TCP and UDP at port 7. */
+import { accepted } from "../../../src/io/accepted.ts";
+
 const PORT = 7;
 
 const HOSTNAME = "::";
@@ -10,7 +12,7 @@ void serveUdp(
 console.log("ready");
 
 async function serveTcp(listener: Deno.Listener): Promise<void> {
-  for await (const connection of listener) {
+  for await (const connection of accepted(listener)) {
     connection.readable.pipeTo(connection.writable).catch(() => {});
   }
 }

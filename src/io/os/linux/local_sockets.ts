@@ -7,6 +7,7 @@ import type {
   LocalSocket,
   LocalSockets,
 } from "../../ports/local_sockets.ts";
+import { accepted } from "../../accepted.ts";
 
 const CLIENT = "sluice/client.sock";
 
@@ -83,7 +84,7 @@ class UnixListener implements LocalListener {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<LocalConnection> {
-    return this.#listener[Symbol.asyncIterator]();
+    return accepted(this.#listener);
   }
 
   async close(): Promise<void> {
