@@ -29,24 +29,37 @@ Deno.test({
   ignore,
   async fn() {
     using libc = openLibc();
-    libc.call.open(cString("/nonexistent/file"), O_RDONLY);
     const url = new URL("../../ffi/libc.ts", import.meta.url).href;
     const source = `
       import { openLibc } from ${JSON.stringify(url)};
       const libc = openLibc();
-      libc.call.close(-1);
-      self.postMessage(libc.errno());`;
+      self.onmessage = ({ data: cells }) => {
+        self.postMessage("ready");
+        Atomics.wait(cells, 0, 0);
+        libc.call.close(-1);
+        Atomics.store(cells, 1, libc.errno());
+      };`;
     const worker = new Worker(
       `data:application/javascript,${encodeURIComponent(source)}`,
       { type: "module" },
     );
-    const other = await new Promise((resolve, reject) => {
-      worker.onmessage = (event) => resolve(event.data);
+    /** Whether the other thread may call, and its errno. */
+    const cells = new Int32Array(new SharedArrayBuffer(8));
+    worker.postMessage(cells);
+    await new Promise((resolve, reject) => {
+      worker.onmessage = resolve;
       worker.onerror = reject;
     });
+    // No await from here on: the event loop makes calls of its own.
+    libc.call.open(cString("/nonexistent/file"), O_RDONLY);
+    Atomics.store(cells, 0, 1);
+    Atomics.notify(cells, 0);
+    while (Atomics.load(cells, 1) === 0);
+    const own = libc.errno();
+    const other = Atomics.load(cells, 1);
     worker.terminate();
     assert.equal(other, EBADF);
-    assert.equal(libc.errno(), ENOENT);
+    assert.equal(own, ENOENT);
   },
 });
 
