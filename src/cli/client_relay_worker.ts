@@ -17,10 +17,10 @@ export interface ClientRelaySetup extends RelaySetup {
   readonly udpTimeoutMs: number;
 }
 
-serveWorker<ClientRelaySetup, RelayNotice>((setup, tell) => {
+serveWorker<ClientRelaySetup, RelayNotice>((setup, platform, tell) => {
   const { flows, udpCounters, udpTimeoutMs } = setup;
   let outbounds: ClientOutbounds | undefined;
-  runRelayWorker(setup, tell, {
+  runRelayWorker(setup, platform, tell, {
     openDialer: (parts) =>
       outbounds = new ClientOutbounds({
         ...parts,

@@ -23,8 +23,8 @@ import { runPumps } from "../datapath/pump_loop.ts";
 import { RandomPool } from "../datapath/random_pool.ts";
 import type { AttachedTunnel } from "../datapath/tunnel_set.ts";
 import { decodeRingJson } from "../datapath/ring_json.ts";
-import { openPlatform, type Platform } from "../io/platform.ts";
 import type { Area, TunnelsPoller } from "../io/ports.ts";
+import type { WorkerPlatform } from "../io/worker_platform.ts";
 import { outsideSender } from "./outside_sender.ts";
 import { openStackParts, type StackSetup } from "./stack_parts.ts";
 import { serveWorker } from "./worker_thread.ts";
@@ -64,8 +64,7 @@ const SIZES = {
 
 serveWorker(runStack);
 
-function runStack(setup: ClientStackSetup): void {
-  const platform = openPlatform();
+function runStack(setup: ClientStackSetup, platform: WorkerPlatform): void {
   const now = platform.openClock();
   const tables = attachClientTables(setup.state);
   const poller = platform.attachPoller({
@@ -78,7 +77,7 @@ function runStack(setup: ClientStackSetup): void {
 }
 
 function openPump(
-  platform: Platform,
+  platform: WorkerPlatform,
   setup: ClientStackSetup,
   { tables, poller }: { tables: ClientTables; poller: TunnelsPoller },
 ): ClientPump {
@@ -143,7 +142,7 @@ function openPump(
 }
 
 function tunnelOpener(
-  platform: Platform,
+  platform: WorkerPlatform,
   state: ClientState,
   { shared, tables, receiveArea }: {
     shared: PacketTunnelShared;

@@ -3,7 +3,7 @@ import type { Batch } from "../core/columns/batch.ts";
 import type { SendFailure } from "../core/engine/outside_error.ts";
 import type { NatTable } from "../core/flow/nat.ts";
 import type { OutsideSender } from "../datapath/dispatcher.ts";
-import type { Platform } from "../io/platform.ts";
+import type { WorkerPlatform } from "../io/worker_platform.ts";
 import type { OutsidePort } from "../io/ports.ts";
 
 /** Drops what could not be sent, and tells its sender where an error is due. */
@@ -18,7 +18,7 @@ interface SendingEngine {
 
 /** Sends by a port; failures go to the engine, in its own terms. */
 export function outsideSender(
-  platform: Platform,
+  platform: WorkerPlatform,
   engine: SendingEngine,
   { port, nat }: { readonly port: OutsidePort; readonly nat: NatTable },
 ): OutsideSender {

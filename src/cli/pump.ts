@@ -30,7 +30,6 @@ import {
   Thread,
 } from "../datapath/shared_state.ts";
 import { Turnstile } from "../datapath/turnstile.ts";
-import { openPlatform, type Platform } from "../io/platform.ts";
 import type {
   Area,
   OutsidePort,
@@ -40,6 +39,7 @@ import type {
   TunnelSocketAttachment,
   TunOffload,
 } from "../io/ports.ts";
+import type { WorkerPlatform } from "../io/worker_platform.ts";
 import { outsideSender } from "./outside_sender.ts";
 import type { PumpRole } from "./worker_plan.ts";
 
@@ -99,8 +99,8 @@ const MOST_ROWS = 1024;
 const IP_UDP_HEADERS = 48;
 
 /** Runs a worker's pumps until the stop cell is set. Blocks the calling thread. */
-export function runWorker(setup: PumpSetup): void {
-  const parts = new PumpParts(openPlatform(), setup);
+export function runWorker(setup: PumpSetup, platform: WorkerPlatform): void {
+  const parts = new PumpParts(platform, setup);
   const { poller, now, tables: { stop } } = parts;
   const loop = { poller, now, stop };
   switch (setup.role) {
@@ -133,7 +133,7 @@ class PumpParts {
   readonly gateway: Gateway | undefined;
   readonly relay: RelayLink | undefined;
 
-  constructor(readonly platform: Platform, readonly setup: PumpSetup) {
+  constructor(readonly platform: WorkerPlatform, readonly setup: PumpSetup) {
     const opens = setup.role !== "seal";
     const seals = setup.role !== "open";
     const thread = opens ? Thread.OpenPump : Thread.SealPump;

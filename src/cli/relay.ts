@@ -17,7 +17,6 @@ import { runRelay } from "../datapath/relay/relay_loop.ts";
 import { RedirectRows } from "../datapath/relay/relay_rows.ts";
 import type { RelayLimits } from "../datapath/relay/relay_settings.ts";
 import { openDialer } from "../io/outbound/open_dialer.ts";
-import { openPlatform, type Platform } from "../io/platform.ts";
 import type {
   Dialer,
   DialerSetup,
@@ -25,6 +24,7 @@ import type {
 } from "../io/ports/dialer.ts";
 import type { PacketWriter, PacketWriterAttachment } from "../io/ports.ts";
 import type { StreamSockets } from "../io/ports/stream_sockets.ts";
+import type { WorkerPlatform } from "../io/worker_platform.ts";
 
 /** A ring as it is posted. */
 export interface SharedRing {
@@ -90,7 +90,7 @@ export interface DnsNotice {
 /** What a guest of the worker may use. */
 export interface GuestParts {
   readonly host: RelayHost;
-  readonly platform: Platform;
+  readonly platform: WorkerPlatform;
   readonly sockets: StreamSockets;
   readonly dialer: Dialer;
 }
@@ -115,10 +115,10 @@ export interface RelayParts {
 /** Runs a relay until its stop cell is set. Blocks the calling thread. */
 export function runRelayWorker(
   setup: RelaySetup,
+  platform: WorkerPlatform,
   tell: (notice: RelayNotice) => void,
   { openGuest, openDialer: openOwn }: RelayParts = {},
 ): void {
-  using platform = openPlatform();
   const sockets = platform.openStreamSockets({ reserve: "kept" });
   using events = platform.openSocketEvents();
   using wake = platform.attachWake(setup.wake);

@@ -10,7 +10,7 @@ import {
   type Kernels,
 } from "../datapath/kernels/kernels.ts";
 import { RelayLink } from "../datapath/relay_link.ts";
-import type { Platform } from "../io/platform.ts";
+import type { WorkerPlatform } from "../io/worker_platform.ts";
 import type { OutsidePort, OutsideShared, TunDevice } from "../io/ports.ts";
 import type { TunSetup } from "./pump.ts";
 
@@ -60,7 +60,7 @@ const HEADROOM = 64;
 
 /** Opens the parts, for the worker's thread. */
 export function openStackParts(
-  platform: Platform,
+  platform: WorkerPlatform,
   setup: StackSetup,
   { relayRing, redirects, sizes }: {
     readonly relayRing: Ring;

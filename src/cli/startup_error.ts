@@ -1,7 +1,7 @@
 /** Why a tunnel could not start, in words that say what to do. */
 import { KillSwitchError, PortInUseError } from "../io/ports.ts";
 import { type Privileges, type SystemAdvice, TunError } from "../io/ports.ts";
-import { UnsupportedSystemError } from "../io/platform.ts";
+import { UnsupportedSystemError } from "../io/worker_platform.ts";
 import { SocketInUseError } from "../control/local_server.ts";
 import { UapiSocketInUseError } from "../control/uapi_server.ts";
 import { UserError } from "./errors.ts";

@@ -8,8 +8,8 @@ export interface TunRelaySetup extends RelaySetup {
   readonly udp: RelayUdpSetup;
 }
 
-serveWorker<TunRelaySetup, RelayNotice>((setup, tell) =>
-  runRelayWorker(setup, tell, {
+serveWorker<TunRelaySetup, RelayNotice>((setup, platform, tell) =>
+  runRelayWorker(setup, platform, tell, {
     openGuest: ({ host, sockets, dialer }) =>
       relayUdp(setup.udp, { sockets, dialer })(host),
   })

@@ -8,8 +8,8 @@ import {
   type TunState,
   type TunTables,
 } from "../datapath/tun_state.ts";
-import { openPlatform, type Platform } from "../io/platform.ts";
 import type { Poller } from "../io/ports.ts";
+import type { WorkerPlatform } from "../io/worker_platform.ts";
 import { outsideSender } from "./outside_sender.ts";
 import { openStackParts, type StackSetup } from "./stack_parts.ts";
 import { serveWorker } from "./worker_thread.ts";
@@ -24,8 +24,7 @@ const SIZES = { rows: 512, spare: 1 << 20, own: 0 };
 
 serveWorker(runStack);
 
-function runStack(setup: TunStackSetup): void {
-  const platform = openPlatform();
+function runStack(setup: TunStackSetup, platform: WorkerPlatform): void {
   const now = platform.openClock();
   const tables = attachTunTables(setup.state);
   const poller = platform.attachPoller({
@@ -38,7 +37,7 @@ function runStack(setup: TunStackSetup): void {
 }
 
 function openPump(
-  platform: Platform,
+  platform: WorkerPlatform,
   setup: TunStackSetup,
   { tables, poller }: { tables: TunTables; poller: Poller },
 ): TunPump {

@@ -2,6 +2,10 @@
  * A worker thread as both sides see it. It gets a setup, blocks until it is to
  * end, then says so, or says what kept it from running.
  */
+import {
+  openWorkerPlatform,
+  type WorkerPlatform,
+} from "../io/worker_platform.ts";
 import { giveBackMemory } from "./give_back_memory.ts";
 
 /** What a worker says; `M` is what it says besides. */
@@ -80,18 +84,23 @@ interface WorkerScope {
 }
 
 /**
- * What a worker's module does: waits for its setup and runs.
+ * What a worker's module does: waits for its setup, opens the system and runs.
  * @param run blocks until the worker is to end; `tell` sends a message.
  */
 export function serveWorker<S, M = never>(
-  run: (setup: S, tell: (message: M) => void) => void,
+  run: (
+    setup: S,
+    platform: WorkerPlatform,
+    tell: (message: M) => void,
+  ) => void,
 ): void {
   const scope = globalThis as unknown as WorkerScope;
   const report = (report: WorkerReport<M>) => scope.postMessage(report);
-  scope.onmessage = ({ data }: MessageEvent<S>) => {
+  scope.onmessage = async ({ data }: MessageEvent<S>) => {
     try {
+      using platform = await openWorkerPlatform();
       giveBackMemory();
-      run(data, (message) => report({ kind: "message", message }));
+      run(data, platform, (message) => report({ kind: "message", message }));
       report({ kind: "ended" });
     } catch (error) {
       const message = error instanceof Error

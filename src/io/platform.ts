@@ -1,19 +1,13 @@
 /**
- * The one place that asks which operating system this is.
+ * The one place that asks which operating system this is, with its counterpart
+ * for workers (`worker_platform.ts`).
  *
  * What is opened by one thread (`open`, `create`) is used by others through its
  * descriptor (`attach`). Each thread opens a platform of its own.
  */
-import type { SendFailure } from "../core/engine/outside_error.ts";
 import type { PathStyle } from "../core/route/rules/rule.ts";
-import { linuxLocalSockets } from "./os/linux/local_sockets.ts";
-import { openLinuxPlatform } from "./os/linux/platform.ts";
-import { windowsLocalSockets } from "./os/windows/local_sockets.ts";
-import { openWindowsPlatform } from "./os/windows/platform.ts";
-import { closeWindowsFile } from "./os/windows/security.ts";
 import type {
   CaptureEvents,
-  CipherLibrary,
   CreatedTun,
   CreateTunOptions,
   EchoListener,
@@ -30,34 +24,32 @@ import type {
   OpenedOutside,
   OpenedPoller,
   OpenedTunnelSocket,
-  OutsideAttachment,
   OutsideOptions,
-  OutsidePort,
-  PacketWriter,
-  PacketWriterAttachment,
   PolicyRouting,
-  PollerAttachment,
   Privileges,
   ProcessTable,
-  SocketEvents,
   SocketStreams,
   StartupTasks,
-  StreamSockets,
-  StreamSocketsOptions,
-  TunAttachment,
-  TunDevice,
-  TunnelSocket,
-  TunnelSocketAttachment,
   TunnelSocketOptions,
-  TunnelsPoller,
   Wake,
-  WholeTunAttachment,
 } from "./ports.ts";
+import {
+  UnsupportedSystemError,
+  type WorkerPlatform,
+} from "./worker_platform.ts";
+
+/** A system as this module needs it. */
+interface System {
+  readonly openPlatform: () => Platform;
+  readonly localSockets: LocalSockets;
+  readonly closeFile: (path: string) => void;
+}
+
+/** Only the system that runs here is loaded: the other's parts would cost 4 MB. */
+const system = await loadSystem();
 
 /** The operating system, for the thread that opened it. */
-export interface Platform extends Disposable {
-  /** Which library has its ciphers. */
-  readonly cipherLibrary: CipherLibrary;
+export interface Platform extends WorkerPlatform {
   /**
    * How packets of our own pass by routes of our own: by a mark, or because
    * their sockets are bound to the interface that they leave by.
@@ -73,8 +65,6 @@ export interface Platform extends Disposable {
 
   /** @throws {TunError} whose code says why. */
   createTun(options: CreateTunOptions): CreatedTun;
-  attachTun(attachment: TunAttachment): TunDevice;
-  attachWholeTun(attachment: WholeTunAttachment): TunDevice;
 
   /**
    * Captures packets on their way. Workers attach to its descriptor as to an
@@ -83,33 +73,20 @@ export interface Platform extends Disposable {
    */
   openCapture(events: CaptureEvents): OpenedCapture;
 
-  attachPacketWriter(attachment: PacketWriterAttachment): PacketWriter;
-
   /** @throws {PortInUseError} where another program has the port. */
   openTunnelSocket(options: TunnelSocketOptions): OpenedTunnelSocket;
-  attachTunnelSocket(attachment: TunnelSocketAttachment): TunnelSocket;
 
   openOutside(options: OutsideOptions): OpenedOutside;
-  attachOutside(attachment: OutsideAttachment): OutsidePort;
-  /** What the system's errno of a failed send means to the translator. */
-  sendFailure(errno: number): SendFailure;
 
   openPoller(): OpenedPoller;
-  attachPoller(attachment: PollerAttachment): TunnelsPoller;
   openWake(): Wake;
-  attachWake(descriptor: number): Wake;
 
-  openStreamSockets(options?: StreamSocketsOptions): StreamSockets;
-  openSocketEvents(): SocketEvents;
   openSocketStreams(): SocketStreams;
 
   /** Undefined where the system does not let us see pings. */
   openEchoListener(): EchoListener | undefined;
   /** Undefined where the system's ping takes an identifier, or nothing may ping. */
   openEchoProbe(family: 4 | 6): EchoProbe | undefined;
-
-  /** A clock in ms that counts through sleep and is the same in all threads. */
-  openClock(): () => number;
 
   /** What this process changes on the host, on disk where there is a place for it. */
   openJournal(): Journal;
@@ -138,7 +115,7 @@ export interface Platform extends Disposable {
 
 /** Where programs of this machine talk to a running sluice. */
 export function localSockets(): LocalSockets {
-  return Deno.build.os === "windows" ? windowsLocalSockets : linuxLocalSockets;
+  return known().localSockets;
 }
 
 /**
@@ -147,7 +124,7 @@ export function localSockets(): LocalSockets {
  * @throws what the system says
  */
 export function closeFile(path: string): void {
-  if (Deno.build.os === "windows") closeWindowsFile(path);
+  known().closeFile(path);
 }
 
 /** What stands before a command that needs an administrator; empty where a terminal has such rights or hasn't. */
@@ -160,28 +137,49 @@ export function reportSignal(): Deno.Signal | undefined {
   return Deno.build.os === "windows" ? undefined : "SIGUSR1";
 }
 
-/** A system that sluice does not know yet. */
-export class UnsupportedSystemError extends Error {
-  override readonly name = "UnsupportedSystemError";
-  constructor(
-    /** As the runtime calls it: `darwin`, `freebsd`. */
-    readonly system: string,
-  ) {
-    super(`sluice does not run on ${system} yet; it runs on Linux and Windows`);
-  }
-}
-
 /**
  * Opens the operating system for the calling thread.
  * @throws {UnsupportedSystemError}
  */
 export function openPlatform(): Platform {
+  return known().openPlatform();
+}
+
+/** @throws {UnsupportedSystemError} */
+function known(): System {
+  if (system === undefined) throw new UnsupportedSystemError(Deno.build.os);
+  return system;
+}
+
+async function loadSystem(): Promise<System | undefined> {
   switch (Deno.build.os) {
-    case "linux":
-      return openLinuxPlatform();
-    case "windows":
-      return openWindowsPlatform();
-    default:
-      throw new UnsupportedSystemError(Deno.build.os);
+    case "linux": {
+      const [{ openLinuxPlatform }, { linuxLocalSockets }] = await Promise.all([
+        import("./os/linux/platform.ts"),
+        import("./os/linux/local_sockets.ts"),
+      ]);
+      return {
+        openPlatform: openLinuxPlatform,
+        localSockets: linuxLocalSockets,
+        // Modes of files do it.
+        closeFile: () => {},
+      };
+    }
+    case "windows": {
+      const [
+        { openWindowsPlatform },
+        { windowsLocalSockets },
+        { closeWindowsFile },
+      ] = await Promise.all([
+        import("./os/windows/platform.ts"),
+        import("./os/windows/local_sockets.ts"),
+        import("./os/windows/security.ts"),
+      ]);
+      return {
+        openPlatform: openWindowsPlatform,
+        localSockets: windowsLocalSockets,
+        closeFile: closeWindowsFile,
+      };
+    }
   }
 }

@@ -1,7 +1,8 @@
 /** The choice of the operating system. */
 import assert from "node:assert/strict";
 import { openJournal } from "../../src/io/os/linux/journal.ts";
-import { openPlatform, UnsupportedSystemError } from "../../src/io/platform.ts";
+import { openPlatform } from "../../src/io/platform.ts";
+import { UnsupportedSystemError } from "../../src/io/worker_platform.ts";
 
 Deno.test({
   name: "a platform opens its parts without any privilege",

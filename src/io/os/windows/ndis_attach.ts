@@ -5,13 +5,7 @@
 import type { Kernel32 } from "../../../../ffi/windows/kernel32.ts";
 import { type Msvcrt, openMsvcrt } from "../../../../ffi/windows/msvcrt.ts";
 import type { Ndisapi } from "../../../../ffi/windows/ndisapi.ts";
-import type {
-  Area,
-  CaptureEvents,
-  OpenedCapture,
-  PacketWriter,
-  TunDevice,
-} from "../../ports.ts";
+import type { Area, PacketWriter, TunDevice } from "../../ports.ts";
 import { viewNative } from "./native_memory.ts";
 import {
   BLOCK_LENGTH,
@@ -20,8 +14,8 @@ import {
   KIND_END,
   linksOf,
   readBlock,
+  SECTION_BYTES,
 } from "./ndis_block.ts";
-import { NdisCapture, SECTION_LENGTH } from "./ndis_capture.ts";
 import { NdisDevice } from "./ndis_device.ts";
 import { openLibrary } from "./ndis_driver.ts";
 import { ndisPacketWriter, WRITER_LENGTH } from "./ndis_packet_writer.ts";
@@ -51,11 +45,6 @@ export class NdisCaptures implements Disposable {
     this.#kernel32 = kernel32;
   }
 
-  /** @throws {CaptureError} */
-  open(events: CaptureEvents): OpenedCapture {
-    return new NdisCapture(this.#kernel32, events);
-  }
-
   /** Whether a descriptor is a capture's. */
   owns(descriptor: number): boolean {
     return isCaptureBlock(viewNative(descriptor, KIND_END));
@@ -65,13 +54,13 @@ export class NdisCaptures implements Disposable {
   attach(attachment: NdisAttachment): TunDevice {
     const { descriptor, name, mtu, bytes, readArea, writeArea } = attachment;
     const { start, end } = readArea;
-    const isReader = end - start > SECTION_LENGTH;
+    const isReader = end - start > SECTION_BYTES;
     if (!isReader && (end > start || writeArea === undefined)) {
       throw new RangeError(
-        `a capture's read area needs more than ${SECTION_LENGTH} bytes`,
+        `a capture's read area needs more than ${SECTION_BYTES} bytes`,
       );
     }
-    const frames = { start, end: isReader ? start + SECTION_LENGTH : start };
+    const frames = { start, end: isReader ? start + SECTION_BYTES : start };
     const memory = viewNative(descriptor, BLOCK_LENGTH);
     const address = addressOf(bytes);
     const block = readBlock(memory);

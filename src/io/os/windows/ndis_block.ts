@@ -27,6 +27,8 @@ const LINKS_AT = COUNTERS_AT + COUNTERS * 8;
 /** «NDIS» */
 const CAPTURE_KIND = 0x5349444e;
 
+/** Bytes of each section; a worker's read area holds one. */
+export const SECTION_BYTES = 1 << 20;
 /** Bytes of the block. */
 export const BLOCK_LENGTH = LINKS_AT + LINKS_LENGTH;
 

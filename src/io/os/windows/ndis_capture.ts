@@ -27,14 +27,13 @@ import {
 import {
   BLOCK_LENGTH,
   countersOf,
+  SECTION_BYTES,
   snapshotOf,
   writeBlock,
 } from "./ndis_block.ts";
 import { type NdisAdapter, NdisDriver } from "./ndis_driver.ts";
 import { filterTable } from "./ndis_filters.ts";
 
-/** Bytes of each section; a worker's read area holds one. */
-export const SECTION_LENGTH = 1 << 20;
 const SECTIONS = 4;
 const CAPTURED = MSTCP_FLAG.SENT_TUNNEL | MSTCP_FLAG.RECV_TUNNEL;
 
@@ -69,7 +68,7 @@ export class NdisCapture implements OpenedCapture {
     const block = this.#allocate(guard, BLOCK_LENGTH);
     const memory = Array.from(
       { length: SECTIONS },
-      () => this.#allocate(guard, SECTION_LENGTH).address,
+      () => this.#allocate(guard, SECTION_BYTES).address,
     );
     this.#event = this.#openEvent(guard);
     this.#listEvent = this.#openEvent(guard);
@@ -84,7 +83,7 @@ export class NdisCapture implements OpenedCapture {
       event: this.#event,
       driver: this.#driver.handle,
       sections,
-      sectionLength: SECTION_LENGTH,
+      sectionLength: SECTION_BYTES,
     });
     this.#resources.use(guard.move());
   }
@@ -216,7 +215,7 @@ export class NdisCapture implements OpenedCapture {
     const { call, handle } = this.#driver;
     const refused = addresses.findIndex((address, n) => {
       const add = n === 0 ? call.InitializeFastIo : call.AddSecondaryFastIo;
-      return add(handle, BigInt(address), SECTION_LENGTH) === 0;
+      return add(handle, BigInt(address), SECTION_BYTES) === 0;
     });
     return refused < 0 ? [...addresses] : addresses.slice(0, refused);
   }
