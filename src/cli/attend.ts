@@ -3,16 +3,11 @@ import { type Platform, reportSignal } from "../io/platform.ts";
 import { closeDebugger } from "./close_debugger.ts";
 import type { EndingWatch } from "./ending.ts";
 import { UserError } from "./errors.ts";
-import { giveBackMemory } from "./give_back_memory.ts";
+import { giveBackNowAndThen } from "./give_back_memory.ts";
 import { logger } from "./log.ts";
 import type { Moment, StatusLine } from "./status_line.ts";
 
 const STATUS_INTERVAL_MS = 1000;
-/**
- * When what only starting needed is given back: once what starts beside us, such
- * as workers, has started, and once what is busy has been compiled for it.
- */
-const STARTED_MS = [1000, 30_000];
 
 /** What can be asked how it does. */
 export interface Attended<S extends Moment> {
@@ -53,12 +48,7 @@ export async function attend<S extends Moment>(
     () => status.update(attended.snapshot()),
     STATUS_INTERVAL_MS,
   );
-  const started = STARTED_MS.map((delayMs) =>
-    setTimeout(() => {
-      giveBackMemory();
-      platform.giveBackPages();
-    }, delayMs)
-  );
+  using _giving = giveBackNowAndThen(platform);
   const signal = reportSignal();
   const reportBySignal = () => {
     report();
@@ -67,7 +57,6 @@ export async function attend<S extends Moment>(
   if (signal !== undefined) Deno.addSignalListener(signal, reportBySignal);
   const end = await ending.ended;
   clearInterval(timer);
-  started.forEach(clearTimeout);
   if (signal !== undefined) Deno.removeSignalListener(signal, reportBySignal);
   status[Symbol.dispose]();
   report();

@@ -6,7 +6,7 @@ import {
   openWorkerPlatform,
   type WorkerPlatform,
 } from "../io/worker_platform.ts";
-import { giveBackMemory } from "./give_back_memory.ts";
+import { collectGarbage } from "./give_back_memory.ts";
 
 /** What a worker says; `M` is what it says besides. */
 export type WorkerReport<M = never> =
@@ -99,7 +99,8 @@ export function serveWorker<S, M = never>(
   scope.onmessage = async ({ data }: MessageEvent<S>) => {
     try {
       using platform = await openWorkerPlatform();
-      giveBackMemory();
+      // Of loading: from here on next to nothing is allocated.
+      collectGarbage();
       run(data, platform, (message) => report({ kind: "message", message }));
       report({ kind: "ended" });
     } catch (error) {
