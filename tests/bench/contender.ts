@@ -38,6 +38,8 @@ export interface Contender {
 export interface ContenderOptions {
   /** Value of SLUICE_CRYPTO for our own. */
   readonly crypto?: string;
+  /** More environment for our own. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Whether the veth pair has its offloads (segmentation, checksums, GRO). */
   readonly underlay: "offloads" | "plain";
 }
@@ -105,9 +107,10 @@ async function startEnds(
     });
     return process;
   }
-  const env: Record<string, string> = options.crypto
-    ? { SLUICE_CRYPTO: options.crypto }
-    : {};
+  const env = {
+    ...options.env,
+    ...(options.crypto ? { SLUICE_CRYPTO: options.crypto } : {}),
+  };
   const running = await startServer(server, {
     clients: [identity],
     logLevel: "info",

@@ -22,6 +22,11 @@ export function formatSeries(
     ["measure", "unit", ...names, ...ratioHeads(names)],
     ...series.map((row) => formatRow(row, names)),
   ];
+  return formatTable(rows);
+}
+
+/** Rows as a Markdown table; the first is its head. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths = rows[0].map((_, i) =>
     Math.max(...rows.map((row) => row[i].length))
   );

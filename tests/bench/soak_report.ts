@@ -1,4 +1,5 @@
 /** What minutes of load came to: the run in five parts beside each other. */
+import { formatTable } from "./report.ts";
 import { median } from "./statistics.ts";
 
 const PARTS = 5;
@@ -83,7 +84,7 @@ export function formatSoak(turns: readonly Sample[][], echoes: string): string {
     part.roundTripMs.toFixed(1),
     part.linkPauseMs.toFixed(0),
   ];
-  const table = align([
+  const table = formatTable([
     [
       "part",
       "to server, Gbit/s",
@@ -108,15 +109,4 @@ export function formatSoak(turns: readonly Sample[][], echoes: string): string {
     ],
   ]);
   return `${table}\n\nEchoes: ${echoes}.`;
-}
-
-/** Rows of cells, the first the heads, as a Markdown table. */
-function align(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0].map((_, i) =>
-    Math.max(...rows.map((row) => row[i].length))
-  );
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, i) => cell.padEnd(widths[i])).join(" | ")} |`;
-  const rule = line(widths.map((width) => "-".repeat(width)));
-  return [line(rows[0]), rule, ...rows.slice(1).map(line)].join("\n");
 }
