@@ -53,7 +53,7 @@ export class SystemResolvers {
     } catch (error) {
       const reason = messageOf(error);
       this.#options.warn(
-        `the system's resolvers could not be put back: ${reason}`,
+        `the system's resolvers could not be put back: ${reason}; sluice client --reset does it`,
       );
     }
   }
