@@ -2,7 +2,8 @@
 import { ClientMessage } from "../core/columns/client_message.ts";
 import { ControlMessage } from "../core/columns/control_message.ts";
 import { describePacket } from "../core/wire/describe.ts";
-import { PacketView, parsePacket } from "../core/wire/packet.ts";
+import { parsePacket } from "../core/wire/packet.ts";
+import { PacketView } from "../core/wire/packet_view.ts";
 import { Protocol } from "../core/wire/protocol.ts";
 import * as udp from "../core/wire/udp.ts";
 import type { ClientEvents } from "../control/client_engine.ts";

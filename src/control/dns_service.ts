@@ -11,11 +11,9 @@ import {
   type DnsTransport,
 } from "../core/flow/dns_proxy.ts";
 import { DropReason } from "../core/columns/drop_reason.ts";
-import {
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../core/wire/packet.ts";
+import { parsePacket } from "../core/wire/packet.ts";
+import { PacketView } from "../core/wire/packet_view.ts";
+import { verifyTransport } from "../core/wire/transport_checksum.ts";
 import { Protocol } from "../core/wire/protocol.ts";
 import * as udp from "../core/wire/udp.ts";
 

@@ -7,11 +7,9 @@
 import assert from "node:assert/strict";
 import { Batch } from "../../src/core/columns/batch.ts";
 import { Verdict } from "../../src/core/columns/verdict.ts";
-import {
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../../src/core/wire/packet.ts";
+import { parsePacket } from "../../src/core/wire/packet.ts";
+import { PacketView } from "../../src/core/wire/packet_view.ts";
+import { verifyTransport } from "../../src/core/wire/transport_checksum.ts";
 import { Protocol } from "../../src/core/wire/protocol.ts";
 import type { TunDevice } from "../../src/io/ports.ts";
 

@@ -8,11 +8,9 @@ import { DropReason } from "../../src/core/columns/drop_reason.ts";
 import type { DnsTransport } from "../../src/core/flow/dns_proxy.ts";
 import { parsePrefix } from "../../src/core/wire/address.ts";
 import { DnsUpstreamSockets } from "../../src/io/outbound/dns_upstream.ts";
-import {
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../../src/core/wire/packet.ts";
+import { parsePacket } from "../../src/core/wire/packet.ts";
+import { PacketView } from "../../src/core/wire/packet_view.ts";
+import { verifyTransport } from "../../src/core/wire/transport_checksum.ts";
 import { tcpPacket, udpPacket } from "../core/flow/packets.ts";
 import {
   aRecord,

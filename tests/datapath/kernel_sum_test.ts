@@ -2,11 +2,9 @@ import assert from "node:assert/strict";
 import { DropReason } from "../../src/core/columns/drop_reason.ts";
 import { fold, sum } from "../../src/core/wire/checksum.ts";
 import * as ipv4 from "../../src/core/wire/ipv4.ts";
-import {
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../../src/core/wire/packet.ts";
+import { parsePacket } from "../../src/core/wire/packet.ts";
+import { PacketView } from "../../src/core/wire/packet_view.ts";
+import { verifyTransport } from "../../src/core/wire/transport_checksum.ts";
 import { Protocol } from "../../src/core/wire/protocol.ts";
 import * as udp from "../../src/core/wire/udp.ts";
 import { kernelSum } from "../../src/datapath/kernel_sum.ts";

@@ -30,13 +30,9 @@ import {
 } from "../../src/core/wire/icmp_error.ts";
 import * as ipv4 from "../../src/core/wire/ipv4.ts";
 import * as ipv6 from "../../src/core/wire/ipv6.ts";
-import {
-  FragmentKind,
-  PacketView,
-  parseEmbedded,
-  parsePacket,
-  verifyTransport,
-} from "../../src/core/wire/packet.ts";
+import { parseEmbedded, parsePacket } from "../../src/core/wire/packet.ts";
+import { FragmentKind, PacketView } from "../../src/core/wire/packet_view.ts";
+import { verifyTransport } from "../../src/core/wire/transport_checksum.ts";
 import { Protocol } from "../../src/core/wire/protocol.ts";
 import * as tcp from "../../src/core/wire/tcp.ts";
 import { SeededRandom } from "../core/columns/seeded_random.ts";

@@ -22,12 +22,8 @@ import {
 } from "../flow/redirect_table.ts";
 import { ChecksumForm, type Sum } from "../wire/checksum.ts";
 import * as ipv6 from "../wire/ipv6.ts";
-import {
-  FragmentKind,
-  type PacketView,
-  pseudoHeader,
-  verifyTransport,
-} from "../wire/packet.ts";
+import { FragmentKind, type PacketView } from "../wire/packet_view.ts";
+import { pseudoHeader, verifyTransport } from "../wire/transport_checksum.ts";
 import * as tcp from "../wire/tcp.ts";
 import type { LargestSegment } from "./largest_segment.ts";
 import type { RedirectLife } from "./redirect_life.ts";

@@ -9,7 +9,7 @@ import * as icmp from "../wire/icmp.ts";
 import * as icmpv6 from "../wire/icmpv6.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
-import type { PacketView } from "../wire/packet.ts";
+import type { PacketView } from "../wire/packet_view.ts";
 import { Protocol } from "../wire/protocol.ts";
 
 const HOP_LIMIT = 64;

@@ -16,7 +16,7 @@ import {
   mayAnswerWithError,
 } from "../wire/icmp_error.ts";
 import * as icmpv6 from "../wire/icmpv6.ts";
-import type { PacketView } from "../wire/packet.ts";
+import type { PacketView } from "../wire/packet_view.ts";
 
 /** What an error says; type and code in either family, packed by {@linkcode pack}. */
 export const ErrorKind = {

@@ -7,7 +7,7 @@ import { DropReason } from "../columns/drop_reason.ts";
 import { Verdict } from "../columns/verdict.ts";
 import { Way } from "../flow/flow_table.ts";
 import { ChecksumForm } from "../wire/checksum.ts";
-import { pseudoHeader, verifyTransport } from "../wire/packet.ts";
+import { pseudoHeader, verifyTransport } from "../wire/transport_checksum.ts";
 import { Protocol } from "../wire/protocol.ts";
 import * as tcp from "../wire/tcp.ts";
 import type { FlowEndings } from "./flow_endings.ts";

@@ -26,13 +26,12 @@ import { splitRow } from "../flow/split.ts";
 import { equalWords } from "../wire/address.ts";
 import { ChecksumForm } from "../wire/checksum.ts";
 import { readEmbedded } from "../wire/icmp_error.ts";
+import { parsePacket } from "../wire/packet.ts";
+import { FragmentKind, PacketView } from "../wire/packet_view.ts";
 import {
-  FragmentKind,
-  PacketView,
-  parsePacket,
   updateTransport,
   verifyTransport,
-} from "../wire/packet.ts";
+} from "../wire/transport_checksum.ts";
 import { Protocol } from "../wire/protocol.ts";
 import * as tcp from "../wire/tcp.ts";
 import * as udp from "../wire/udp.ts";

@@ -15,7 +15,7 @@ import { FLOW_RESET_LENGTH } from "../flow/flow_reset.ts";
 import { Way } from "../flow/flow_table.ts";
 import type { ChecksumForm } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
-import { updateTransport } from "../wire/packet.ts";
+import { updateTransport } from "../wire/transport_checksum.ts";
 import { Protocol } from "../wire/protocol.ts";
 import * as tcp from "../wire/tcp.ts";
 import { ErrorKind } from "./error_replies.ts";

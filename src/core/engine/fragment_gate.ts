@@ -7,7 +7,7 @@ import type { ColumnAllocator } from "../columns/columns.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import { Verdict } from "../columns/verdict.ts";
 import { Reassembly, type ReassemblyOptions } from "../flow/reassembly.ts";
-import type { PacketView } from "../wire/packet.ts";
+import type { PacketView } from "../wire/packet_view.ts";
 
 /** Reassembly over batches. */
 export class FragmentGate {

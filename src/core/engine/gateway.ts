@@ -36,7 +36,8 @@ import {
 } from "../route/destination.ts";
 import { isMappedIpv4, type Prefix } from "../wire/address.ts";
 import { type Sum, sum } from "../wire/checksum.ts";
-import { FragmentKind, PacketView, parsePacket } from "../wire/packet.ts";
+import { parsePacket } from "../wire/packet.ts";
+import { FragmentKind, PacketView } from "../wire/packet_view.ts";
 
 import { Protocol } from "../wire/protocol.ts";
 import type { AllowedIps } from "../wireguard/allowed_ips.ts";

@@ -5,11 +5,8 @@
 import type { Batch } from "../columns/batch.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import { Verdict } from "../columns/verdict.ts";
-import {
-  FragmentKind,
-  type PacketView,
-  verifyTransport,
-} from "../wire/packet.ts";
+import { FragmentKind, type PacketView } from "../wire/packet_view.ts";
+import { verifyTransport } from "../wire/transport_checksum.ts";
 import { Protocol } from "../wire/protocol.ts";
 import { answerEcho, isEchoRequest } from "./echo_answer.ts";
 import type { GatewayConfig } from "./gateway_config.ts";

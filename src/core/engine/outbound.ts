@@ -16,12 +16,9 @@ import {
 import type { Sum } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
-import {
-  FragmentKind,
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../wire/packet.ts";
+import { parsePacket } from "../wire/packet.ts";
+import { FragmentKind, PacketView } from "../wire/packet_view.ts";
+import { verifyTransport } from "../wire/transport_checksum.ts";
 import { Protocol } from "../wire/protocol.ts";
 import * as tcp from "../wire/tcp.ts";
 import { isEchoRequest } from "./echo_answer.ts";

@@ -8,7 +8,7 @@ import { Verdict } from "../columns/verdict.ts";
 import { splitRow } from "../flow/split.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
-import type { PacketView } from "../wire/packet.ts";
+import type { PacketView } from "../wire/packet_view.ts";
 import { ErrorKind, type ErrorReplies } from "./error_replies.ts";
 
 /** Hands packets to peers. */

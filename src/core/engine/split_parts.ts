@@ -7,7 +7,7 @@ import { Mapper } from "../flow/mapper.ts";
 import type { NatTable, OutsideSockets } from "../flow/nat.ts";
 import type { RedirectTable } from "../flow/redirect_table.ts";
 import { type Sum, sum } from "../wire/checksum.ts";
-import { PacketView } from "../wire/packet.ts";
+import { PacketView } from "../wire/packet_view.ts";
 import { ErrorReplies } from "./error_replies.ts";
 import { ForeignEchoes } from "./foreign_echoes.ts";
 import { Inbound } from "./inbound.ts";

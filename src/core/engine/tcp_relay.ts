@@ -17,7 +17,7 @@ import { RedirectState, type RedirectTable } from "../flow/redirect_table.ts";
 import { ChecksumForm, type Sum, sum } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
-import type { PacketView } from "../wire/packet.ts";
+import type { PacketView } from "../wire/packet_view.ts";
 import * as tcp from "../wire/tcp.ts";
 import { ClientSegments } from "./client_segments.ts";
 import { LargestSegment } from "./largest_segment.ts";

@@ -27,12 +27,9 @@ import type { RedirectTable } from "../flow/redirect_table.ts";
 import { PrefixList } from "../route/prefix_list.ts";
 import { Destinations } from "../route/destination.ts";
 import { ChecksumForm, type Sum, sum } from "../wire/checksum.ts";
-import {
-  FragmentKind,
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../wire/packet.ts";
+import { parsePacket } from "../wire/packet.ts";
+import { FragmentKind, PacketView } from "../wire/packet_view.ts";
+import { verifyTransport } from "../wire/transport_checksum.ts";
 import { Protocol } from "../wire/protocol.ts";
 import { answerEcho, isEchoRequest } from "./echo_answer.ts";
 import { ErrorReplies } from "./error_replies.ts";

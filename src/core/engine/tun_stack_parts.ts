@@ -10,7 +10,7 @@ import {
 import { isMappedIpv4 } from "../wire/address.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
-import type { PacketView } from "../wire/packet.ts";
+import type { PacketView } from "../wire/packet_view.ts";
 import { Protocol } from "../wire/protocol.ts";
 import { AllowedIps } from "../wireguard/allowed_ips.ts";
 

@@ -8,7 +8,7 @@ import { writeU16be } from "../wire/bytes.ts";
 import { adjust16, pseudoHeader6, sum } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
-import type { PacketView } from "../wire/packet.ts";
+import type { PacketView } from "../wire/packet_view.ts";
 
 /** Bytes of a plain IP header for an address's family. */
 export function ipHeaderLength(words: Int32Array, i: number): number {

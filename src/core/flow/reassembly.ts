@@ -19,7 +19,7 @@ import { equalWords } from "../wire/address.ts";
 import { copyBytes } from "../wire/bytes.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
-import type { PacketView } from "../wire/packet.ts";
+import type { PacketView } from "../wire/packet_view.ts";
 
 /** How much may wait. */
 export interface ReassemblyOptions {

@@ -5,7 +5,8 @@ import { DropReason, dropReasonText } from "../columns/drop_reason.ts";
 import { formatAddress, formatEndpoint } from "./address.ts";
 import * as icmp from "./icmp.ts";
 import * as icmpv6 from "./icmpv6.ts";
-import { FragmentKind, PacketView, parsePacket } from "./packet.ts";
+import { parsePacket } from "./packet.ts";
+import { FragmentKind, PacketView } from "./packet_view.ts";
 import { Protocol, protocolText } from "./protocol.ts";
 import * as tcp from "./tcp.ts";
 

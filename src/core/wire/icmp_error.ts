@@ -15,7 +15,8 @@ import * as icmp from "./icmp.ts";
 import * as icmpv6 from "./icmpv6.ts";
 import * as ipv4 from "./ipv4.ts";
 import * as ipv6 from "./ipv6.ts";
-import { FragmentKind, type PacketView, parseEmbedded } from "./packet.ts";
+import { parseEmbedded } from "./packet.ts";
+import { FragmentKind, type PacketView } from "./packet_view.ts";
 import { Protocol } from "./protocol.ts";
 
 /** The greatest ICMP error over IPv4, IP header included (RFC 1812, section 4.3.2.3). */

@@ -3,7 +3,8 @@
  * is let in, then both sides are joined. A client is let in only once the
  * outside stands, so that it never sees an accepted connection to a closed port.
  */
-import { PacketView, parsePacket } from "../../core/wire/packet.ts";
+import { parsePacket } from "../../core/wire/packet.ts";
+import { PacketView } from "../../core/wire/packet_view.ts";
 import { Protocol } from "../../core/wire/protocol.ts";
 import type { Dialer, DialFailure } from "../../io/ports/dialer.ts";
 import { SocketEvent, SocketTrigger } from "../../io/ports/socket_events.ts";

@@ -5,7 +5,8 @@ import {
   type RedirectTable,
 } from "../../core/flow/redirect_table.ts";
 import { ChecksumForm } from "../../core/wire/checksum.ts";
-import { PacketView, parsePacket } from "../../core/wire/packet.ts";
+import { parsePacket } from "../../core/wire/packet.ts";
+import { PacketView } from "../../core/wire/packet_view.ts";
 import type { PacketWriter } from "../../io/ports/packet_writer.ts";
 
 /** What becomes of a dial. */

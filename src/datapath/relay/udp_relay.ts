@@ -9,11 +9,8 @@ import {
   isMulticast,
   isUnspecified,
 } from "../../core/wire/address.ts";
-import {
-  FragmentKind,
-  PacketView,
-  parsePacket,
-} from "../../core/wire/packet.ts";
+import { parsePacket } from "../../core/wire/packet.ts";
+import { FragmentKind, PacketView } from "../../core/wire/packet_view.ts";
 import { Protocol } from "../../core/wire/protocol.ts";
 import * as udp from "../../core/wire/udp.ts";
 import type { Dialer, DialFailure } from "../../io/ports/dialer.ts";

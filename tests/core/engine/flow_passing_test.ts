@@ -2,11 +2,9 @@
 import assert from "node:assert/strict";
 import { type FlowVerdict, Way } from "../../../src/core/flow/flow_table.ts";
 import * as ipv4 from "../../../src/core/wire/ipv4.ts";
-import {
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../src/core/wire/packet_view.ts";
+import { verifyTransport } from "../../../src/core/wire/transport_checksum.ts";
 import {
   addressWords,
   echoPacket,

@@ -12,7 +12,8 @@ import {
   RedirectTable,
 } from "../../../src/core/flow/redirect_table.ts";
 import { ChecksumForm } from "../../../src/core/wire/checksum.ts";
-import { PacketView, parsePacket } from "../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../src/core/wire/packet_view.ts";
 import { pattern } from "../flow/packets.ts";
 import {
   ACK,

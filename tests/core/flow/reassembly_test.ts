@@ -6,7 +6,8 @@ import {
   Reassembly,
   REASSEMBLY_TIMEOUT_MS,
 } from "../../../src/core/flow/reassembly.ts";
-import { PacketView, parsePacket } from "../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../src/core/wire/packet_view.ts";
 import {
   fragment,
   fragmentsOf,

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { rewriteEnds } from "../../../src/core/flow/rewrite_ends.ts";
 import { ChecksumForm } from "../../../src/core/wire/checksum.ts";
-import { PacketView, parsePacket } from "../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../src/core/wire/packet_view.ts";
 import { addressWords, echoPacket, udpPacket } from "./packets.ts";
 import { ACK, partialSegment, PSH, segment } from "./segments.ts";
 

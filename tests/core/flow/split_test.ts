@@ -5,7 +5,8 @@ import { DropReason } from "../../../src/core/columns/drop_reason.ts";
 import { Verdict } from "../../../src/core/columns/verdict.ts";
 import { Reassembly } from "../../../src/core/flow/reassembly.ts";
 import { splitRow } from "../../../src/core/flow/split.ts";
-import { PacketView, parsePacket } from "../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../src/core/wire/packet_view.ts";
 import { ipPacket, pattern, udpPacket } from "./packets.ts";
 
 const V4 = {

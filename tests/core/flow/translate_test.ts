@@ -9,7 +9,8 @@ import {
   translateInbound,
   translateOutbound,
 } from "../../../src/core/flow/translate.ts";
-import { PacketView, parsePacket } from "../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../src/core/wire/packet_view.ts";
 import { addressWords, echoPacket, pattern, udpPacket } from "./packets.ts";
 
 const SIZE = { capacity: 4, peers: 2, remotes: 8 };

@@ -18,11 +18,9 @@ import {
 import * as icmpv6 from "../../../src/core/wire/icmpv6.ts";
 import * as ipv4 from "../../../src/core/wire/ipv4.ts";
 import * as ipv6 from "../../../src/core/wire/ipv6.ts";
-import {
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../src/core/wire/packet_view.ts";
+import { verifyTransport } from "../../../src/core/wire/transport_checksum.ts";
 import {
   concat,
   hex,

@@ -3,11 +3,9 @@ import { DropReason } from "../../../src/core/columns/drop_reason.ts";
 import { pseudoHeader6 } from "../../../src/core/wire/checksum.ts";
 import * as icmp from "../../../src/core/wire/icmp.ts";
 import * as icmpv6 from "../../../src/core/wire/icmpv6.ts";
-import {
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../src/core/wire/packet_view.ts";
+import { verifyTransport } from "../../../src/core/wire/transport_checksum.ts";
 import { hex, ICMP4_ECHO, ICMP6_ECHO, toHex } from "./packets.ts";
 
 const AT4 = 20;

@@ -2,11 +2,9 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { DropReason } from "../../../src/core/columns/drop_reason.ts";
 import { pseudoHeader4 } from "../../../src/core/wire/checksum.ts";
-import {
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../src/core/wire/packet_view.ts";
+import { verifyTransport } from "../../../src/core/wire/transport_checksum.ts";
 import * as ipv4 from "../../../src/core/wire/ipv4.ts";
 import * as udp from "../../../src/core/wire/udp.ts";
 import { toHex, UDP4_DNS, UDP4_NO_CHECKSUM } from "./packets.ts";

@@ -1,11 +1,9 @@
 /** What clients hear of failed dials: each kind, both families, parsed and verified. */
 import assert from "node:assert/strict";
 import { readEmbedded } from "../../../src/core/wire/icmp_error.ts";
-import {
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../src/core/wire/packet_view.ts";
+import { verifyTransport } from "../../../src/core/wire/transport_checksum.ts";
 import { Protocol } from "../../../src/core/wire/protocol.ts";
 import * as tcp from "../../../src/core/wire/tcp.ts";
 import {

@@ -4,7 +4,8 @@ import {
   countSockets,
 } from "../../support/counted_sockets.ts";
 import assert from "node:assert/strict";
-import { PacketView, parsePacket } from "../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../src/core/wire/packet_view.ts";
 import * as tcp from "../../../src/core/wire/tcp.ts";
 import { RelayCount } from "../../../src/datapath/relay/relay_counters.ts";
 import type { DialFailureKind } from "../../../src/io/ports/dialer.ts";

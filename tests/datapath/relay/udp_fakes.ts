@@ -1,7 +1,8 @@
 /** A relay worker and a proxy that a test plays by hand, without sockets. */
 import { formatEndpoint } from "../../../src/core/wire/address.ts";
-import { PacketView, parsePacket } from "../../../src/core/wire/packet.ts";
-import { verifyTransport } from "../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../src/core/wire/packet_view.ts";
+import { verifyTransport } from "../../../src/core/wire/transport_checksum.ts";
 import type {
   RelayGuest,
   RelayHost,

@@ -10,11 +10,9 @@ import { openLibc } from "../../../../ffi/libc.ts";
 import { Batch } from "../../../../src/core/columns/batch.ts";
 import { Verdict } from "../../../../src/core/columns/verdict.ts";
 import { parseAddress } from "../../../../src/core/wire/address.ts";
-import {
-  PacketView,
-  parsePacket,
-  verifyTransport,
-} from "../../../../src/core/wire/packet.ts";
+import { parsePacket } from "../../../../src/core/wire/packet.ts";
+import { PacketView } from "../../../../src/core/wire/packet_view.ts";
+import { verifyTransport } from "../../../../src/core/wire/transport_checksum.ts";
 import { instantiateKernels } from "../../../../src/datapath/kernels/kernels.ts";
 import { Netlink } from "../../../../src/io/os/linux/netlink.ts";
 import { attachTun, createTun } from "../../../../src/io/os/linux/tun.ts";
