@@ -102,7 +102,7 @@ export class ClientTunnel implements Disposable {
     this.#sync = new PeerSync({
       device,
       now,
-      removePeer: (row) => device.removePeer(row),
+      removePeer: (row) => device.peers.remove(row),
       memory: () => undefined,
     });
     this.#sync.apply(setup.peers);
@@ -174,7 +174,7 @@ export class ClientTunnel implements Disposable {
   /** Starts a handshake with every peer whose endpoint is known. */
   handshakeNow(): void {
     const { now } = this.#options;
-    for (const row of this.#device.rows()) {
+    for (const row of this.#device.peers.rows()) {
       this.#device.handshake(row, now());
     }
     this.#control.drain();
@@ -192,7 +192,7 @@ export class ClientTunnel implements Disposable {
     };
     let endpoint: PacketTunnelStatus["endpoint"];
     const latest = (a: number, b: number) => Math.max(a, b);
-    for (const row of this.#device.rows()) {
+    for (const row of this.#device.peers.rows()) {
       const { sentBytes, receivedBytes } = peers.traffic(row);
       status.sentBytes += sentBytes;
       status.receivedBytes += receivedBytes;

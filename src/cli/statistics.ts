@@ -36,7 +36,7 @@ export function statusSnapshot(
 ): StatusSnapshot {
   const { device, tables, now } = tunnel;
   const { traffic, drops } = tunnelCounters(tunnel);
-  const rows = device.rows();
+  const rows = device.peers.rows();
   const time = now();
   const connected = rows.filter((row) => {
     const at = tables.peers.lastHandshakeAt[row];

@@ -210,7 +210,7 @@ export class TunnelProcess implements AsyncDisposable {
   /** Starts a handshake with every peer whose endpoint is known. */
   handshakeNow(): void {
     const { device, now } = this;
-    for (const row of device.rows()) {
+    for (const row of device.peers.rows()) {
       device.handshake(row, now());
     }
     this.control.drain();
@@ -223,7 +223,7 @@ export class TunnelProcess implements AsyncDisposable {
 
   /** Removes a peer, with all that workers keep for it. */
   removePeer(row: number): void {
-    this.device.removePeer(row);
+    this.device.peers.remove(row);
     const commands = this.tables.rings[Thread.Control];
     commands.tryWrite(ControlMessage.PeerRemoved, row, 0, NO_BYTES, 0, 0);
     this.#workers.opening.wake.signal();

@@ -55,9 +55,9 @@ export class PeerMemoryFile {
 
   /** Writes what the device knows now, if it changed. @throws what the system says. */
   async save(device: Device): Promise<void> {
-    const entries = device.rows().map((row) => {
-      const { receivedTimestamp, sentTicks } = device.memory(row);
-      return [formatKey(device.info(row).publicKey), {
+    const entries = device.peers.rows().map((row) => {
+      const { receivedTimestamp, sentTicks } = device.peers.memory(row);
+      return [formatKey(device.peers.info(row).publicKey), {
         receivedTimestamp: formatHexKey(receivedTimestamp),
         sentTicks,
       }] as const;

@@ -42,7 +42,9 @@ export class DeviceUapi implements UapiPort {
       listenPort,
       fwmark: 0,
       amnezia,
-      peers: device.rows().map((row) => peerState(device.info(row))),
+      peers: device.peers.rows().map((row) =>
+        peerState(device.peers.info(row))
+      ),
     };
   }
 
@@ -67,7 +69,7 @@ export class DeviceUapi implements UapiPort {
         device.setPrivateKey(changes.privateKey, now());
       }
       if (changes.peers === "replace") {
-        for (const row of device.rows()) removePeer(row);
+        for (const row of device.peers.rows()) removePeer(row);
       }
       for (const change of changes.peerChanges) this.#change(change);
     } finally {
@@ -77,7 +79,7 @@ export class DeviceUapi implements UapiPort {
 
   #change(change: UapiPeerChange): void {
     const { device, removePeer } = this.#options;
-    const known = device.peerOf(change.publicKey);
+    const known = device.peers.rowOf(change.publicKey);
     if (change.kind === "remove") {
       if (known >= 0) removePeer(known);
       return;
@@ -85,17 +87,17 @@ export class DeviceUapi implements UapiPort {
     if (known < 0 && change.kind === "update") return;
     const row = known < 0 ? this.#add(change.publicKey) : known;
     const { presharedKey, endpoint, persistentKeepalive } = change;
-    device.updatePeer(row, {
+    device.peers.update(row, {
       presharedKey: presharedKey === "none" ? NO_KEY : presharedKey,
       endpoint,
       persistentKeepaliveMs: persistentKeepalive === undefined
         ? undefined
         : persistentKeepalive * 1000,
     }, this.#options.now());
-    if (change.allowedIps === "replace") device.disallowAll(row);
+    if (change.allowedIps === "replace") device.peers.disallowAll(row);
     for (const { kind, prefix } of change.allowedIpChanges) {
-      if (kind === "remove") device.disallow(row, prefix);
-      else if (!device.allow(row, prefix)) {
+      if (kind === "remove") device.peers.disallow(row, prefix);
+      else if (!device.peers.allow(row, prefix)) {
         throw new UapiError(UapiErrno.Io, "no room for more allowed IPs");
       }
     }
@@ -103,7 +105,7 @@ export class DeviceUapi implements UapiPort {
 
   #add(publicKey: Uint8Array): number {
     try {
-      return this.#options.device.addPeer(publicKey, {
+      return this.#options.device.peers.add(publicKey, {
         now: this.#options.now(),
       });
     } catch (cause) {

@@ -55,7 +55,9 @@ export class PeerSync {
   /** The name of the peer in a row, where the list has one. */
   nameOf(row: number): string | undefined {
     for (const peer of this.#known.values()) {
-      if (this.#options.device.peerOf(peer.publicKey) === row) return peer.name;
+      if (this.#options.device.peers.rowOf(peer.publicKey) === row) {
+        return peer.name;
+      }
     }
     return undefined;
   }
@@ -71,7 +73,7 @@ export class PeerSync {
     const added: string[] = [], removed: string[] = [], changed: string[] = [];
     for (const [key, peer] of this.#known) {
       if (desired.has(key)) continue;
-      const row = device.peerOf(peer.publicKey);
+      const row = device.peers.rowOf(peer.publicKey);
       if (row >= 0) removePeer(row);
       removed.push(peer.name);
     }
@@ -99,11 +101,11 @@ export class PeerSync {
 
   #takePrefixes(key: string, peer: DesiredPeer): void {
     const { device } = this.#options;
-    const row = device.peerOf(peer.publicKey);
+    const row = device.peers.rowOf(peer.publicKey);
     if (row < 0) return;
     for (const prefix of this.#known.get(key)?.prefixes ?? []) {
       if (!peer.prefixes.some((kept) => samePrefix(kept, prefix))) {
-        device.disallow(row, prefix);
+        device.peers.disallow(row, prefix);
       }
     }
   }
@@ -113,9 +115,9 @@ export class PeerSync {
     const { device, now, memory } = this.#options;
     const { publicKey, persistentKeepaliveMs } = peer;
     const presharedKey = peer.presharedKey ?? NO_KEY;
-    let row = device.peerOf(publicKey);
+    let row = device.peers.rowOf(publicKey);
     if (row < 0) {
-      row = device.addPeer(publicKey, {
+      row = device.peers.add(publicKey, {
         endpoint: peer.endpoint,
         presharedKey,
         persistentKeepaliveMs,
@@ -127,14 +129,14 @@ export class PeerSync {
       const moved = !sameEndpoint(known?.endpoint, peer.endpoint);
       const endpoint = moved ? peer.endpoint : undefined;
       const settings = { presharedKey, persistentKeepaliveMs, endpoint };
-      device.updatePeer(row, settings, now());
+      device.peers.update(row, settings, now());
     }
     this.#give(row, peer);
   }
 
   #give(row: number, peer: DesiredPeer): void {
     for (const prefix of peer.prefixes) {
-      if (!this.#options.device.allow(row, prefix)) {
+      if (!this.#options.device.peers.allow(row, prefix)) {
         throw new RangeError(`no room for more prefixes, at peer ${peer.name}`);
       }
     }

@@ -76,11 +76,11 @@ function measure(by: NoisePrimitives, count: number): readonly number[] {
   server.setLoadMode("never");
   const clients = Array.from({ length: count }, () => {
     const device = openDevice(random, 1, by);
-    const peer = device.addPeer(server.publicKey, {
+    const peer = device.peers.add(server.publicKey, {
       now: NOW,
       endpoint: { words: SERVER, port: SERVER_PORT },
     });
-    server.addPeer(device.publicKey, { now: NOW });
+    server.peers.add(device.publicKey, { now: NOW });
     return { device, peer };
   });
   const packet = new Uint8Array(20);

@@ -119,13 +119,13 @@ function measureDevice(): Line {
   });
   const before = heap();
   for (let peer = 0; peer < SIZE.peers; peer++) {
-    device.addPeer(random.bytes(32), { now: NOW });
+    device.peers.add(random.bytes(32), { now: NOW });
   }
   return {
     what: "its objects in the control thread, on the heap",
     columns: 0,
     resident: heap() - before,
-    of: device.rows().length,
+    of: device.peers.rows().length,
   };
 }
 

@@ -68,7 +68,7 @@ class World {
       now: () => this.tables.now,
       removePeer: (row) => {
         this.removed.push(row);
-        device.removePeer(row);
+        device.peers.remove(row);
       },
       drain: () => {
         this.drains++;
@@ -101,18 +101,18 @@ function refusedWith(errno: UapiErrno, change: () => void): void {
 Deno.test("a get shows the device and its peers", () => {
   const world = new World();
   const { device, peers } = world.tables;
-  const row = device.addPeer(key(1), {
+  const row = device.peers.add(key(1), {
     presharedKey: key(9),
     endpoint: parseEndpoint("192.0.2.1:1000")!,
     persistentKeepaliveMs: 25_000,
     now: 0,
   });
-  device.allow(row, parsePrefix("10.8.0.2/32")!);
-  device.allow(row, parsePrefix("fd00::/64")!);
+  device.peers.allow(row, parsePrefix("10.8.0.2/32")!);
+  device.peers.allow(row, parsePrefix("fd00::/64")!);
   peers.addSent(TrafficWriter.SealPump, row, 1, 100);
   peers.addSent(TrafficWriter.Control, row, 1, 20);
   peers.addReceived(TrafficWriter.OpenPump, row, 1, 3);
-  device.addPeer(key(2), { now: 0 });
+  device.peers.add(key(2), { now: 0 });
   const state = world.uapi.get();
   assert.deepEqual(state.privateKey, device.privateKey);
   assert.equal(state.listenPort, PORT);

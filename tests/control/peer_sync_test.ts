@@ -46,7 +46,7 @@ class World {
       now: () => this.tables.now,
       removePeer: (row) => {
         this.removed.push(row);
-        device.removePeer(row);
+        device.peers.remove(row);
       },
       memory: (publicKey) => this.memories.get(publicKey[0]),
     });
@@ -58,7 +58,7 @@ class World {
 
   info(n: number) {
     const { device } = this.tables;
-    return device.info(device.peerOf(key(n)));
+    return device.peers.info(device.peers.rowOf(key(n)));
   }
 
   prefixes(n: number): string[] {
@@ -68,7 +68,8 @@ class World {
   /** Numbers of the peers that there are. */
   get there(): number[] {
     const { device } = this.tables;
-    return device.rows().map((row) => device.info(row).publicKey[0]).sort();
+    return device.peers.rows().map((row) => device.peers.info(row).publicKey[0])
+      .sort();
   }
 }
 
@@ -109,12 +110,12 @@ Deno.test("the same list again changes nothing", () => {
 Deno.test("what is gone is removed, what is new added, others left alone", () => {
   const world = new World();
   world.apply(peer(1), peer(2));
-  const row = world.tables.device.peerOf(key(1));
-  const gone = world.tables.device.peerOf(key(2));
+  const row = world.tables.device.peers.rowOf(key(1));
+  const gone = world.tables.device.peers.rowOf(key(2));
   const done = world.apply(peer(1), peer(3));
   assert.deepEqual(done, changes({ added: ["peer3"], removed: ["peer2"] }));
   assert.deepEqual(world.removed, [gone]);
-  assert.equal(world.tables.device.peerOf(key(1)), row);
+  assert.equal(world.tables.device.peers.rowOf(key(1)), row);
   assert.deepEqual(world.there, [1, 3]);
 });
 
@@ -185,7 +186,7 @@ Deno.test("prefixes may move between peers in one step, whatever the order", () 
 Deno.test("a prefix that the device was given another way stays", () => {
   const world = new World();
   world.apply(peer(1));
-  world.tables.device.allow(0, parsePrefix("172.16.0.0/12")!);
+  world.tables.device.peers.allow(0, parsePrefix("172.16.0.0/12")!);
   world.apply(peer(1, { prefixes: [parsePrefix("10.8.0.9/32")!] }));
   assert.deepEqual(world.prefixes(1), ["10.8.0.9/32", "172.16.0.0/12"]);
 });
@@ -193,7 +194,7 @@ Deno.test("a prefix that the device was given another way stays", () => {
 Deno.test("peers that came another way stay, and get what the list says once it names them", () => {
   const world = new World();
   const { device } = world.tables;
-  device.addPeer(key(5), { now: 0 });
+  device.peers.add(key(5), { now: 0 });
   world.apply(peer(1));
   assert.deepEqual(world.there, [1, 5]);
   const presharedKey = key(50);
@@ -212,12 +213,12 @@ Deno.test("a peer that was removed another way is not brought back, until it cha
   const world = new World();
   const { device } = world.tables;
   world.apply(peer(1), peer(2));
-  device.removePeer(device.peerOf(key(1)));
+  device.peers.remove(device.peers.rowOf(key(1)));
   assert.deepEqual(world.apply(peer(1), peer(2)), changes({}));
   assert.deepEqual(world.there, [2]);
   world.apply(peer(1, { persistentKeepaliveMs: 1000 }), peer(2));
   assert.deepEqual(world.there, [1, 2]);
-  device.removePeer(device.peerOf(key(1)));
+  device.peers.remove(device.peers.rowOf(key(1)));
   const done = world.apply(peer(2));
   assert.deepEqual(done, changes({ removed: ["peer1"] }));
 });
@@ -228,9 +229,9 @@ Deno.test("what is remembered of a peer is given to the device", () => {
   world.memories.set(2, { receivedTimestamp, sentTicks: 77 });
   world.apply(peer(1), peer(2));
   const { device } = world.tables;
-  const memory = device.memory(device.peerOf(key(2)));
+  const memory = device.peers.memory(device.peers.rowOf(key(2)));
   assert.deepEqual(memory, { receivedTimestamp, sentTicks: 77 });
-  assert.equal(device.memory(device.peerOf(key(1))).sentTicks, 0);
+  assert.equal(device.peers.memory(device.peers.rowOf(key(1))).sentTicks, 0);
 });
 
 Deno.test("where there is no room for one peer the others are there, and it is tried again", () => {
@@ -265,7 +266,7 @@ Deno.test("where there is no room for a prefix the other peers are there, and it
 Deno.test("names are found by row", () => {
   const world = new World();
   world.apply(peer(1), peer(2, { name: "phone" }));
-  const row = world.tables.device.peerOf(key(2));
+  const row = world.tables.device.peers.rowOf(key(2));
   assert.equal(world.sync.nameOf(row), "phone");
   assert.equal(world.sync.nameOf(7), undefined);
   world.apply(peer(1));

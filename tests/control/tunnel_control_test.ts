@@ -124,12 +124,12 @@ const ADDRESS = parseEndpoint("127.0.0.1:1")!.words;
 /** Two ends that know each other; A knows where B is. */
 function pair(): { a: End; b: End } & Disposable {
   const a = new End(1), b = new End(2);
-  a.tables.device.addPeer(b.tables.device.publicKey, {
+  a.tables.device.peers.add(b.tables.device.publicKey, {
     endpoint: parseEndpoint("127.0.0.1:2000")!,
     now: 0,
   });
-  b.tables.device.addPeer(a.tables.device.publicKey, { now: 0 });
-  b.tables.device.allow(0, parsePrefix("10.8.0.2/32")!);
+  b.tables.device.peers.add(a.tables.device.publicKey, { now: 0 });
+  b.tables.device.peers.allow(0, parsePrefix("10.8.0.2/32")!);
   return {
     a,
     b,

@@ -52,7 +52,7 @@ function target(random: Random) {
     random: random.fill,
     wallTime: () => 1_700_000_000_000,
   });
-  device.addPeer(TRANSCRIPT.initiatorPublic, {
+  device.peers.add(TRANSCRIPT.initiatorPublic, {
     endpoint: { words: Int32Array.of(0, 0, 0xffff, 1), port: 1 },
     now: 1,
   });
@@ -119,7 +119,7 @@ Deno.test(`${CASES} mutated datagrams move nothing`, () => {
   assert.ok(device.counters.initiationsAccepted <= 1, "the transcript itself");
   assert.equal(device.counters.responsesAccepted, 0);
   assert.equal(device.counters.cookiesAccepted, 0);
-  assert.equal(device.rows().length, 1);
+  assert.equal(device.peers.rows().length, 1);
   assert.equal(allowedIps.size, 0);
   assert.equal(device.staged.waiting, 0);
 });
@@ -136,7 +136,7 @@ Deno.test("changed transport messages are never delivered", () => {
     pair.run(100);
   }
   const arrived = pair.arrived[1].size;
-  const endpoint = pair.end(1).device.info(0).endpoint?.port;
+  const endpoint = pair.end(1).device.peers.info(0).endpoint?.port;
   assert.equal(arrived, 50);
   for (let i = 0; i < 20_000; i++) {
     const bytes = mutate(random, genuine[random.below(genuine.length)]);
@@ -144,13 +144,13 @@ Deno.test("changed transport messages are never delivered", () => {
     assert.notEqual(result, DropReason.None);
   }
   assert.equal(pair.arrived[1].size, arrived);
-  assert.equal(pair.end(1).device.info(0).endpoint?.port, endpoint);
+  assert.equal(pair.end(1).device.peers.info(0).endpoint?.port, endpoint);
 });
 
 Deno.test("random calls in random order never throw and hold no more than they may", () => {
   const random = new Random(7);
   const { device, peers, sessions } = target(random);
-  const rows = () => device.rows();
+  const rows = () => device.peers.rows();
   const remote = new Uint32Array(4);
   let now = 1000;
   let outputs = 0;
@@ -162,11 +162,13 @@ Deno.test("random calls in random order never throw and hold no more than they m
       case 0:
         if (rows().length < PEERS) {
           const endpoint = { words: remote, port: random.below(65536) };
-          device.addPeer(random.bytes(32), { endpoint, now });
+          device.peers.add(random.bytes(32), { endpoint, now });
         }
         break;
       case 1:
-        if (rows().includes(row) && random.chance(0.3)) device.removePeer(row);
+        if (rows().includes(row) && random.chance(0.3)) {
+          device.peers.remove(row);
+        }
         break;
       case 2:
         device.stagePacket(row, random.bytes(random.below(1500)), now);
@@ -191,7 +193,7 @@ Deno.test("random calls in random order never throw and hold no more than they m
       case 7:
         if (rows().includes(row)) {
           const persistentKeepaliveMs = random.below(3) * 10_000;
-          device.updatePeer(row, { persistentKeepaliveMs }, now);
+          device.peers.update(row, { persistentKeepaliveMs }, now);
         }
         break;
       case 8:
@@ -203,7 +205,7 @@ Deno.test("random calls in random order never throw and hold no more than they m
     assert.ok(device.staged.waiting <= 128 * PEERS);
   }
   assert.ok(outputs > 100);
-  for (const row of rows()) device.removePeer(row);
+  for (const row of rows()) device.peers.remove(row);
   assert.equal(sessions.freeCount, sessions.capacity);
   assert.equal(device.nextTimeout(), Infinity);
   assert.equal(device.staged.waiting, 0);

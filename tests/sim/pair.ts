@@ -83,9 +83,9 @@ export class Pair {
   /** Replaces a side by a new process, with what it has saved or nothing. */
   restart(side: number, options: { remembers: boolean }): void {
     const memory = options.remembers
-      ? this.end(side).device.memory(0)
+      ? this.end(side).device.peers.memory(0)
       : undefined;
-    const endpoint = this.end(side).device.info(0).endpoint;
+    const endpoint = this.end(side).device.peers.info(0).endpoint;
     this.#start(side);
     this.#introduce(side, endpoint, memory);
   }
@@ -123,7 +123,7 @@ export class Pair {
     const first = knows
       ? { words: address(other.port), port: other.port }
       : undefined;
-    device.addPeer(other.end.device.publicKey, {
+    device.peers.add(other.end.device.publicKey, {
       presharedKey: this.#options.presharedKeys?.[side],
       endpoint: known ?? first,
       persistentKeepaliveMs: this.#options.keepaliveMs?.[side],
@@ -131,7 +131,7 @@ export class Pair {
       now: this.world.now,
     });
     const words = Uint32Array.of(0, 0, 0xffff, INNER[1 - side]);
-    device.allow(0, { family: 4, words, length: 32 });
+    device.peers.allow(0, { family: 4, words, length: 32 });
     this.end(side).drain();
   }
 }

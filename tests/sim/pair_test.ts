@@ -40,14 +40,14 @@ Deno.test("a handshake that is asked for happens beside a usable session, once",
     device.handshake(0, pair.world.now);
     pair.end(0).timeout(pair.world.now);
   };
-  const before = device.info(0).lastHandshakeWallMs;
+  const before = device.peers.info(0).lastHandshakeWallMs;
   pair.run(10 * SECOND);
   asked();
   asked();
   const number = pair.send(0);
   pair.run(200);
   assert.equal(device.counters.initiationsSent, 2);
-  assert.notEqual(device.info(0).lastHandshakeWallMs, before);
+  assert.notEqual(device.peers.info(0).lastHandshakeWallMs, before);
   assert.ok(pair.hasArrived(0, number));
 });
 
@@ -367,14 +367,14 @@ Deno.test("roaming: answers follow the newest authentic packet", () => {
   const heard = pair.send(1);
   pair.run(100);
   assert.ok(pair.hasArrived(1, heard));
-  const { endpoint } = pair.end(1).device.info(0);
+  const { endpoint } = pair.end(1).device.peers.info(0);
   assert.equal(endpoint?.port, pair.world.hosts[0].port);
   // A copy from elsewhere that is not authentic moves nothing.
   const forged = new Uint8Array(64);
   forged[0] = 4;
   pair.end(1).receive(forged, address(9), 9, pair.world.now);
   assert.equal(
-    pair.end(1).device.info(0).endpoint?.port,
+    pair.end(1).device.peers.info(0).endpoint?.port,
     pair.world.hosts[0].port,
   );
 });
@@ -429,16 +429,16 @@ Deno.test("a removed peer leaves nothing behind", () => {
   pair.run(SECOND);
   const { device, sessions, allowedIps, peers } = pair.end(1);
   const index = sessions.receiverIndex[peers.currentSession(0)];
-  device.removePeer(0);
+  device.peers.remove(0);
   assert.equal(sessions.lookup(index), -1);
   assert.equal(sessions.freeCount, sessions.capacity);
   assert.equal(allowedIps.size, 0);
   assert.equal(device.nextTimeout(), Infinity);
-  assert.deepEqual(device.rows(), []);
+  assert.deepEqual(device.peers.rows(), []);
   for (let i = 0; i < sessions.capacity; i++) {
     assert.deepEqual(sessions.sendKey(i), new Uint8Array(32));
   }
-  assert.throws(() => device.info(0), RangeError);
+  assert.throws(() => device.peers.info(0), RangeError);
   const before = pair.arrived[1].size;
   for (let i = 0; i < 40; i++) {
     pair.send(0);
@@ -460,22 +460,22 @@ Deno.test("a new private key ends the sessions and the peer must know it", () =>
   const unknown = pair.send(0);
   pair.run(SECOND);
   assert.ok(!pair.hasArrived(0, unknown));
-  b.removePeer(0);
-  const row = b.addPeer(a.publicKey, { now: pair.world.now });
+  b.peers.remove(0);
+  const row = b.peers.add(a.publicKey, { now: pair.world.now });
   const words = Uint32Array.of(0, 0, 0xffff, INNER[0]);
-  b.allow(row, { family: 4, words, length: 32 });
+  b.peers.allow(row, { family: 4, words, length: 32 });
   pair.run(6 * SECOND);
   assert.ok(pair.hasArrived(0, unknown));
 });
 
 Deno.test("info tells handshake time, endpoint, bytes and prefixes", () => {
   const pair = new Pair(22, { keepaliveMs: [0, 25 * SECOND] });
-  assert.equal(pair.end(0).device.info(0).lastHandshakeWallMs, 0);
+  assert.equal(pair.end(0).device.peers.info(0).lastHandshakeWallMs, 0);
   const wall = pair.world.now + pair.world.hosts[0].wallOffset;
   pair.send(0);
   pair.run(SECOND);
-  const a = pair.end(0).device.info(0);
-  const b = pair.end(1).device.info(0);
+  const a = pair.end(0).device.peers.info(0);
+  const b = pair.end(1).device.peers.info(0);
   assert.ok(
     a.lastHandshakeWallMs >= wall && a.lastHandshakeWallMs < wall + 100,
   );

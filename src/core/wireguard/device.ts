@@ -1,7 +1,8 @@
 /**
  * The control machine of a WireGuard interface: handshakes in both roles,
- * timers, cookies, peers. Sans-I/O: datagrams, events and the time go in;
- * datagrams to send and packets to seal come out of {@linkcode Device.poll}.
+ * timers, cookies. Sans-I/O: datagrams, events and the time go in; datagrams to
+ * send and packets to seal come out of {@linkcode Device.poll}. Which peers there
+ * are is told to {@linkcode Device.peers}.
  *
  * Transport data never passes through here. Workers open and seal it with the
  * shared tables, and hand over what they cannot decide: handshake messages
@@ -9,7 +10,7 @@
  * PeerTable (handlePeerEvents). After each call, poll until it gives nothing
  * and ask nextTimeout anew.
  */
-import type { AddressWords, Prefix } from "../wire/address.ts";
+import type { AddressWords } from "../wire/address.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import {
   noteDataSent,
@@ -29,15 +30,11 @@ import {
   type DeviceOptions,
   type DeviceOutput,
 } from "./device_context.ts";
+import { DevicePeers } from "./device_peers.ts";
 import { retryHandshake, startHandshake } from "./initiator.ts";
 import type { LoadMode } from "./load_meter.ts";
 import { INITIATION_MAC1_AT, RESPONSE_MAC1_AT } from "./messages.ts";
-import {
-  Peer,
-  type PeerInfo,
-  type PeerMemory,
-  type PeerSettings,
-} from "./peer.ts";
+import type { Peer } from "./peer.ts";
 import {
   dropSessions,
   expireSessions,
@@ -45,26 +42,18 @@ import {
   reviewSessionAge,
 } from "./peer_sessions.ts";
 import { PeerEvent } from "./peer_table.ts";
-import { admit, keyText, takeInitiation } from "./responder.ts";
+import { admit, takeInitiation } from "./responder.ts";
 import { type TimerConstants, TimerKind } from "./timers.ts";
-
-export type {
-  DeviceCounters,
-  DeviceOptions,
-  DeviceOutput,
-} from "./device_context.ts";
 
 /** See the module header. */
 export class Device {
+  /** Its peers: adding, changing, removing them. */
+  readonly peers: DevicePeers;
   readonly #context: DeviceContext;
-  /** Rows of the peer table that are free, the longest free first. */
-  readonly #freeRows: number[] = [];
 
   constructor(options: DeviceOptions) {
     this.#context = new DeviceContext(options);
-    for (let row = 0; row < options.peers.capacity; row++) {
-      this.#freeRows.push(row);
-    }
+    this.peers = new DevicePeers(this.#context);
   }
 
   /** Our public key. */
@@ -127,147 +116,6 @@ export class Device {
   /** Changes AmneziaWG's parameters, which must be valid. */
   setAmnezia(parameters: AmneziaParameters): void {
     this.#context.setAmnezia(parameters);
-  }
-
-  /**
-   * Adds a peer.
-   * @returns its row in the peer table.
-   * @throws TypeError where the key has not 32 bytes, RangeError where there is
-   * such a peer already or the table is full.
-   */
-  addPeer(
-    publicKey: Uint8Array,
-    options: PeerSettings & { memory?: PeerMemory; now: number },
-  ): number {
-    const context = this.#context;
-    if (publicKey.length !== 32) {
-      throw new TypeError("a public key has 32 bytes");
-    }
-    if (context.byKey.has(keyText(publicKey))) {
-      throw new RangeError("the peer exists already");
-    }
-    const row = this.#freeRows.shift();
-    if (row === undefined) {
-      throw new RangeError(
-        `no room for more than ${context.peers.capacity} peers`,
-      );
-    }
-    const peer = new Peer(context.crypto, row, publicKey);
-    if (options.memory !== undefined) {
-      peer.receivedTimestamp.set(options.memory.receivedTimestamp);
-      peer.sentTicks = options.memory.sentTicks;
-    }
-    context.peers.add(row);
-    context.byIndex[row] = peer;
-    context.byKey.set(keyText(publicKey), peer);
-    this.updatePeer(row, options, options.now);
-    return row;
-  }
-
-  /** Changes what is given of a peer's settings. */
-  updatePeer(row: number, settings: PeerSettings, now: number): void {
-    const peer = this.#peer(row);
-    const { endpoint, presharedKey, persistentKeepaliveMs: interval } =
-      settings;
-    if (presharedKey !== undefined) peer.presharedKey.set(presharedKey);
-    if (
-      endpoint !== undefined &&
-      this.#context.peers.setEndpoint(row, endpoint.words, 0, endpoint.port) &&
-      this.#context.timers.isSet(row, TimerKind.Retry)
-    ) {
-      // A handshake runs towards the old endpoint, or waits for this one.
-      this.#context.timers.clear(row, TimerKind.Retry);
-      startHandshake(this.#context, peer, now);
-    }
-    if (interval !== undefined && interval !== peer.persistentKeepaliveMs) {
-      peer.persistentKeepaliveMs = interval;
-      if (interval > 0) {
-        this.#context.timers.set(row, TimerKind.PersistentKeepalive, now);
-      } else this.#context.timers.clear(row, TimerKind.PersistentKeepalive);
-    }
-  }
-
-  /** Removes a peer with its sessions, keys and allowed IPs. */
-  removePeer(row: number): void {
-    const context = this.#context;
-    const peer = this.#peer(row);
-    context.allowedIps.remove(row);
-    dropSessions(context, peer);
-    context.timers.clearAll(row);
-    context.staging.drop(row);
-    context.peers.remove(row);
-    peer.forgetLocalKey();
-    peer.presharedKey.fill(0);
-    context.byKey.delete(keyText(peer.publicKey));
-    context.byIndex[row] = undefined;
-    this.#freeRows.push(row);
-  }
-
-  /** The row of the peer with this key, or -1. */
-  peerOf(publicKey: Uint8Array): number {
-    return this.#context.byKey.get(keyText(publicKey))?.index ?? -1;
-  }
-
-  /** The rows of all peers, in the order in which they were added. */
-  rows(): number[] {
-    return Array.from(this.#context.byKey.values(), (peer) => peer.index);
-  }
-
-  /** Gives a prefix to a peer. @returns false where the trie is full. */
-  allow(row: number, prefix: Prefix): boolean {
-    this.#peer(row);
-    return this.#context.allowedIps.insert(
-      prefix.words,
-      trieLength(prefix),
-      row,
-    );
-  }
-
-  /** Takes a prefix from a peer. @returns false where it did not have it. */
-  disallow(row: number, prefix: Prefix): boolean {
-    return this.#context.allowedIps.removePrefix(
-      prefix.words,
-      trieLength(prefix),
-      row,
-    );
-  }
-
-  /** Takes all prefixes from a peer. */
-  disallowAll(row: number): void {
-    this.#context.allowedIps.remove(row);
-  }
-
-  /** What is known of a peer. */
-  info(row: number): PeerInfo {
-    const peer = this.#peer(row);
-    const { peers, allowedIps } = this.#context;
-    const words = new Int32Array(4);
-    const port = peers.readEndpoint(row, words, 0);
-    return {
-      peer: row,
-      publicKey: peer.publicKey,
-      presharedKey: peer.presharedKey,
-      endpoint: port === 0 ? undefined : { words, port },
-      lastHandshakeWallMs: peer.lastHandshakeWallMs,
-      traffic: peers.traffic(row),
-      persistentKeepaliveMs: peer.persistentKeepaliveMs,
-      allowedIps: allowedIps.prefixesOf(row).map(({ words, length }) => {
-        const mapped = length >= 96 && words[0] === 0 && words[1] === 0 &&
-          words[2] === 0xffff;
-        return mapped
-          ? { family: 4, words, length: length - 96 }
-          : { family: 6, words, length };
-      }),
-    };
-  }
-
-  /** What of a peer must outlive a restart. */
-  memory(row: number): PeerMemory {
-    const peer = this.#peer(row);
-    return {
-      receivedTimestamp: peer.receivedTimestamp.slice(),
-      sentTicks: peer.sentTicks,
-    };
   }
 
   /**
@@ -387,15 +235,4 @@ export class Device {
         return dropSessions(context, peer);
     }
   }
-
-  #peer(row: number): Peer {
-    const peer = this.#context.byIndex[row];
-    if (peer === undefined) throw new RangeError(`no peer in row ${row}`);
-    return peer;
-  }
-}
-
-/** A prefix's length in the trie's space, in which IPv4 is v4-mapped. */
-function trieLength(prefix: Prefix): number {
-  return prefix.family === 4 ? prefix.length + 96 : prefix.length;
 }

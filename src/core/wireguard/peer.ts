@@ -112,3 +112,10 @@ export class Peer {
     return pending.slot;
   }
 }
+
+/** The form in which keys are looked up. */
+export function keyText(key: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < key.length; i++) text += String.fromCharCode(key[i]);
+  return text;
+}

@@ -15,7 +15,7 @@ import {
   readInitiation,
   readTimestamp,
 } from "./noise.ts";
-import type { Peer } from "./peer.ts";
+import { keyText, type Peer } from "./peer.ts";
 import { adoptAnswered } from "./peer_sessions.ts";
 import { SessionState } from "./session_table.ts";
 import { isLater } from "./tai64n.ts";
@@ -92,13 +92,6 @@ export function takeInitiation(
   device.counters.initiationsAccepted++;
   device.noteHandshakeReceived(peer, arrival);
   return answer(device, peer, proven.state, arrival.now);
-}
-
-/** The form in which keys are looked up. */
-export function keyText(key: Uint8Array): string {
-  let text = "";
-  for (let i = 0; i < key.length; i++) text += String.fromCharCode(key[i]);
-  return text;
 }
 
 function answer(
