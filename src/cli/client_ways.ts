@@ -22,14 +22,19 @@ import type { StackDevices } from "./stack_devices.ts";
 
 /** What ways are made of. */
 export interface ClientWaysOptions {
-  readonly tunnels: ClientTunnels;
+  readonly tunnels: Pick<
+    ClientTunnels,
+    "attach" | "detach" | "get" | "passRules" | "followRoutes"
+  >;
   readonly dialers: ClientDialers;
   readonly ownSockets: OwnSockets;
-  readonly devices: Pick<StackDevices, "outside" | "loosen">;
+  readonly devices: Pick<StackDevices, "loosen"> & {
+    readonly outside: Pick<StackDevices["outside"], "setInterface">;
+  };
   /** To the stack worker. */
   readonly commands: PendingMessages;
   /** In the place of an interface: what it is to let through. */
-  readonly capture: OpenedCapture | undefined;
+  readonly capture: Pick<OpenedCapture, "setPassed"> | undefined;
   /** What it is now; the devices know of its IPv4 already. */
   readonly egress: ClientEgress;
 }
