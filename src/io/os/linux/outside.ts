@@ -3,26 +3,25 @@
  * attaches. See {@linkcode OutsidePort} for who may call what.
  */
 import type { Libc } from "../../../../ffi/libc.ts";
-import type { Batch } from "../../../core/columns/batch.ts";
 import type {
   OpenedOutside,
   OutsideAttachment,
-  OutsideErrorReport,
   OutsideOptions,
   OutsidePort,
   OutsideShared,
 } from "../../ports.ts";
+import { AttachedOutside } from "../shared/attached_outside.ts";
+import { OutsideModes } from "../shared/outside_modes.ts";
+import { OutsideRetired } from "../shared/outside_retired.ts";
+import { OutsideSender } from "../shared/outside_sender.ts";
 import { openPing, openRawEcho } from "./echo_socket.ts";
-import { emptyReport } from "../shared/empty_report.ts";
 import { ERROR_PAYLOAD_ROOM, ErrorQueue } from "./error_queue.ts";
-import { isRawHandle } from "../shared/outside_handle.ts";
 import { OutsideBinding } from "./outside_binding.ts";
-import { OutsideModes } from "./outside_modes.ts";
+import { OutsideErrors } from "./outside_errors.ts";
 import { OutsidePathMtu } from "./outside_path_mtu.ts";
 import { OutsideReceiver } from "./outside_receiver.ts";
-import { OutsideRetired } from "../shared/outside_retired.ts";
-import { OutsideSender } from "./outside_sender.ts";
 import { configureOutside, LinuxOutsideSockets } from "./outside_sockets.ts";
+import { LinuxOutsideTrains } from "./outside_trains.ts";
 import { PollSet, PollTag } from "./poller_set.ts";
 import { SocketOptions } from "./socket_option.ts";
 
@@ -77,7 +76,33 @@ export function attachOutside(
   libc: Libc,
   attachment: OutsideAttachment,
 ): OutsidePort {
-  return new LinuxOutside(libc, attachment);
+  const { shared, bytes, receiveArea, headroom } = attachment;
+  // The area begins with the place for quoted datagrams, slots follow.
+  const payloadAt = ((receiveArea.start + 63) & ~63) + headroom;
+  const start = payloadAt + ERROR_PAYLOAD_ROOM;
+  const set = new PollSet(libc, shared.poller);
+  return new AttachedOutside(attachment, {
+    sockets: new LinuxOutsideSockets(libc, shared),
+    sender: new OutsideSender(
+      shared,
+      (failed) => new LinuxOutsideTrains(libc, { bytes, failed }),
+    ),
+    receiver: new OutsideReceiver(libc, {
+      shared,
+      bytes,
+      area: { start, end: receiveArea.end },
+      headroom,
+    }),
+    errors: new OutsideErrors(
+      new ErrorQueue(libc, { bytes, payloadAt }),
+      shared,
+    ),
+    pathMtu: new OutsidePathMtu(libc, shared.binding),
+    close(descriptor) {
+      set.remove(descriptor);
+      libc.call.close(descriptor);
+    },
+  });
 }
 
 class LinuxOpenedOutside implements OpenedOutside {
@@ -109,119 +134,6 @@ class LinuxOpenedOutside implements OpenedOutside {
       set.remove(descriptor);
       this.#libc.call.close(descriptor);
     }
-  }
-}
-
-/** One worker's outside: the sending side, the receiving side or both. */
-class LinuxOutside implements OutsidePort {
-  readonly report: OutsideErrorReport = emptyReport();
-  readonly #libc: Libc;
-  readonly #shared: OutsideShared;
-  readonly #sockets: LinuxOutsideSockets;
-  readonly #sender: OutsideSender;
-  readonly #receiver: OutsideReceiver;
-  readonly #errors: ErrorQueue;
-  readonly #pathMtu: OutsidePathMtu;
-  readonly #retired: OutsideRetired;
-  readonly #set: PollSet;
-  readonly #receives: boolean;
-
-  constructor(libc: Libc, attachment: OutsideAttachment) {
-    const { shared, bytes, receiveArea, headroom } = attachment;
-    this.#libc = libc;
-    this.#shared = shared;
-    this.#sockets = new LinuxOutsideSockets(libc, shared);
-    this.#sender = new OutsideSender(libc, { shared, bytes });
-    // The area begins with the place for quoted datagrams, slots follow.
-    const payloadAt = ((receiveArea.start + 63) & ~63) + headroom;
-    const start = payloadAt + ERROR_PAYLOAD_ROOM;
-    this.#errors = new ErrorQueue(libc, { bytes, payloadAt });
-    this.#pathMtu = new OutsidePathMtu(libc, shared.binding);
-    this.#receiver = new OutsideReceiver(libc, {
-      shared,
-      bytes,
-      area: { start, end: receiveArea.end },
-      headroom,
-    });
-    this.#retired = new OutsideRetired(shared.retired, shared.capacity);
-    this.#set = new PollSet(libc, shared.poller);
-    this.#receives = receiveArea.end > receiveArea.start;
-  }
-
-  get failedCount(): number {
-    return this.#sender.failedCount;
-  }
-
-  get failedRow(): Int32Array {
-    return this.#sender.failedRow;
-  }
-
-  get failedErrno(): Int32Array {
-    return this.#sender.failedErrno;
-  }
-
-  open(protocol: number, family: 4 | 6, port: number, row: number): number {
-    return this.#sockets.open(protocol, family, port, row);
-  }
-
-  port(handle: number): number {
-    return this.#sockets.port(handle);
-  }
-
-  retire(row: number, handle: number): void {
-    this.#sender.sendQueued();
-    this.#sockets.retire(row, handle);
-  }
-
-  send(handle: number, batch: Batch, row: number): void {
-    this.#sender.send(handle, batch, row);
-  }
-
-  flush(): number {
-    return this.#sender.flush();
-  }
-
-  pathMtu(batch: Batch, row: number): number {
-    return this.#pathMtu.towards(batch, row);
-  }
-
-  receive(natRow: number, handle: number, batch: Batch): number {
-    return handle < 0
-      ? this.#receiver.receiveEcho(batch)
-      : this.#receiver.receive(natRow, handle, batch);
-  }
-
-  receiveError(
-    handle: number,
-    _batch: Batch,
-    report: OutsideErrorReport,
-  ): boolean {
-    if (handle >= 0) return this.#errors.read(handle, report);
-    const { raw4, raw6 } = this.#shared;
-    return (raw4 >= 0 && this.#errors.readEcho(raw4, report)) ||
-      (raw6 >= 0 && this.#errors.readEcho(raw6, report));
-  }
-
-  closeRetired(nat: { markFree(row: number): void }): void {
-    const retired = this.#retired;
-    for (let row = retired.row(); row >= 0; row = retired.row()) {
-      const handle = retired.handle();
-      retired.shift();
-      this.#close(handle);
-      nat.markFree(row);
-    }
-  }
-
-  /** Closes what this side still has; the receiving worker's goes first. */
-  [Symbol.dispose](): void {
-    if (this.#receives) this.closeRetired({ markFree: () => {} });
-    this.#sockets[Symbol.dispose]();
-  }
-
-  #close(handle: number): void {
-    if (isRawHandle(handle)) return;
-    this.#set.remove(handle);
-    this.#libc.call.close(handle);
   }
 }
 

@@ -21,9 +21,9 @@ import { Protocol } from "../../../core/wire/protocol.ts";
 import type { OutsideShared } from "../../ports.ts";
 import { DescriptorRoom } from "./descriptor_room.ts";
 import { openPing } from "./echo_socket.ts";
-import { isRawHandle, RawHandle } from "../shared/outside_handle.ts";
+import { isRawHandle, openRawHandle } from "../shared/outside_handle.ts";
 import { OutsideBinding } from "./outside_binding.ts";
-import { OutsideModes } from "./outside_modes.ts";
+import { OutsideModes } from "../shared/outside_modes.ts";
 import { OutsideRetired } from "../shared/outside_retired.ts";
 import { PollSet } from "./poller_set.ts";
 import {
@@ -69,7 +69,9 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
 
   open(protocol: number, family: 4 | 6, port: number, row: number): number {
     const echo = protocol !== Protocol.Udp;
-    if (echo && this.#shared.echo === "raw") return this.#rawHandle(family);
+    if (echo && this.#shared.echo === "raw") {
+      return openRawHandle(this.#shared, family);
+    }
     if (echo && this.#shared.echo === "none") return OpenFailure.NotPermitted;
     const libc = this.#libc;
     const opened = echo
@@ -120,12 +122,6 @@ export class LinuxOutsideSockets implements OutsideSockets, Disposable {
       this.#libc.call.close(descriptor);
     }
     this.#open.clear();
-  }
-
-  #rawHandle(family: 4 | 6): number {
-    const { raw4, raw6 } = this.#shared;
-    if ((family === 4 ? raw4 : raw6) < 0) return OpenFailure.NotPermitted;
-    return family === 4 ? RawHandle.V4 : RawHandle.V6;
   }
 
   #configure(descriptor: number, family: 4 | 6): boolean {

@@ -3,27 +3,25 @@
  * attaches. See {@linkcode OutsidePort} for who may call what. Echo goes by raw
  * sockets or not at all; Windows has no marks and no sockets for pings.
  */
-import type { Batch } from "../../../core/columns/batch.ts";
 import type {
   OpenedOutside,
   OutsideAttachment,
-  OutsideErrorReport,
   OutsideOptions,
   OutsidePort,
   OutsideShared,
 } from "../../ports.ts";
-import { isRawHandle } from "../shared/outside_handle.ts";
-import { emptyReport } from "../shared/empty_report.ts";
+import { AttachedOutside } from "../shared/attached_outside.ts";
+import { OutsideModes } from "../shared/outside_modes.ts";
 import { OutsideRetired } from "../shared/outside_retired.ts";
+import { OutsideSender } from "../shared/outside_sender.ts";
 import { AfdPoll } from "./afd_poll.ts";
 import { OutsideBinding } from "./outside_binding.ts";
 import { ERROR_ROOM, OutsideErrors } from "./outside_errors.ts";
-import { OutsideModes } from "./outside_modes.ts";
 import { OutsidePathMtu } from "./outside_path_mtu.ts";
 import { OutsideReceiver } from "./outside_receiver.ts";
 import { OutsideRows } from "./outside_rows.ts";
-import { OutsideSender } from "./outside_sender.ts";
 import { WindowsOutsideSockets } from "./outside_sockets.ts";
+import { WindowsOutsideTrains } from "./outside_trains.ts";
 import { PollSet, PollTag, RawSocket } from "./poller_set.ts";
 import { openRawIcmp } from "./raw_icmp.ts";
 import type { SocketLibraries } from "./socket_libraries.ts";
@@ -71,7 +69,30 @@ export function attachOutside(
   libraries: SocketLibraries,
   attachment: OutsideAttachment,
 ): OutsidePort {
-  return new WindowsOutside(libraries, attachment);
+  const { ws2 } = libraries;
+  const { shared, bytes, receiveArea, headroom } = attachment;
+  // The area begins with the place for errors, datagrams follow.
+  const at = ((receiveArea.start + 63) & ~63) + headroom;
+  const set = new PollSet(new AfdPoll(libraries, shared.poller));
+  return new AttachedOutside(attachment, {
+    sockets: new WindowsOutsideSockets(libraries, shared),
+    sender: new OutsideSender(
+      shared,
+      (failed) => new WindowsOutsideTrains(ws2, { bytes, failed }),
+    ),
+    receiver: new OutsideReceiver(libraries, {
+      shared,
+      bytes,
+      area: { start: at + ERROR_ROOM, end: receiveArea.end },
+      headroom,
+    }),
+    errors: new OutsideErrors(libraries, { shared, bytes, at }),
+    pathMtu: new OutsidePathMtu(ws2, shared.binding),
+    close(socket) {
+      set.remove(socket);
+      ws2.call.closesocket(socket);
+    },
+  });
 }
 
 class WindowsOpenedOutside implements OpenedOutside {
@@ -118,112 +139,5 @@ class WindowsOpenedOutside implements OpenedOutside {
     if (socket < 0 || this.#set.add(socket, PollTag.RawEcho, kind)) return;
     this[Symbol.dispose]();
     throw new Error("the system does not wait for raw sockets");
-  }
-}
-
-/** One worker's outside: the sending side, the receiving side or both. */
-class WindowsOutside implements OutsidePort {
-  readonly report: OutsideErrorReport = emptyReport();
-  readonly #libraries: SocketLibraries;
-  readonly #sockets: WindowsOutsideSockets;
-  readonly #sender: OutsideSender;
-  readonly #receiver: OutsideReceiver;
-  readonly #errors: OutsideErrors;
-  readonly #pathMtu: OutsidePathMtu;
-  readonly #retired: OutsideRetired;
-  readonly #set: PollSet;
-  readonly #receives: boolean;
-
-  constructor(libraries: SocketLibraries, attachment: OutsideAttachment) {
-    const { shared, bytes, receiveArea, headroom } = attachment;
-    this.#libraries = libraries;
-    this.#sockets = new WindowsOutsideSockets(libraries, shared);
-    this.#sender = new OutsideSender(libraries.ws2, { shared, bytes });
-    // The area begins with the place for errors, datagrams follow.
-    const at = ((receiveArea.start + 63) & ~63) + headroom;
-    this.#errors = new OutsideErrors(libraries, { shared, bytes, at });
-    this.#pathMtu = new OutsidePathMtu(libraries.ws2, shared.binding);
-    this.#receiver = new OutsideReceiver(libraries, {
-      shared,
-      bytes,
-      area: { start: at + ERROR_ROOM, end: receiveArea.end },
-      headroom,
-    });
-    this.#retired = new OutsideRetired(shared.retired, shared.capacity);
-    this.#set = new PollSet(new AfdPoll(libraries, shared.poller));
-    this.#receives = receiveArea.end > receiveArea.start;
-  }
-
-  get failedCount(): number {
-    return this.#sender.failedCount;
-  }
-
-  get failedRow(): Int32Array {
-    return this.#sender.failedRow;
-  }
-
-  get failedErrno(): Int32Array {
-    return this.#sender.failedErrno;
-  }
-
-  open(protocol: number, family: 4 | 6, port: number, row: number): number {
-    return this.#sockets.open(protocol, family, port, row);
-  }
-
-  port(handle: number): number {
-    return this.#sockets.port(handle);
-  }
-
-  retire(row: number, handle: number): void {
-    this.#sender.sendQueued();
-    this.#sockets.retire(row, handle);
-  }
-
-  send(handle: number, batch: Batch, row: number): void {
-    this.#sender.send(handle, batch, row);
-  }
-
-  flush(): number {
-    return this.#sender.flush();
-  }
-
-  pathMtu(batch: Batch, row: number): number {
-    return this.#pathMtu.towards(batch, row);
-  }
-
-  receive(natRow: number, handle: number, batch: Batch): number {
-    return handle < 0
-      ? this.#receiver.receiveEcho(batch)
-      : this.#receiver.receive(natRow, handle, batch);
-  }
-
-  receiveError(
-    handle: number,
-    _batch: Batch,
-    report: OutsideErrorReport,
-  ): boolean {
-    return handle < 0 && this.#errors.read(report);
-  }
-
-  closeRetired(nat: { markFree(row: number): void }): void {
-    const retired = this.#retired;
-    for (let row = retired.row(); row >= 0; row = retired.row()) {
-      const handle = retired.handle();
-      retired.shift();
-      this.#close(handle);
-      nat.markFree(row);
-    }
-  }
-
-  /** Closes what this side still has; the receiving worker's goes first. */
-  [Symbol.dispose](): void {
-    if (this.#receives) this.closeRetired({ markFree: () => {} });
-    this.#sockets[Symbol.dispose]();
-  }
-
-  #close(handle: number): void {
-    if (isRawHandle(handle)) return;
-    this.#set.remove(handle);
-    this.#libraries.ws2.call.closesocket(handle);
   }
 }

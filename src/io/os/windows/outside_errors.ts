@@ -40,10 +40,14 @@ export class OutsideErrors {
       new IcmpErrors(new OutsideRows(shared.errors.rows));
   }
 
-  /** Takes one error about a mapping or an echo request. @returns whether there was one */
-  read(report: OutsideErrorReport): boolean {
+  /**
+   * Takes one error about a mapping or an echo request.
+   * @param handle -1; a mapping's own socket has none
+   * @returns whether there was one
+   */
+  read(handle: number, report: OutsideErrorReport): boolean {
     const { errors } = this.#shared;
-    return errors !== undefined &&
+    return handle < 0 && errors !== undefined &&
       (this.#read(errors.raw4, 4, report) ||
         this.#read(errors.raw6, 6, report));
   }

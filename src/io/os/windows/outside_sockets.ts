@@ -26,12 +26,12 @@ import {
 } from "../../../core/flow/outside_sockets.ts";
 import { Protocol } from "../../../core/wire/protocol.ts";
 import type { OutsideShared } from "../../ports.ts";
-import { isRawHandle, RawHandle } from "../shared/outside_handle.ts";
+import { isRawHandle, openRawHandle } from "../shared/outside_handle.ts";
+import { OutsideModes } from "../shared/outside_modes.ts";
 import { OutsideRetired } from "../shared/outside_retired.ts";
 import { AfdPoll } from "./afd_poll.ts";
 import { DATAGRAM_BYTES } from "./message_receiver.ts";
 import { OutsideBinding } from "./outside_binding.ts";
-import { OutsideModes } from "./outside_modes.ts";
 import { OutsideRows } from "./outside_rows.ts";
 import { PollSet } from "./poller_set.ts";
 import {
@@ -40,6 +40,7 @@ import {
   writeSocketAddress,
 } from "./socket_address.ts";
 import type { SocketLibraries } from "./socket_libraries.ts";
+import { numberOf } from "./socket_number.ts";
 import { attachWake } from "./wake.ts";
 import { WinsockOptions } from "./winsock_options.ts";
 
@@ -80,7 +81,7 @@ export class WindowsOutsideSockets implements OutsideSockets, Disposable {
   }
 
   open(protocol: number, family: 4 | 6, port: number, row: number): number {
-    if (protocol !== Protocol.Udp) return this.#rawHandle(family);
+    if (protocol !== Protocol.Udp) return openRawHandle(this.#shared, family);
     const { call } = this.#ws2;
     const domain = family === 4 ? AF.INET : AF.INET6;
     const socket = call
@@ -109,7 +110,7 @@ export class WindowsOutsideSockets implements OutsideSockets, Disposable {
       call.closesocket(socket);
       return OpenFailure.OutOfResources;
     }
-    this.#modes.forget(socket);
+    this.#modes.forget(numberOf(socket));
     this.#open.set(socket, family === 4 ? port : IPV6_BIT + port);
     return socket;
   }
@@ -143,12 +144,6 @@ export class WindowsOutsideSockets implements OutsideSockets, Disposable {
       this.#ws2.call.closesocket(socket);
     }
     this.#open.clear();
-  }
-
-  #rawHandle(family: 4 | 6): number {
-    const { raw4, raw6 } = this.#shared;
-    if ((family === 4 ? raw4 : raw6) < 0) return OpenFailure.NotPermitted;
-    return family === 4 ? RawHandle.V4 : RawHandle.V6;
   }
 
   #configure(socket: number, family: 4 | 6): boolean {

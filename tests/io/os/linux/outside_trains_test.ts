@@ -14,7 +14,6 @@ import {
   controlSpace,
   MessageVector,
 } from "../../../../src/io/os/linux/message_vector.ts";
-import { OutsideModes } from "../../../../src/io/os/linux/outside_modes.ts";
 import { Random } from "../../../datapath/twins/random.ts";
 import { OutsideEnd } from "../../../support/outside_end.ts";
 import { numbered } from "../../../support/packet_arena.ts";
@@ -417,21 +416,4 @@ Deno.test({
     }
     assert.ok(least < 4, `${least} bytes a packet`);
   },
-});
-
-Deno.test("a socket's mode is set when it changes or may have", () => {
-  const modes = new OutsideModes(
-    new SharedArrayBuffer(OutsideModes.byteLength(100)),
-  );
-  assert.equal(OutsideModes.byteLength(100), 512);
-  assert.equal(modes.change(5, 0), true);
-  assert.equal(modes.change(5, 0), false);
-  assert.equal(modes.change(5, 2), true);
-  assert.equal(modes.change(6, 2), true);
-  assert.equal(modes.change(5, 2), false);
-  modes.forget(5);
-  assert.equal(modes.change(5, 2), true);
-  // 5 and 133 share a cell: neither is taken for the other.
-  assert.equal(modes.change(133, 2), true);
-  assert.equal(modes.change(5, 2), true);
 });
