@@ -20,6 +20,7 @@ import type { Batch } from "../../../core/columns/batch.ts";
 import { HEADER_LENGTH as ICMP_HEADER_LENGTH } from "../../../core/wire/icmp.ts";
 import { headerLength, timeToLive } from "../../../core/wire/ipv4.ts";
 import type { Area, OutsideShared } from "../../ports.ts";
+import { pushReceived, rowLimit } from "../shared/received_rows.ts";
 import { controlSpace } from "./message_vector.ts";
 import { ReceiveSlots, TRAIN_ROWS } from "./receive_slots.ts";
 
@@ -153,11 +154,9 @@ export class OutsideReceiver {
     port: number,
     hopLimit: number,
   ): void {
-    const row = batch.push(at, length, -1);
+    const row = pushReceived(batch, at, length, this.#remote, port);
     if (row < 0) return;
-    for (let w = 0; w < 4; w++) batch.remote[row * 4 + w] = this.#remote[w];
     batch.target[row] = natRow;
-    batch.remotePort[row] = port;
     batch.hopLimit[row] = hopLimit;
   }
 
@@ -179,9 +178,4 @@ export class OutsideReceiver {
     }
     return 0;
   }
-}
-
-/** Rows that may be filled; the rest is for what stages append. */
-function rowLimit(batch: Batch): number {
-  return batch.capacity - (batch.capacity >> 3);
 }

@@ -18,6 +18,7 @@ import {
 import { Type as Icmpv6Type } from "../../../core/wire/icmpv6.ts";
 import { headerLength, timeToLive } from "../../../core/wire/ipv4.ts";
 import type { Area, OutsideShared } from "../../ports.ts";
+import { pushReceived, rowLimit } from "../shared/received_rows.ts";
 import { controlSpace } from "./message_block.ts";
 import {
   DATAGRAM_BYTES,
@@ -166,11 +167,9 @@ export class OutsideReceiver {
     port: number,
     hopLimit: number,
   ): void {
-    const row = batch.push(at, length, -1);
+    const row = pushReceived(batch, at, length, this.#remote, port);
     if (row < 0) return;
-    for (let w = 0; w < 4; w++) batch.remote[row * 4 + w] = this.#remote[w];
     batch.target[row] = natRow;
-    batch.remotePort[row] = port;
     batch.hopLimit[row] = hopLimit;
   }
 
@@ -201,9 +200,4 @@ export class OutsideReceiver {
     }
     return this.#start;
   }
-}
-
-/** Rows that may be filled; the rest is for what stages append. */
-function rowLimit(batch: Batch): number {
-  return batch.capacity - (batch.capacity >> 3);
 }
