@@ -1,19 +1,18 @@
 /**
- * Messages that wait to leave through a socket, and how they leave.
+ * How messages leave that wait for a socket.
  *
  * Neighbours of one group with equal sizes become one train (UDP_SEGMENT,
- * «GSO»: the kernel takes them through its layers once and splits them last);
- * its last message may be shorter. All trains go out by one sendmmsg.
+ * «GSO»: the kernel takes them through its layers once and splits them last).
+ * All trains go out by one sendmmsg.
  *
- *     message   0    1    2   | 3   | 4    5       columns at, length, group
+ *     message   0    1    2   | 3   | 4    5       see WaitingMessages
  *     train     0             | 1   | 2            one mmsghdr; end[0] = 3
  *
- * What a group means (a destination, a hop limit) its owner knows, who writes
- * each train's name and control data. Where the kernel or the device cannot
- * split (EIO), it goes on without trains for good. A train that fails in another
- * way leaves message by message, so that each fails for itself or is fragmented
- * by the kernel; many such failures in a row (a path whose MTU is too small for
- * trains) make it stop trying for a while.
+ * The messages' owner writes each train's name and control data. Where the
+ * kernel or the device cannot split (EIO), it goes on without trains for good. A
+ * train that fails in another way leaves message by message, so that each fails
+ * for itself or is fragmented by the kernel; many such failures in a row (a path
+ * whose MTU is too small for trains) make it stop trying for a while.
  */
 import type { Libc } from "../../../../ffi/libc.ts";
 import { pollfd } from "../../../../ffi/linux_layouts.ts";
@@ -24,16 +23,10 @@ import {
   POLL,
   UDP,
 } from "../../../../ffi/linux_socket_constants.ts";
+import { Train, type TrainOptions } from "../shared/trains.ts";
+import type { WaitingMessages } from "../shared/waiting_messages.ts";
 import { controlSpace, MessageVector } from "./message_vector.ts";
 
-/** Messages of a train: UDP_MAX_SEGMENTS of kernels before 6.9. */
-const TRAIN_MESSAGES = 64;
-/** Bytes of a train: one IP datagram, less the headers of either family. */
-const TRAIN_BYTES = 65_000;
-/** Trains that may fail in a row before it goes without for a while. */
-const TRAIN_FAILURES = 32;
-/** How long that is, in sends. */
-const PAUSED_SENDS = 1024;
 /** Control data of a train's size. */
 const SEGMENT_ROOM = controlSpace(2);
 
@@ -58,32 +51,12 @@ export interface TrainOwner {
   failed(message: number, errno: number): void;
 }
 
-/** What the messages are and how patient the sender is. */
-export interface MessageTrainsOptions {
-  /** The arena that messages lie in. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Messages that can wait. */
-  readonly capacity: number;
-  /** Bytes of control data that the owner writes. */
-  readonly controlRoom: number;
-  /** Whether the kernel knows UDP_SEGMENT. */
-  readonly trains: "tried" | "never";
-  /** How long to wait for a full socket to take more, and how often. */
-  readonly fullWaitMs: number;
-  readonly fullWaits: number;
-}
-
 /** Joins and sends messages. */
 export class MessageTrains {
-  readonly capacity: number;
-  /** Messages that wait. */
-  count = 0;
   readonly #libc: Libc;
   readonly #owner: TrainOwner;
   readonly #vector: MessageVector;
-  readonly #at: Int32Array;
-  readonly #length: Int32Array;
-  readonly #group: Int32Array;
+  readonly #messages: WaitingMessages;
   /** Per train, the message after its last one. */
   readonly #end: Int32Array;
   readonly #poll = new Int32Array(pollfd.size >> 2);
@@ -95,17 +68,14 @@ export class MessageTrains {
   /** Sends left without trains. */
   #paused = 0;
 
-  constructor(libc: Libc, owner: TrainOwner, options: MessageTrainsOptions) {
-    const { capacity } = options;
-    this.capacity = capacity;
+  constructor(libc: Libc, owner: TrainOwner, options: TrainOptions) {
+    const { capacity } = options.messages;
     this.#libc = libc;
     this.#owner = owner;
     this.#trains = options.trains;
     this.#fullWaitMs = options.fullWaitMs;
     this.#fullWaits = options.fullWaits;
-    this.#at = new Int32Array(capacity);
-    this.#length = new Int32Array(capacity);
-    this.#group = new Int32Array(capacity);
+    this.#messages = options.messages;
     this.#end = new Int32Array(capacity);
     this.#vector = new MessageVector({
       bytes: options.bytes,
@@ -115,21 +85,9 @@ export class MessageTrains {
     });
   }
 
-  /**
-   * Adds a message, where there are fewer than `capacity`; its bytes must stay
-   * until {@linkcode send}. @returns its number.
-   */
-  add(at: number, length: number, group: number): number {
-    const message = this.count++;
-    this.#at[message] = at;
-    this.#length[message] = length;
-    this.#group[message] = group;
-    return message;
-  }
-
   /** Sends all messages through a socket, and forgets them. */
   send(descriptor: number): void {
-    const count = this.count;
+    const { count } = this.#messages;
     const end = this.#end;
     if (this.#paused > 0) this.#paused--;
     let trains = this.#build(0, 0);
@@ -176,7 +134,7 @@ export class MessageTrains {
         train++;
       }
     }
-    this.count = 0;
+    this.#messages.count = 0;
   }
 
   /** @returns whether a train failed for being one: it goes by single messages. */
@@ -187,9 +145,9 @@ export class MessageTrains {
       return true;
     }
     if (errno !== ERRNO.EINVAL && errno !== ERRNO.EMSGSIZE) return false;
-    if (++this.#trainFailures === TRAIN_FAILURES) {
+    if (++this.#trainFailures === Train.Failures) {
       this.#trainFailures = 0;
-      this.#paused = PAUSED_SENDS;
+      this.#paused = Train.PausedSends;
     }
     return true;
   }
@@ -199,10 +157,7 @@ export class MessageTrains {
    * alone. @returns how many there are.
    */
   #build(first: number, singles: number): number {
-    const count = this.count;
-    const group = this.#group;
-    const length = this.#length;
-    const at = this.#at;
+    const { count, group, length, at } = this.#messages;
     const vector = this.#vector;
     const joins = this.#trains === "tried" && this.#paused === 0;
     let train = 0;
@@ -216,12 +171,12 @@ export class MessageTrains {
       let total = size;
       let end = message + 1;
       if (joins && message >= singles && size > 0) {
-        const limit = Math.min(count, message + TRAIN_MESSAGES);
+        const limit = Math.min(count, message + Train.Messages);
         let next = size;
         while (
           end < limit && next === size && length[end] <= size &&
           group[end] === group[message] &&
-          total + length[end] <= TRAIN_BYTES && length[end] > 0
+          total + length[end] <= Train.Bytes && length[end] > 0
         ) {
           next = length[end];
           total += next;

@@ -85,7 +85,7 @@ export function attachOutside(
     sockets: new LinuxOutsideSockets(libc, shared),
     sender: new OutsideSender(
       shared,
-      (failed) => new LinuxOutsideTrains(libc, { bytes, failed }),
+      (messages) => new LinuxOutsideTrains(libc, { ...messages, bytes }),
     ),
     receiver: new OutsideReceiver(libc, {
       shared,

@@ -18,7 +18,8 @@ import { isMappedIpv4 } from "../../../core/wire/address.ts";
 import type { FailedRows } from "../shared/failed_rows.ts";
 import {
   goesToSameRemote,
-  OUTSIDE_TRAINS,
+  OUTSIDE_PATIENCE,
+  type OutsideMessages,
   type OutsideTrains,
   portOf,
 } from "../shared/outside_sender.ts";
@@ -36,12 +37,13 @@ export class LinuxOutsideTrains implements OutsideTrains, TrainOwner {
 
   constructor(
     libc: Libc,
-    options: { bytes: Uint8Array<ArrayBuffer>; failed: FailedRows },
+    options: OutsideMessages & { bytes: Uint8Array<ArrayBuffer> },
   ) {
     this.#options = new SocketOptions(libc);
     this.#failed = options.failed;
     this.#trains = new MessageTrains(libc, this, {
-      ...OUTSIDE_TRAINS,
+      ...OUTSIDE_PATIENCE,
+      messages: options.messages,
       bytes: options.bytes,
       controlRoom: controlSpace(4),
       trains: knowsTrains(libc, this.#options) ? "tried" : "never",
@@ -67,10 +69,6 @@ export class LinuxOutsideTrains implements OutsideTrains, TrainOwner {
   isAlike(batch: Batch, a: number, b: number): boolean {
     return batch.hopLimit[a] === batch.hopLimit[b] &&
       goesToSameRemote(batch, a, b);
-  }
-
-  add(batch: Batch, row: number, group: number): number {
-    return this.#trains.add(batch.offset[row], batch.length[row], group);
   }
 
   send(batch: Batch, descriptor: number): void {

@@ -12,15 +12,20 @@ import { FailedRows } from "./failed_rows.ts";
 import { descriptorOf } from "./outside_handle.ts";
 import { OutsideModes } from "./outside_modes.ts";
 import { SocketChains } from "./socket_chains.ts";
+import { WaitingMessages } from "./waiting_messages.ts";
 
-/** How rows leave: those that can wait, and the patience with a full socket. */
-export const OUTSIDE_TRAINS = {
-  /** One more sends those before it. */
-  capacity: 1024,
-  /** How long to wait for a full socket to take more, and how often. */
-  fullWaitMs: 5,
-  fullWaits: 3,
-} as const;
+/** Rows that can wait; one more sends those before it. */
+const CAPACITY = 1024;
+
+/** Patience with a full socket: how long to wait for it to take more, and how often. */
+export const OUTSIDE_PATIENCE = { fullWaitMs: 5, fullWaits: 3 } as const;
+
+/** What is sent, and where failures go. */
+export interface OutsideMessages {
+  readonly messages: WaitingMessages;
+  /** Is told which messages failed. */
+  readonly failed: FailedRows;
+}
 
 /** Rows as a system sends them. */
 export interface OutsideTrains {
@@ -32,45 +37,43 @@ export interface OutsideTrains {
   setMode(socket: number, family: 4 | 6, mode: number): void;
   /** Whether row `b` may leave with what row `a` has beside its bytes. */
   isAlike(batch: Batch, a: number, b: number): boolean;
-  /**
-   * Adds a row to those that leave next.
-   * @param group the row whose destination and control data it has
-   * @returns the number of its message.
-   */
-  add(batch: Batch, row: number, group: number): number;
-  /** Sends what was added; what fails is told to the rows that failed. */
+  /** Sends the messages that wait, each in a group named for one of its rows. */
   send(batch: Batch, socket: number): void;
 }
 
 /** Queues and sends rows of a batch. */
 export class OutsideSender {
   /** Rows that could not be sent. */
-  readonly failed: FailedRows;
+  readonly failed: FailedRows = new FailedRows(CAPACITY);
   readonly #shared: OutsideShared;
   readonly #trains: OutsideTrains;
   readonly #modes: OutsideModes;
-  readonly #chains = new SocketChains(OUTSIDE_TRAINS.capacity);
+  readonly #chains = new SocketChains(CAPACITY);
+  readonly #messages = new WaitingMessages(CAPACITY);
   #batch: Batch | undefined;
 
-  /** @param trainsFor makes what sends, and tells which rows failed. */
+  /** @param trainsFor makes what sends the messages. */
   constructor(
     shared: OutsideShared,
-    trainsFor: (failed: FailedRows) => OutsideTrains,
+    trainsFor: (messages: OutsideMessages) => OutsideTrains,
   ) {
-    this.failed = new FailedRows(OUTSIDE_TRAINS.capacity);
     this.#shared = shared;
-    this.#trains = trainsFor(this.failed);
+    this.#trains = trainsFor({
+      messages: this.#messages,
+      failed: this.failed,
+    });
     this.#modes = new OutsideModes(shared.modes);
   }
 
   /** Queues a row; its bytes and columns must stay until {@linkcode flush}. */
   send(handle: number, batch: Batch, row: number): void {
-    this.failed.begin();
     const chains = this.#chains;
-    if (chains.count === OUTSIDE_TRAINS.capacity || batch !== this.#batch) {
+    if (batch !== this.#batch || chains.count === CAPACITY) {
       this.sendQueued();
+      // Nothing is queued after a flush: this comes before its next row.
+      this.failed.begin();
+      this.#batch = batch;
     }
-    this.#batch = batch;
     const socket = descriptorOf(this.#shared, handle);
     chains.add(socket, this.#trains.numberOf(socket), row);
   }
@@ -97,6 +100,8 @@ export class OutsideSender {
   #sendChain(batch: Batch, head: number): void {
     const { row: rows, next, socket: sockets } = this.#chains;
     const trains = this.#trains;
+    const messages = this.#messages;
+    const { failed } = this;
     const socket = sockets[head];
     let group = rows[head];
     const family = isMappedIpv4(batch.remote, group * 4) ? 4 : 6;
@@ -109,7 +114,9 @@ export class OutsideSender {
         mode = own;
       }
       if (!trains.isAlike(batch, group, row)) group = row;
-      this.failed.sends(trains.add(batch, row, group), row);
+      const message = messages
+        .add(batch.offset[row], batch.length[row], group);
+      failed.sends(message, row);
     }
     this.#sendAdded(batch, socket, family, mode);
   }

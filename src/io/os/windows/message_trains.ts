@@ -1,14 +1,13 @@
 /**
- * Messages that wait to leave through a socket, and how they leave.
+ * How messages leave that wait for a socket.
  *
  * Neighbours of one group with equal sizes become one train where the system
- * splits them (UDP_SEND_MSG_SIZE); its last message may be shorter. Without
- * trains and control data each goes by sendto, which costs least.
+ * splits them (UDP_SEND_MSG_SIZE). Without trains and control data each goes by
+ * sendto, which costs least.
  *
- * What a group means (a destination, a hop limit) its owner knows, who writes
- * each train's address and control data. A train that the system refuses leaves
- * message by message, so that each fails for itself; many such failures in a row
- * make it stop trying for a while.
+ * The messages' owner writes each train's address and control data. A train that
+ * the system refuses leaves message by message, so that each fails for itself;
+ * many such failures in a row make it stop trying for a while.
  */
 import {
   IPPROTO,
@@ -18,17 +17,11 @@ import {
   WSA,
 } from "../../../../ffi/windows/ws2_32.ts";
 import { pollFd } from "../../../../ffi/windows/layouts/ws2_32.ts";
+import { Train, type TrainOptions } from "../shared/trains.ts";
+import type { WaitingMessages } from "../shared/waiting_messages.ts";
 import { addressOf, controlSpace, MessageBlock } from "./message_block.ts";
 import { socketError } from "./socket_error.ts";
 
-/** Messages of a train. */
-const TRAIN_MESSAGES = 64;
-/** Bytes of a train: one IP datagram, less the headers of either family. */
-const TRAIN_BYTES = 65_000;
-/** Trains that may fail in a row before it goes without for a while. */
-const TRAIN_FAILURES = 32;
-/** How long that is, in sends. */
-const PAUSED_SENDS = 1024;
 /** Control data of a train's size. */
 const SEGMENT_ROOM = controlSpace(4);
 const TWO_32 = 0x1_0000_0000;
@@ -49,33 +42,13 @@ export interface TrainOwner {
   failed(message: number, error: number): void;
 }
 
-/** What the messages are and how patient the sender is. */
-export interface MessageTrainsOptions {
-  /** The arena that messages lie in. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Messages that can wait. */
-  readonly capacity: number;
-  /** Bytes of control data that the owner writes. */
-  readonly controlRoom: number;
-  /** Whether the system knows trains. */
-  readonly trains: "tried" | "never";
-  /** How long to wait for a full socket to take more, and how often. */
-  readonly fullWaitMs: number;
-  readonly fullWaits: number;
-}
-
 /** Joins and sends messages. */
 export class MessageTrains {
-  readonly capacity: number;
-  /** Messages that wait. */
-  count = 0;
   readonly #ws2: Ws2;
   readonly #owner: TrainOwner;
   readonly #block: MessageBlock;
   readonly #arenaAddress: number;
-  readonly #at: Int32Array;
-  readonly #length: Int32Array;
-  readonly #group: Int32Array;
+  readonly #messages: WaitingMessages;
   readonly #address = new BigUint64Array(1);
   readonly #addressWords = new Uint32Array(this.#address.buffer);
   readonly #sent = new Uint8Array(4);
@@ -90,40 +63,25 @@ export class MessageTrains {
   /** Waits for a full socket that this send has left. */
   #waits = 0;
 
-  constructor(ws2: Ws2, owner: TrainOwner, options: MessageTrainsOptions) {
-    const { capacity, bytes } = options;
-    this.capacity = capacity;
+  constructor(ws2: Ws2, owner: TrainOwner, options: TrainOptions) {
+    const { bytes } = options;
     this.#ws2 = ws2;
     this.#owner = owner;
     this.#trains = options.trains;
     this.#fullWaitMs = options.fullWaitMs;
     this.#fullWaits = options.fullWaits;
-    this.#at = new Int32Array(capacity);
-    this.#length = new Int32Array(capacity);
-    this.#group = new Int32Array(capacity);
+    this.#messages = options.messages;
     this.#arenaAddress = addressOf(bytes);
     this.#block = new MessageBlock({
       bytes,
-      pieces: TRAIN_MESSAGES,
+      pieces: Train.Messages,
       controlRoom: SEGMENT_ROOM + options.controlRoom,
     });
   }
 
-  /**
-   * Adds a message, where there are fewer than `capacity`; its bytes must stay
-   * until {@linkcode send}. @returns its number.
-   */
-  add(at: number, length: number, group: number): number {
-    const message = this.count++;
-    this.#at[message] = at;
-    this.#length[message] = length;
-    this.#group[message] = group;
-    return message;
-  }
-
   /** Sends all messages through a socket, and forgets them. */
   send(socket: number): void {
-    const { count } = this;
+    const { count } = this.#messages;
     if (this.#paused > 0) this.#paused--;
     this.#waits = this.#fullWaits;
     let singles = 0;
@@ -144,7 +102,7 @@ export class MessageTrains {
         message++;
       }
     }
-    this.count = 0;
+    this.#messages.count = 0;
   }
 
   #fail(message: number, error: number): void {
@@ -152,24 +110,23 @@ export class MessageTrains {
   }
 
   #noteTrainFailure(): void {
-    if (++this.#trainFailures < TRAIN_FAILURES) return;
+    if (++this.#trainFailures < Train.Failures) return;
     this.#trainFailures = 0;
-    this.#paused = PAUSED_SENDS;
+    this.#paused = Train.PausedSends;
   }
 
   /** @returns the message behind the train that begins with this one. */
   #trainEnd(first: number): number {
-    const length = this.#length;
-    const group = this.#group;
+    const { count, length, group } = this.#messages;
     const size = length[first];
     let end = first + 1;
     if (this.#trains === "never" || this.#paused > 0 || size === 0) return end;
-    const limit = Math.min(this.count, first + TRAIN_MESSAGES);
+    const limit = Math.min(count, first + Train.Messages);
     let total = size;
     let last = size;
     while (
       end < limit && last === size && length[end] <= size && length[end] > 0 &&
-      group[end] === group[first] && total + length[end] <= TRAIN_BYTES
+      group[end] === group[first] && total + length[end] <= Train.Bytes
     ) {
       last = length[end++];
       total += last;
@@ -186,10 +143,14 @@ export class MessageTrains {
         start,
         IPPROTO.UDP,
         UDP.SEND_MSG_SIZE,
-        this.#length[first],
+        this.#messages.length[first],
       )
       : start;
-    const control = this.#owner.writeHead(block, this.#group[first], at);
+    const control = this.#owner.writeHead(
+      block,
+      this.#messages.group[first],
+      at,
+    );
     block.endControl(control);
     const plain = control === start;
     if (!plain) this.#setPieces(first, end);
@@ -214,13 +175,13 @@ export class MessageTrains {
   }
 
   #sendTo(socket: number, message: number): number {
-    const address = this.#arenaAddress + this.#at[message];
+    const address = this.#arenaAddress + this.#messages.at[message];
     this.#addressWords[0] = address;
     this.#addressWords[1] = address / TWO_32;
     return this.#ws2.call.sendtoAt(
       socket,
       this.#address[0],
-      this.#length[message],
+      this.#messages.length[message],
       0,
       this.#block.name,
       this.#block.nameLength,
@@ -229,16 +190,17 @@ export class MessageTrains {
 
   /** Names the messages' bytes; those that lie one behind the other by one piece. */
   #setPieces(first: number, end: number): void {
+    const { at: places, length: lengths } = this.#messages;
     let pieces = 0;
-    let at = this.#at[first];
-    let length = this.#length[first];
+    let at = places[first];
+    let length = lengths[first];
     for (let message = first + 1; message < end; message++) {
-      if (this.#at[message] !== at + length) {
+      if (places[message] !== at + length) {
         this.#block.setPiece(pieces++, at, length);
-        at = this.#at[message];
+        at = places[message];
         length = 0;
       }
-      length += this.#length[message];
+      length += lengths[message];
     }
     this.#block.setPiece(pieces++, at, length);
     this.#block.setPieces(pieces);

@@ -78,7 +78,7 @@ export function attachOutside(
     sockets: new WindowsOutsideSockets(libraries, shared),
     sender: new OutsideSender(
       shared,
-      (failed) => new WindowsOutsideTrains(ws2, { bytes, failed }),
+      (messages) => new WindowsOutsideTrains(ws2, { ...messages, bytes }),
     ),
     receiver: new OutsideReceiver(libraries, {
       shared,

@@ -20,7 +20,8 @@ import { isMappedIpv4 } from "../../../core/wire/address.ts";
 import type { FailedRows } from "../shared/failed_rows.ts";
 import {
   goesToSameRemote,
-  OUTSIDE_TRAINS,
+  OUTSIDE_PATIENCE,
+  type OutsideMessages,
   type OutsideTrains,
   portOf,
 } from "../shared/outside_sender.ts";
@@ -43,12 +44,13 @@ export class WindowsOutsideTrains implements OutsideTrains, TrainOwner {
 
   constructor(
     ws2: Ws2,
-    options: { bytes: Uint8Array<ArrayBuffer>; failed: FailedRows },
+    options: OutsideMessages & { bytes: Uint8Array<ArrayBuffer> },
   ) {
     this.#options = new WinsockOptions(ws2);
     this.#failed = options.failed;
     this.#trains = new MessageTrains(ws2, this, {
-      ...OUTSIDE_TRAINS,
+      ...OUTSIDE_PATIENCE,
+      messages: options.messages,
       bytes: options.bytes,
       controlRoom: 0,
       trains: knowsTrains(ws2),
@@ -79,10 +81,6 @@ export class WindowsOutsideTrains implements OutsideTrains, TrainOwner {
 
   isAlike(batch: Batch, a: number, b: number): boolean {
     return goesToSameRemote(batch, a, b);
-  }
-
-  add(batch: Batch, row: number, group: number): number {
-    return this.#trains.add(batch.offset[row], batch.length[row], group);
   }
 
   send(batch: Batch, socket: number): void {

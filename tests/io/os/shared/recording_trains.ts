@@ -3,8 +3,10 @@ import type { Batch } from "../../../../src/core/columns/batch.ts";
 import type { FailedRows } from "../../../../src/io/os/shared/failed_rows.ts";
 import {
   goesToSameRemote,
+  type OutsideMessages,
   type OutsideTrains,
 } from "../../../../src/io/os/shared/outside_sender.ts";
+import type { WaitingMessages } from "../../../../src/io/os/shared/waiting_messages.ts";
 
 /** Rows of one send, a list for each group. */
 export interface Sent {
@@ -22,10 +24,10 @@ export class RecordingTrains implements OutsideTrains {
   readonly refused = new Map<number, number>();
   readonly #failed: FailedRows;
   readonly #mode = new Map<number, number>();
-  readonly #rows: number[] = [];
-  readonly #groups: number[] = [];
+  readonly #messages: WaitingMessages;
 
-  constructor(failed: FailedRows) {
+  constructor({ messages, failed }: OutsideMessages) {
+    this.#messages = messages;
     this.#failed = failed;
   }
 
@@ -46,22 +48,20 @@ export class RecordingTrains implements OutsideTrains {
     return goesToSameRemote(batch, a, b);
   }
 
-  add(_batch: Batch, row: number, group: number): number {
-    this.#groups.push(group);
-    return this.#rows.push(row) - 1;
-  }
-
+  /** A row's bytes lie at its number, as the tests make them. */
   send(_batch: Batch, socket: number): void {
+    const { at, group, count } = this.#messages;
     const groups: number[][] = [];
-    this.#rows.forEach((row, message) => {
-      const starts = this.#groups[message] !== this.#groups[message - 1];
-      if (starts) groups.push([]);
+    for (let message = 0; message < count; message++) {
+      const row = at[message];
+      if (message === 0 || group[message] !== group[message - 1]) {
+        groups.push([]);
+      }
       groups.at(-1)!.push(row);
       const errno = this.refused.get(row);
       if (errno !== undefined) this.#failed.add(message, errno);
-    });
+    }
     this.sent.push({ socket, mode: this.#mode.get(socket)!, groups });
-    this.#rows.length = 0;
-    this.#groups.length = 0;
+    this.#messages.count = 0;
   }
 }
