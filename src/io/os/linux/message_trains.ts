@@ -23,7 +23,13 @@ import {
   POLL,
   UDP,
 } from "../../../../ffi/linux_socket_constants.ts";
-import { Train, type TrainOptions } from "../shared/trains.ts";
+import {
+  PAUSED_SENDS,
+  TRAIN_BYTES,
+  TRAIN_FAILURES,
+  TRAIN_MESSAGES,
+  type TrainOptions,
+} from "../shared/trains.ts";
 import type { WaitingMessages } from "../shared/waiting_messages.ts";
 import { controlSpace, MessageVector } from "./message_vector.ts";
 
@@ -145,9 +151,9 @@ export class MessageTrains {
       return true;
     }
     if (errno !== ERRNO.EINVAL && errno !== ERRNO.EMSGSIZE) return false;
-    if (++this.#trainFailures === Train.Failures) {
+    if (++this.#trainFailures === TRAIN_FAILURES) {
       this.#trainFailures = 0;
-      this.#paused = Train.PausedSends;
+      this.#paused = PAUSED_SENDS;
     }
     return true;
   }
@@ -165,21 +171,19 @@ export class MessageTrains {
     let message = first;
     while (message < count) {
       const size = length[message];
+      const own = group[message];
       const firstPiece = piece;
       let pieceAt = at[message];
       let pieceLength = size;
       let total = size;
       let end = message + 1;
       if (joins && message >= singles && size > 0) {
-        const limit = Math.min(count, message + Train.Messages);
+        const limit = Math.min(count, message + TRAIN_MESSAGES);
         let next = size;
-        while (
-          end < limit && next === size && length[end] <= size &&
-          group[end] === group[message] &&
-          total + length[end] <= Train.Bytes && length[end] > 0
-        ) {
+        while (end < limit && next === size && group[end] === own) {
           next = length[end];
           total += next;
+          if (next > size || next === 0 || total > TRAIN_BYTES) break;
           if (at[end] === pieceAt + pieceLength) {
             pieceLength += next;
           } else {
@@ -192,7 +196,7 @@ export class MessageTrains {
       }
       vector.setPiece(piece++, pieceAt, pieceLength);
       vector.setPieces(train, firstPiece, piece - firstPiece);
-      this.#writeHead(train, group[message], end - message > 1 ? size : 0);
+      this.#writeHead(train, own, end - message > 1 ? size : 0);
       this.#end[train++] = end;
       message = end;
     }

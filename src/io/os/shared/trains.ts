@@ -7,17 +7,14 @@
  */
 import type { WaitingMessages } from "./waiting_messages.ts";
 
-/** What trains are on every system. */
-export const Train = {
-  /** Messages of one: UDP_MAX_SEGMENTS of Linux before 6.9. */
-  Messages: 64,
-  /** Bytes of one: one IP datagram, less the headers of either family. */
-  Bytes: 65_000,
-  /** Trains that may fail in a row before a socket goes without for a while. */
-  Failures: 32,
-  /** How long that is, in sends. */
-  PausedSends: 1024,
-} as const;
+/** Messages of a train: UDP_MAX_SEGMENTS of Linux before 6.9. */
+export const TRAIN_MESSAGES = 64;
+/** Bytes of a train: one IP datagram, less the headers of either family. */
+export const TRAIN_BYTES = 65_000;
+/** Trains that may fail in a row before a socket goes without for a while. */
+export const TRAIN_FAILURES = 32;
+/** How long that is, in sends. */
+export const PAUSED_SENDS = 1024;
 
 /** What the messages are and how patient their sender is. */
 export interface TrainOptions {

@@ -17,7 +17,13 @@ import {
   WSA,
 } from "../../../../ffi/windows/ws2_32.ts";
 import { pollFd } from "../../../../ffi/windows/layouts/ws2_32.ts";
-import { Train, type TrainOptions } from "../shared/trains.ts";
+import {
+  PAUSED_SENDS,
+  TRAIN_BYTES,
+  TRAIN_FAILURES,
+  TRAIN_MESSAGES,
+  type TrainOptions,
+} from "../shared/trains.ts";
 import type { WaitingMessages } from "../shared/waiting_messages.ts";
 import { addressOf, controlSpace, MessageBlock } from "./message_block.ts";
 import { socketError } from "./socket_error.ts";
@@ -74,7 +80,7 @@ export class MessageTrains {
     this.#arenaAddress = addressOf(bytes);
     this.#block = new MessageBlock({
       bytes,
-      pieces: Train.Messages,
+      pieces: TRAIN_MESSAGES,
       controlRoom: SEGMENT_ROOM + options.controlRoom,
     });
   }
@@ -110,9 +116,9 @@ export class MessageTrains {
   }
 
   #noteTrainFailure(): void {
-    if (++this.#trainFailures < Train.Failures) return;
+    if (++this.#trainFailures < TRAIN_FAILURES) return;
     this.#trainFailures = 0;
-    this.#paused = Train.PausedSends;
+    this.#paused = PAUSED_SENDS;
   }
 
   /** @returns the message behind the train that begins with this one. */
@@ -121,12 +127,12 @@ export class MessageTrains {
     const size = length[first];
     let end = first + 1;
     if (this.#trains === "never" || this.#paused > 0 || size === 0) return end;
-    const limit = Math.min(count, first + Train.Messages);
+    const limit = Math.min(count, first + TRAIN_MESSAGES);
     let total = size;
     let last = size;
     while (
       end < limit && last === size && length[end] <= size && length[end] > 0 &&
-      group[end] === group[first] && total + length[end] <= Train.Bytes
+      group[end] === group[first] && total + length[end] <= TRAIN_BYTES
     ) {
       last = length[end++];
       total += last;
