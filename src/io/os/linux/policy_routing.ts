@@ -9,7 +9,7 @@
  * send by is the cure; src_valid_mark changes nothing, for no mark comes back.
  */
 import type { Libc } from "../../../../ffi/libc.ts";
-import { equalWords, formatPrefix } from "../../../core/wire/address.ts";
+import { equalWords } from "../../../core/wire/address.ts";
 import type {
   Journal,
   JournalEntry,
@@ -19,9 +19,11 @@ import type {
   RoutingRule,
   TableRoute,
 } from "../../ports.ts";
-import { Netlink, NetlinkError } from "./netlink.ts";
+import { prefixText } from "../interface_change.ts";
+import { Netlink } from "./netlink.ts";
 import { ROUTE_PROTOCOL } from "./netlink_entities.ts";
 import { sameRule, tableNumber } from "./policy_entities.ts";
+import { tolerate } from "./tolerate.ts";
 
 const ENOENT = 2;
 const ESRCH = 3;
@@ -232,22 +234,4 @@ function sameWay(a: TableRoute, b: TableRoute): boolean {
   return gateway === undefined || other === undefined
     ? gateway === other
     : equalWords(gateway, 0, other, 0);
-}
-
-function prefixText(route: TableRoute): string {
-  return formatPrefix({
-    family: route.family,
-    words: Uint32Array.from(route.words),
-    length: route.prefixLength,
-  });
-}
-
-function tolerate(codes: readonly number[], change: () => void): void {
-  try {
-    change();
-  } catch (error) {
-    if (!(error instanceof NetlinkError) || !codes.includes(error.code)) {
-      throw error;
-    }
-  }
 }

@@ -2,13 +2,10 @@
  * The host's side of an interface by iphlpapi: MTU, metric, addresses and
  * routes, made to be as a configuration says, and undone.
  *
- * What is there is read first, so that only what is missing is added and only
- * what we added is ever removed. Each addition is in the journal before it is
- * made. An adapter takes addresses and routes along when it goes; rules of the
+ * An adapter takes addresses and routes along when it goes; rules of the
  * firewall and of name resolution stay, and the journal is for them most of all.
  */
-import { Win32, Win32Error } from "../../../../ffi/windows/win32_error.ts";
-import { type AddressWords, equalWords } from "../../../core/wire/address.ts";
+import type { AddressWords } from "../../../core/wire/address.ts";
 import type {
   Admitted,
   Egress,
@@ -18,21 +15,11 @@ import type {
   Loosened,
   NetworkWarning,
 } from "../../ports.ts";
-import {
-  fulfils,
-  IPV6_MINIMUM_MTU,
-  journalEntries,
-  networkWords,
-  planChange,
-  prefixText,
-  sameAddress,
-  sameNetwork,
-  sameRoute,
-  withoutIpv6,
-} from "../interface_change.ts";
-import type { LinkAddress, RouteRequest } from "../network_entities.ts";
+import { IPV6_MINIMUM_MTU, withoutIpv6 } from "../interface_change.ts";
 import { recoverLeftovers } from "../recovery.ts";
+import { InterfaceEntries } from "../shared/interface_entries.ts";
 import { findEgress } from "./egress.ts";
+import { IpEntries } from "./entry_tables.ts";
 import { Firewall } from "./firewall.ts";
 import {
   FirewallError,
@@ -45,9 +32,8 @@ import { undoEntry } from "./host_network_recovery.ts";
 import { type IpTables, openIpTables } from "./ip_helper.ts";
 import type { FamilySettings, WindowsLink } from "./ip_rows.ts";
 import { type NamePolicy, openNamePolicy } from "./name_policy.ts";
+import { GONE, tolerate } from "./tolerate.ts";
 
-/** Codes of what is gone already. */
-const GONE = [Win32.FileNotFound, Win32.NotFound];
 const FAMILIES = [4, 6] as const;
 /** How long a new adapter may take to get IPv4, and IPv6 after it, in ms. */
 const IPV4_PATIENCE_MS = 5000;
@@ -80,8 +66,7 @@ interface Applied {
   readonly link: WindowsLink;
   /** Families as they were before us; none of a family that it lacks. */
   readonly before: ReadonlyMap<4 | 6, FamilySettings>;
-  addresses: readonly LinkAddress[];
-  routes: readonly RouteRequest[];
+  readonly entries: InterfaceEntries;
 }
 
 /** Opens the host's network configuration. @throws {MissingLibraryError} */
@@ -105,6 +90,7 @@ function pause(ms: number): void {
 class WindowsHostNetwork implements HostNetwork {
   readonly #options: HostNetworkOptions;
   readonly #tables: IpTables;
+  readonly #entries: IpEntries;
   readonly #journal: Journal;
   readonly #applied = new Map<string, Applied>();
   readonly #firewall: Firewall;
@@ -112,6 +98,7 @@ class WindowsHostNetwork implements HostNetwork {
   constructor(options: HostNetworkOptions) {
     this.#options = options;
     this.#tables = options.tables;
+    this.#entries = new IpEntries(options.tables);
     this.#journal = options.journal;
     this.#firewall = new Firewall(options.run, options.journal);
   }
@@ -129,8 +116,8 @@ class WindowsHostNetwork implements HostNetwork {
       : "disabled";
     const { possible, warnings } = withoutIpv6(config, missing);
     this.#applyFamilies(applied, possible);
-    this.#applyAddresses(applied, possible);
-    this.#applyRoutes(applied, possible);
+    applied.entries.applyAddresses(possible);
+    applied.entries.applyRoutes(possible);
     this.#letIn(possible);
     return warnings;
   }
@@ -152,16 +139,15 @@ class WindowsHostNetwork implements HostNetwork {
   }
 
   reset(): void {
-    for (const [name, { link, before, addresses, routes }] of this.#applied) {
-      for (const route of routes) this.#removeRoute(route);
-      for (const address of addresses) this.#removeAddress(address);
+    for (const [name, { link, before, entries }] of this.#applied) {
+      entries.remove();
       for (const [family, settings] of before) {
         tolerate(
           GONE,
           () => this.#tables.setFamily(link.index, family, settings),
         );
       }
-      this.#journal.record(scopeOf(name), []);
+      entries.forget();
       this.#applied.delete(name);
     }
     this.#firewall.reset();
@@ -196,7 +182,8 @@ class WindowsHostNetwork implements HostNetwork {
     const known = this.#applied.get(link.name);
     if (known !== undefined && known.link.index === link.index) return known;
     const before = this.#families(link, config);
-    const applied = { link, before, addresses: [], routes: [] };
+    const entries = new InterfaceEntries(link, this.#entries, this.#journal);
+    const applied = { link, before, entries };
     this.#applied.set(link.name, applied);
     return applied;
   }
@@ -245,78 +232,6 @@ class WindowsHostNetwork implements HostNetwork {
     }
   }
 
-  #applyAddresses(applied: Applied, config: InterfaceConfig): void {
-    const { index } = applied.link;
-    const present = this.#tables.addresses();
-    const wanted = config.addresses.map((address) => ({ ...address, index }));
-    const plan = planChange(applied.addresses, wanted, {
-      same: sameAddress,
-      isPresent: (address) =>
-        present.some((other) => sameAddress(other, address)),
-    });
-    applied.addresses = [...plan.unwanted, ...plan.ours];
-    this.#record(applied);
-    for (const address of plan.unwanted) this.#removeAddress(address);
-    for (const address of plan.missing) this.#addAddress(address);
-    applied.addresses = plan.ours;
-    this.#record(applied);
-  }
-
-  #applyRoutes(applied: Applied, config: InterfaceConfig): void {
-    const { index } = applied.link;
-    // Read now: with an interface's last address the system takes its routes.
-    const present = this.#tables.routes();
-    // An interface that is down has no routes.
-    const wanted = (config.up ? config.routes : [])
-      .map((route) => ({ ...route, words: networkWords(route), index }));
-    const plan = planChange(applied.routes, wanted, {
-      same: sameRoute,
-      isPresent: (route) => present.some((other) => fulfils(other, route)),
-    });
-    applied.routes = [...plan.unwanted, ...plan.ours];
-    this.#record(applied);
-    for (const route of plan.unwanted) this.#removeRoute(route);
-    for (const route of plan.missing) this.#addRoute(route);
-    applied.routes = plan.ours;
-    this.#record(applied);
-  }
-
-  #addAddress(address: LinkAddress): void {
-    try {
-      this.#tables.addAddress(address);
-    } catch (error) {
-      if (!isCode(error, Win32.ObjectAlreadyExists)) throw error;
-      // One address is one interface's, be that one down or not.
-      const holder = this.#tables.addresses().find((other) =>
-        other.index !== address.index &&
-        equalWords(other.words, 0, address.words, 0)
-      );
-      if (holder === undefined) return;
-      throw new Error(
-        `address ${prefixText(address)}: ${this.#nameOf(holder.index)} has it`,
-        { cause: error },
-      );
-    }
-  }
-
-  #addRoute(route: RouteRequest): void {
-    try {
-      this.#tables.addRoute(route);
-    } catch (error) {
-      if (!isCode(error, Win32.ObjectAlreadyExists)) throw error;
-      // Of the same interface and next hop, with another metric.
-      const other = this.#tables.routes().find((present) =>
-        present.index === route.index && sameNetwork(present, route)
-      );
-      if (other === undefined) return;
-      throw new Error(
-        `route ${prefixText(route)}: there is one already through ` +
-          this.#nameOf(other.index),
-        { cause: error },
-      );
-    }
-  }
-
   /**
    * Connections to listeners of ours that come by the interface: relays have
    * theirs there. Where the firewall takes no rule it is off, or somebody else's
@@ -330,45 +245,10 @@ class WindowsHostNetwork implements HostNetwork {
       if (!(error instanceof FirewallError)) throw error;
     }
   }
-
-  #nameOf(index: number): string {
-    return this.#tables.links().find((link) => link.index === index)?.name ??
-      `interface ${index}`;
-  }
-
-  #removeRoute(route: RouteRequest): void {
-    tolerate(GONE, () => this.#tables.removeRoute(route));
-  }
-
-  #removeAddress(address: LinkAddress): void {
-    tolerate(GONE, () => this.#tables.removeAddress(address));
-  }
-
-  #record({ link, addresses, routes }: Applied): void {
-    const entries = journalEntries(link, addresses, routes);
-    this.#journal.record(scopeOf(link.name), entries);
-  }
 }
 
 function sameSettings(a: FamilySettings, b: FamilySettings): boolean {
   return a.mtu === b.mtu && a.metric === b.metric &&
     a.forwards === b.forwards && a.routerDiscovery === b.routerDiscovery &&
     a.duplicateProbes === b.duplicateProbes;
-}
-
-function scopeOf(name: string): string {
-  return `network:${name}`;
-}
-
-function isCode(error: unknown, code: number): boolean {
-  return error instanceof Win32Error && error.code === code;
-}
-
-/** Runs a change whose result may be there already. */
-function tolerate(codes: readonly number[], change: () => void): void {
-  try {
-    change();
-  } catch (error) {
-    if (!codes.some((code) => isCode(error, code))) throw error;
-  }
 }

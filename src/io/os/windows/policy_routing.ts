@@ -10,7 +10,7 @@
  * Multicast, link-local and the host's own addresses stay: they lead nowhere
  * else. Halves of routes that come later are made by the next `apply`.
  */
-import { Win32, Win32Error } from "../../../../ffi/windows/win32_error.ts";
+import { Win32 } from "../../../../ffi/windows/win32_error.ts";
 import { parsePrefix } from "../../../core/wire/address.ts";
 import type {
   Journal,
@@ -28,9 +28,9 @@ import {
 import type { Route, RouteRequest } from "../network_entities.ts";
 import { type IpTables, openIpTables } from "./ip_helper.ts";
 import { covers } from "./route_choice.ts";
+import { GONE, tolerate } from "./tolerate.ts";
 
 const SCOPE = "policy";
-const GONE = [Win32.FileNotFound, Win32.NotFound];
 const FAMILIES = [4, 6] as const;
 /** Where no other interface would be the right one. */
 const STAY = [
@@ -183,15 +183,4 @@ function halves(
   second[bit >>> 5] |= 0x8000_0000 >>> (bit & 31);
   return [words, second]
     .map((half) => ({ words: half, prefixLength: prefixLength + 1 }));
-}
-
-/** Runs a change whose result may be there already. */
-function tolerate(codes: readonly number[], change: () => void): void {
-  try {
-    change();
-  } catch (error) {
-    if (!(error instanceof Win32Error) || !codes.includes(error.code)) {
-      throw error;
-    }
-  }
 }
