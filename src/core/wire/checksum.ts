@@ -93,17 +93,6 @@ export function adjust16(
     0xffff;
 }
 
-/** The same for a 32-bit word that lies on a 16-bit boundary. */
-export function adjust32(
-  checksum: number,
-  old32: number,
-  new32: number,
-): number {
-  const change = (~old32 >>> 16) + (~old32 & 0xffff) + (new32 >>> 16) +
-    (new32 & 0xffff);
-  return ~fold((~checksum & 0xffff) + change) & 0xffff;
-}
-
 /**
  * The sum of the IPv4 pseudo-header (RFC 793, RFC 768).
  * @param length bytes of the transport header and its payload

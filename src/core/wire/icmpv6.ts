@@ -11,14 +11,8 @@
  * Unlike ICMP, the checksum covers a pseudo-header (RFC 8200, section 8.1).
  */
 import { writeU16be, writeU32be } from "./bytes.ts";
-import { adjust32, checksum } from "./checksum.ts";
-import {
-  CHECKSUM_AT,
-  CODE_AT,
-  EXTRA_AT,
-  headerChecksum,
-  TYPE_AT,
-} from "./icmp_header.ts";
+import { checksum } from "./checksum.ts";
+import { CHECKSUM_AT, CODE_AT, EXTRA_AT, TYPE_AT } from "./icmp_header.ts";
 
 export * from "./icmp_header.ts";
 
@@ -50,20 +44,6 @@ export function isEcho(type: number): boolean {
 /** Whether a type is an error (RFC 4443, section 2.1: the high bit is clear). */
 export function isError(type: number): boolean {
   return type < 128;
-}
-
-/** Brings the checksum up to date after a word of the pseudo-header has changed. */
-export function adjustChecksum32(
-  b: Uint8Array,
-  at: number,
-  old32: number,
-  new32: number,
-): void {
-  writeU16be(
-    b,
-    at + CHECKSUM_AT,
-    adjust32(headerChecksum(b, at), old32, new32),
-  );
 }
 
 /** Computes the checksum anew; `pseudo` is the pseudo-header's sum. */

@@ -14,7 +14,7 @@
  */
 import { DropReason } from "../columns/drop_reason.ts";
 import { readU16be, readU32be, writeU16be, writeU32be } from "./bytes.ts";
-import { adjust16, adjust32, checksum, fold, sum } from "./checksum.ts";
+import { adjust16, checksum, fold, sum } from "./checksum.ts";
 
 /** Bytes of a header without options. */
 export const HEADER_LENGTH = 20;
@@ -168,28 +168,6 @@ export function setDestination(
   address: number,
 ): void {
   writeU32be(b, at + DESTINATION_AT, address);
-}
-
-/** Changes the source address and keeps the header's checksum right. */
-export function replaceSource(
-  b: Uint8Array,
-  at: number,
-  address: number,
-): void {
-  const adjusted = adjust32(headerChecksum(b, at), source(b, at), address);
-  setSource(b, at, address);
-  writeU16be(b, at + CHECKSUM_AT, adjusted);
-}
-
-/** Changes the destination address and keeps the header's checksum right. */
-export function replaceDestination(
-  b: Uint8Array,
-  at: number,
-  address: number,
-): void {
-  const adjusted = adjust32(headerChecksum(b, at), destination(b, at), address);
-  setDestination(b, at, address);
-  writeU16be(b, at + CHECKSUM_AT, adjusted);
 }
 
 /** Computes the header's checksum anew. */

@@ -22,7 +22,6 @@ import {
 } from "./bytes.ts";
 import {
   adjust16,
-  adjust32,
   ChecksumForm,
   fold,
   pseudoHeader4,
@@ -116,50 +115,6 @@ export function flags(b: Uint8Array, at: number): number {
 /** The checksum that the header carries. */
 export function headerChecksum(b: Uint8Array, at: number): number {
   return readU16be(b, at + CHECKSUM_AT);
-}
-
-/** Changes the source port and keeps the checksum right. */
-export function setSourcePort(b: Uint8Array, at: number, port: number): void {
-  adjustChecksum16(b, at, sourcePort(b, at), port);
-  writeU16be(b, at + SOURCE_PORT_AT, port);
-}
-
-/** Changes the destination port and keeps the checksum right. */
-export function setDestinationPort(
-  b: Uint8Array,
-  at: number,
-  port: number,
-): void {
-  adjustChecksum16(b, at, destinationPort(b, at), port);
-  writeU16be(b, at + DESTINATION_PORT_AT, port);
-}
-
-/** Brings the checksum up to date after a covered 16-bit word has changed. */
-export function adjustChecksum16(
-  b: Uint8Array,
-  at: number,
-  old16: number,
-  new16: number,
-): void {
-  writeU16be(
-    b,
-    at + CHECKSUM_AT,
-    adjust16(headerChecksum(b, at), old16, new16),
-  );
-}
-
-/** The same for a 32-bit word, such as an address of the pseudo-header. */
-export function adjustChecksum32(
-  b: Uint8Array,
-  at: number,
-  old32: number,
-  new32: number,
-): void {
-  writeU16be(
-    b,
-    at + CHECKSUM_AT,
-    adjust32(headerChecksum(b, at), old32, new32),
-  );
 }
 
 /**
@@ -316,6 +271,20 @@ export function emitReset(
     updateChecksum(b, tcp, HEADER_LENGTH, pseudo);
   }
   return header + HEADER_LENGTH;
+}
+
+/** Brings the checksum up to date after a covered 16-bit word has changed. */
+function adjustChecksum16(
+  b: Uint8Array,
+  at: number,
+  old16: number,
+  new16: number,
+): void {
+  writeU16be(
+    b,
+    at + CHECKSUM_AT,
+    adjust16(headerChecksum(b, at), old16, new16),
+  );
 }
 
 function swap16(value: number): number {

@@ -6,12 +6,11 @@
  * |            Length             |           Checksum            |
  * ```
  *
- * A checksum of 0 means none; it stays none whatever is changed. One that
- * comes out as 0 is sent as 0xffff.
+ * A checksum of 0 means none. One that comes out as 0 is sent as 0xffff.
  */
 import { DropReason } from "../columns/drop_reason.ts";
 import { readU16be, writeU16be } from "./bytes.ts";
-import { adjust16, adjust32, fold, type Sum, sum } from "./checksum.ts";
+import { fold, type Sum, sum } from "./checksum.ts";
 
 /** Bytes of the header. */
 export const HEADER_LENGTH = 8;
@@ -54,48 +53,6 @@ export function datagramLength(b: Uint8Array, at: number): number {
 /** The checksum that the header carries; 0 is none. */
 export function headerChecksum(b: Uint8Array, at: number): number {
   return readU16be(b, at + CHECKSUM_AT);
-}
-
-/** Changes the source port and keeps the checksum right. */
-export function setSourcePort(b: Uint8Array, at: number, port: number): void {
-  adjustChecksum16(b, at, sourcePort(b, at), port);
-  writeU16be(b, at + SOURCE_PORT_AT, port);
-}
-
-/** Changes the destination port and keeps the checksum right. */
-export function setDestinationPort(
-  b: Uint8Array,
-  at: number,
-  port: number,
-): void {
-  adjustChecksum16(b, at, destinationPort(b, at), port);
-  writeU16be(b, at + DESTINATION_PORT_AT, port);
-}
-
-/** Brings the checksum up to date after a covered 16-bit word has changed. */
-export function adjustChecksum16(
-  b: Uint8Array,
-  at: number,
-  old16: number,
-  new16: number,
-): void {
-  const old = headerChecksum(b, at);
-  if (old !== 0) {
-    writeU16be(b, at + CHECKSUM_AT, adjust16(old, old16, new16) || 0xffff);
-  }
-}
-
-/** The same for a 32-bit word, such as an address of the pseudo-header. */
-export function adjustChecksum32(
-  b: Uint8Array,
-  at: number,
-  old32: number,
-  new32: number,
-): void {
-  const old = headerChecksum(b, at);
-  if (old !== 0) {
-    writeU16be(b, at + CHECKSUM_AT, adjust32(old, old32, new32) || 0xffff);
-  }
 }
 
 /** Computes the checksum anew over the datagram; `pseudo` is the pseudo-header's sum. */

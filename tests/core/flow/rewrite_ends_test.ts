@@ -105,3 +105,12 @@ Deno.test("a datagram without a checksum gets none", () => {
   const copy = rewritten(packet, { ...one, from: "10.3.3.3" }, 0);
   assert.deepEqual([copy[26], copy[27]], [0, 0]);
 });
+
+Deno.test("a datagram's checksum that comes out as 0 is sent as 0xffff", () => {
+  const one = { from: "10.0.0.1", to: "192.0.2.7", fromPort: 0, toPort: 2 };
+  const packet = udpPacket(one);
+  // The port that brings the folded sum to 0xffff.
+  const fromPort = (packet[26] << 8) | packet[27];
+  const copy = rewritten(packet, { ...one, fromPort }, ChecksumForm.Whole);
+  assert.deepEqual([copy[26], copy[27]], [0xff, 0xff]);
+});

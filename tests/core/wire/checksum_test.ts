@@ -2,18 +2,13 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
   adjust16,
-  adjust32,
   checksum,
   fold,
   pseudoHeader4,
   pseudoHeader6,
   sum,
 } from "../../../src/core/wire/checksum.ts";
-import {
-  readU16be,
-  writeU16be,
-  writeU32be,
-} from "../../../src/core/wire/bytes.ts";
+import { readU16be, writeU16be } from "../../../src/core/wire/bytes.ts";
 import { concat, hex } from "./packets.ts";
 
 /** RFC 1071 word by word: add with end-around carry, then invert. */
@@ -109,24 +104,6 @@ Deno.test("a changed word's checksum is that of the whole anew", () => {
       const old = readU16be(b, at);
       writeU16be(b, at, next);
       assert.equal(adjust16(before, old, next), checksum(b, 0, b.length));
-    }),
-    { numRuns: 2000 },
-  );
-});
-
-Deno.test("a changed pair of words, the same, and signed values are fine", () => {
-  const dword = fc.tuple(word, word).map(([h, l]) => h * 0x10000 + l);
-  fc.assert(
-    fc.property(dword, dword, dword, (other, old, next) => {
-      const b = new Uint8Array(10);
-      writeU16be(b, 0, 0x4500);
-      writeU32be(b, 2, other);
-      writeU32be(b, 6, old);
-      const before = checksum(b, 0, 10);
-      writeU32be(b, 6, next);
-      const anew = checksum(b, 0, 10);
-      assert.equal(adjust32(before, old, next), anew);
-      assert.equal(adjust32(before, old | 0, next | 0), anew);
     }),
     { numRuns: 2000 },
   );

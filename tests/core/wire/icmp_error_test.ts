@@ -164,8 +164,9 @@ Deno.test("what is no error, or carries the other family, embeds nothing", () =>
 /** The IPv4 sample with other addresses. */
 function between(source: string, destination: string): Uint8Array {
   const b = UDP4_DNS.bytes.slice();
-  ipv4.replaceSource(b, 0, parseAddress(source)![3]);
-  ipv4.replaceDestination(b, 0, parseAddress(destination)![3]);
+  ipv4.setSource(b, 0, parseAddress(source)![3]);
+  ipv4.setDestination(b, 0, parseAddress(destination)![3]);
+  ipv4.updateHeaderChecksum(b, 0);
   return b;
 }
 

@@ -58,8 +58,6 @@ Deno.test("identifier and type change with the checksum kept right", () => {
     const six = ICMP6_ECHO.bytes.slice();
     icmpv6.setIdentifier(six, AT6, identifier);
     icmpv6.setType(six, AT6, icmpv6.Type.EchoReply, 0);
-    icmpv6.adjustChecksum32(six, AT6, 0x20010db8, 0xfe800000);
-    six.set(hex("fe800000"), 8);
     assert.equal(verify(six), DropReason.None);
     assert.equal(icmpv6.identifier(six, AT6), identifier);
     assert.equal(icmpv6.type(six, AT6), 129);

@@ -73,19 +73,22 @@ Deno.test("a first fragment becomes the later one by its setters", () => {
   assert.equal(toHex(b.slice(6, 8)), "7fff");
 });
 
-Deno.test("TTL and addresses change with the checksum kept right", () => {
+Deno.test("TTL changes with the checksum kept right, addresses with a new one", () => {
   for (const sample of [TCP4_SYN, UDP4_OPTIONS]) {
     const b = sample.bytes.slice();
     ipv4.setTimeToLive(b, 0, 63);
-    ipv4.replaceSource(b, 0, 0xc0a80101);
-    ipv4.replaceDestination(b, 0, 0xffffffff);
+    assert.equal(ipv4.validate(b, 0, b.length), DropReason.None);
+    ipv4.setSource(b, 0, 0xc0a80101);
+    ipv4.setDestination(b, 0, 0xffffffff);
+    ipv4.updateHeaderChecksum(b, 0);
     assert.equal(ipv4.validate(b, 0, b.length), DropReason.None);
     assert.equal(ipv4.timeToLive(b, 0), 63);
     assert.equal(ipv4.source(b, 0), 0xc0a80101);
     assert.equal(ipv4.destination(b, 0), 0xffffffff);
     ipv4.setTimeToLive(b, 0, 64);
-    ipv4.replaceSource(b, 0, 0x0a080001);
-    ipv4.replaceDestination(b, 0, 0x0a080002);
+    ipv4.setSource(b, 0, 0x0a080001);
+    ipv4.setDestination(b, 0, 0x0a080002);
+    ipv4.updateHeaderChecksum(b, 0);
     assert.equal(toHex(b), toHex(sample.bytes));
   }
 });
