@@ -7,6 +7,7 @@
  */
 import { RelayMessage } from "../core/columns/relay_message.ts";
 import { type FlowEnd, type FlowTable, Way } from "../core/flow/flow_table.ts";
+import { Reader } from "../core/flow/outside_ends.ts";
 import { rewriteEnds } from "../core/flow/rewrite_ends.ts";
 import { ChecksumForm } from "../core/wire/checksum.ts";
 import { parsePacket } from "../core/wire/packet.ts";
@@ -216,7 +217,7 @@ export class ClientOutbounds implements Dialer {
       parsePacket(bytes, at, length, view) !== 0 ||
       view.protocol !== Protocol.Udp
     ) return true;
-    const row = flows.findInbound(
+    const row = flows.outside.lookup(
       outbound,
       Protocol.Udp,
       view.destinationWords,
@@ -225,6 +226,7 @@ export class ClientOutbounds implements Dialer {
       view.sourceWords,
       0,
       view.sourcePort,
+      Reader.Other,
     );
     const flow = row < 0 ? undefined : flows.snapshot(row);
     if (flow === undefined) return false;

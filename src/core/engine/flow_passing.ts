@@ -35,7 +35,8 @@ import {
 import { Protocol } from "../wire/protocol.ts";
 import * as tcp from "../wire/tcp.ts";
 import * as udp from "../wire/udp.ts";
-import { isEchoReply, isEchoRequest } from "./echo_answer.ts";
+import { isEchoReply } from "./echo_answer.ts";
+import { flowOfAnswer, flowOfQuoted, readdressAnswer } from "./flow_ends.ts";
 import type { FlowReturns } from "./flow_returns.ts";
 import { FragmentGate } from "./fragment_gate.ts";
 import { DIRECT, isOwnPort, type SplitParts } from "./split_parts.ts";
@@ -72,10 +73,7 @@ export class FlowPassing {
   /** Decides a packet of a direct flow's program, parsed into the parts' view. */
   fromHost(batch: Batch, row: number, flow: number): void {
     const { view, flows, sum } = this.#parts;
-    if (!flows.isLinked(flow)) {
-      // Where two flows of one socket have become the same, the first one hears the answers.
-      flows.linkInbound(flow, flows.local, flow * 4, flows.localPort[flow]);
-    }
+    flows.outside.linkLocally(flow);
     if (this.#isElsewhere(flow)) {
       updateTransport(batch.bytes, view, sum);
       rewriteEnds(
@@ -120,30 +118,21 @@ export class FlowPassing {
 
   #receive(batch: Batch, row: number, now: number): void {
     const { view, flows } = this.#parts;
-    const { protocol, sourceWords, destinationWords } = view;
+    const { protocol } = view;
     if (
       protocol === Protocol.Udp && isOwnPort(this.#parts, view.destinationPort)
     ) return this.#pass(batch, row);
-    const isEcho = isEchoReply(view);
-    if (!isEcho && protocol !== Protocol.Tcp && protocol !== Protocol.Udp) {
-      return this.#error(batch, row);
-    }
-    let flow = flows.lookupInbound(
-      DIRECT,
-      protocol,
-      destinationWords,
-      0,
-      isEcho ? view.identifier : view.destinationPort,
-      sourceWords,
-      0,
-      isEcho ? 0 : view.sourcePort,
-    );
+    if (
+      protocol !== Protocol.Tcp && protocol !== Protocol.Udp &&
+      !isEchoReply(view)
+    ) return this.#error(batch, row);
+    let flow = flowOfAnswer(flows, DIRECT, view);
     const { bytes } = batch;
     if (flow < 0) flow = this.#answer(bytes, now);
     if (flow < 0 || flows.wayOf(flow) !== Way.Direct) {
       return batch.drop(row, DropReason.NoMapping);
     }
-    const { at, payloadAt, payloadLength } = view;
+    const { payloadAt, payloadLength } = view;
     flows.traffic.noteReceived(flow, view.totalLength, now);
     if (protocol === Protocol.Tcp) {
       const generation = flows.generationOf(flow);
@@ -160,22 +149,7 @@ export class FlowPassing {
       const data = payloadAt + udp.HEADER_LENGTH;
       this.#returns.noteAnswer(flow, bytes, data, length);
     }
-    if (this.#isElsewhere(flow)) {
-      rewriteEnds(
-        bytes,
-        at,
-        payloadAt,
-        payloadLength,
-        protocol,
-        flows.remote,
-        flow * 4,
-        isEcho ? flows.localPort[flow] : flows.remotePort[flow],
-        flows.local,
-        flow * 4,
-        flows.localPort[flow],
-        ChecksumForm.Whole,
-      );
-    }
+    if (this.#isElsewhere(flow)) readdressAnswer(bytes, view, flows, flow);
     this.#pass(batch, row);
   }
 
@@ -210,7 +184,7 @@ export class FlowPassing {
     const sequence = tcp.sequence(b, payloadAt) | 0;
     flows.initialSequence[flow] = sequence;
     flows.settle(flow, Way.Direct, DIRECT, NO_RULE, sourceWords, 0, sourcePort);
-    flows.linkInbound(flow, destinationWords, 0, destinationPort);
+    flows.outside.link(flow, destinationWords, 0, destinationPort);
     return flow;
   }
 
@@ -227,19 +201,7 @@ export class FlowPassing {
     const isOwn = embedded.protocol === Protocol.Udp &&
       isOwnPort(this.#parts, embedded.sourcePort);
     if (isOwn) return this.#pass(batch, row);
-    const isEcho = isEchoRequest(embedded);
-    const flow = embedded.fragment === FragmentKind.Later
-      ? -1
-      : flows.lookupInbound(
-        DIRECT,
-        embedded.protocol,
-        embedded.sourceWords,
-        0,
-        isEcho ? embedded.identifier : embedded.sourcePort,
-        embedded.destinationWords,
-        0,
-        isEcho ? 0 : embedded.destinationPort,
-      );
+    const flow = flowOfQuoted(flows, DIRECT, embedded);
     // One that quotes an end which the program has never named would mean nothing to it.
     if (
       flow < 0 || flows.wayOf(flow) !== Way.Direct || this.#isElsewhere(flow)

@@ -57,7 +57,7 @@ export class FlowReturns {
     const { remote, remotePort } = batch;
     const natRow = this.#parts.inbound.mappingOf(batch, row);
     const isUdp = natRow >= 0 && nat.protocol[natRow] === Protocol.Udp;
-    const flow = natRow < 0 ? -1 : flows.lookupInbound(
+    const flow = natRow < 0 ? -1 : flows.outside.lookup(
       DIRECT,
       nat.protocol[natRow],
       nat.internal,

@@ -61,7 +61,7 @@ export class FlowRoutes {
           return this.#terminate(batch, row, flow, now, form);
         }
         if (view.protocol === Protocol.Udp) {
-          this.#linkLocally(flow);
+          this.#parts.flows.outside.linkLocally(flow);
           return batch.decide(row, Verdict.ToRelayUdp, flow);
         }
         return this.#refuse(batch, row, DropReason.NotCarried, now);
@@ -108,7 +108,7 @@ export class FlowRoutes {
     isWhole: boolean,
   ): void {
     const { view, flows } = this.#parts;
-    this.#linkLocally(flow);
+    this.#parts.flows.outside.linkLocally(flow);
     this.#parts.sockets.own = view.identifier;
     this.#parts.outbound.decide(batch, row, view, now, isWhole);
     const verdict = batch.verdict[row];
@@ -117,14 +117,6 @@ export class FlowRoutes {
       batch.remote[row * 4 + word] = flows.to[flow * 4 + word];
     }
     batch.remotePort[row] = flows.toPort[flow];
-  }
-
-  /** Lets a flow whose end outside is a socket's be found by its program's own end. */
-  #linkLocally(flow: number): void {
-    const { flows } = this.#parts;
-    if (flows.isLinked(flow)) return;
-    // Where two flows of one socket have become the same, the first one hears the answers.
-    flows.linkInbound(flow, flows.local, flow * 4, flows.localPort[flow]);
   }
 
   #toTunnel(

@@ -26,6 +26,7 @@ import { Protocol } from "../wire/protocol.ts";
 import * as tcp from "../wire/tcp.ts";
 import type { AllowedIps } from "../wireguard/allowed_ips.ts";
 import { isEchoReply, isEchoRequest } from "./echo_answer.ts";
+import { flowOfAnswer, flowOfQuoted, readdressAnswer } from "./flow_ends.ts";
 
 /** A tunnel as the engine knows it. */
 export interface PacketWay {
@@ -94,7 +95,7 @@ export class PacketWays {
     if (isSingle && view.totalLength > way.mtu && !mayFragment) {
       return DropReason.TooBig;
     }
-    if (!flows.isLinked(flow) && !this.#link(flow, near)) {
+    if (!flows.outside.has(flow) && !this.#link(flow, near)) {
       return DropReason.NoFreePort;
     }
     const { bytes } = batch;
@@ -108,9 +109,9 @@ export class PacketWays {
       payloadAt,
       payloadLength,
       protocol,
-      flows.near,
+      flows.outside.near,
       flow * 4,
-      flows.nearPort[flow],
+      flows.outside.nearPort[flow],
       flows.to,
       flow * 4,
       flows.toPort[flow],
@@ -141,45 +142,23 @@ export class PacketWays {
   ): number {
     const flows = this.#flows;
     const { bytes } = batch;
-    const { protocol, sourceWords, destinationWords } = view;
-    const isEcho = isEchoReply(view);
-    if (!isEcho && protocol !== Protocol.Tcp && protocol !== Protocol.Udp) {
-      return this.#error(batch, row, view, outbound);
-    }
-    const flow = flows.lookupInbound(
-      outbound,
-      protocol,
-      destinationWords,
-      0,
-      isEcho ? view.identifier : view.destinationPort,
-      sourceWords,
-      0,
-      isEcho ? 0 : view.sourcePort,
-    );
+    const { protocol } = view;
+    if (
+      protocol !== Protocol.Tcp && protocol !== Protocol.Udp &&
+      !isEchoReply(view)
+    ) return this.#error(batch, row, view, outbound);
+    const flow = flowOfAnswer(flows, outbound, view);
     if (flow < 0) {
       batch.drop(row, DropReason.NoMapping);
       return -1;
     }
     const way = this.#ways[outbound]!;
-    const { at, payloadAt, payloadLength } = view;
     if (protocol === Protocol.Tcp) {
+      const { payloadAt, payloadLength } = view;
       const whole = ChecksumForm.Whole;
       clamp(bytes, view.version, payloadAt, payloadLength, way.mtu, whole);
     }
-    rewriteEnds(
-      bytes,
-      at,
-      payloadAt,
-      payloadLength,
-      protocol,
-      flows.remote,
-      flow * 4,
-      isEcho ? flows.localPort[flow] : flows.remotePort[flow],
-      flows.local,
-      flow * 4,
-      flows.localPort[flow],
-      ChecksumForm.Whole,
-    );
+    readdressAnswer(bytes, view, flows, flow);
     batch.decide(row, Verdict.ToHost, 0);
     return flow;
   }
@@ -203,18 +182,7 @@ export class PacketWays {
       batch.drop(row, DropReason.IcmpNotForwarded);
       return -1;
     }
-    const { protocol, sourceWords, destinationWords } = embedded;
-    const isEcho = isEchoRequest(embedded);
-    const flow = embedded.fragment > 1 ? -1 : flows.lookupInbound(
-      outbound,
-      protocol,
-      sourceWords,
-      0,
-      isEcho ? embedded.identifier : embedded.sourcePort,
-      destinationWords,
-      0,
-      isEcho ? 0 : embedded.destinationPort,
-    );
+    const flow = flowOfQuoted(flows, outbound, embedded);
     if (flow < 0) {
       batch.drop(row, DropReason.NoMapping);
       return -1;
@@ -224,13 +192,13 @@ export class PacketWays {
       embedded.at,
       embedded.payloadAt,
       embedded.payloadLength,
-      protocol,
+      embedded.protocol,
       flows.local,
       flow * 4,
       flows.localPort[flow],
       flows.remote,
       flow * 4,
-      isEcho ? flows.localPort[flow] : flows.remotePort[flow],
+      isEchoRequest(embedded) ? flows.localPort[flow] : flows.remotePort[flow],
       ChecksumForm.Whole,
     );
     this.#readdressError(bytes, view, flow);
@@ -269,7 +237,7 @@ export class PacketWays {
     const flows = this.#flows;
     let port = flows.localPort[flow];
     for (let left = PORT_TRIES; left > 0; left--) {
-      if (flows.linkInbound(flow, near, 0, port)) return true;
+      if (flows.outside.link(flow, near, 0, port)) return true;
       port = FIRST_OTHER_PORT + (port + PORT_STEP) % OTHER_PORTS;
     }
     return false;

@@ -7,7 +7,7 @@
  *     release()  any way -> Free
  *
  * A flow is found by its program's own ends, and, once {@linkcode
- * FlowTable.linkInbound} has named the ends that it has outside, by those:
+ * OutsideEnds.link} has named the ends that it has outside, by those:
  *
  *     program    local  : port         remote : port
  *     outside    near   : near port    to     : to port      by an outbound
@@ -72,9 +72,6 @@ export class FlowTable {
   /** Number of the way out. */
   readonly outbound: Int32Array;
   readonly rule: Int32Array;
-  /** The address that the flow has outside, 4 words a row; once it is linked. */
-  readonly near: Int32Array;
-  readonly nearPort: Int32Array;
   /** Where it is really sent, 4 words a row. */
   readonly to: Int32Array;
   readonly toPort: Int32Array;
@@ -82,6 +79,8 @@ export class FlowTable {
   readonly initialSequence: Int32Array;
   /** TCP that the relay ends: its row of the redirect table + 1; 0 where there is none. */
   readonly redirect: Int32Array;
+  /** The ends that it has outside, once it is linked. */
+  readonly outside: OutsideEnds;
   /** What it has carried. */
   readonly traffic: FlowTraffic;
   /** TCP: how far it has come. */
@@ -91,7 +90,6 @@ export class FlowTable {
   readonly #word: Int32Array;
   readonly #nextFree: Int32Array; // row + 1
   readonly #outward: ChainedIndex;
-  readonly #outside: OutsideEnds;
   readonly #seed: number;
 
   /** Bytes that a table of this size needs. */
@@ -125,9 +123,7 @@ export class FlowTable {
     this.traffic = new FlowTraffic(columns, capacity);
     this.progress = new TcpProgress(columns, capacity);
     this.#outward = new ChainedIndex(columns, capacity);
-    this.#outside = new OutsideEnds(columns, this, this.#seed);
-    this.near = this.#outside.near;
-    this.nearPort = this.#outside.nearPort;
+    this.outside = new OutsideEnds(columns, this, this.#seed);
   }
 
   /** Flows that are there. Any thread. */
@@ -191,60 +187,6 @@ export class FlowTable {
     return -1;
   }
 
-  /**
-   * The flow that what comes in by an outbound is for.
-   * @param near our end: words from index `i`
-   * @param to the other end: words from index `j`
-   * @returns the row, or -1
-   */
-  lookupInbound(
-    outbound: number,
-    protocol: number,
-    near: Int32Array,
-    i: number,
-    nearPort: number,
-    to: Int32Array,
-    j: number,
-    toPort: number,
-  ): number {
-    return this.#outside.lookup(
-      outbound,
-      protocol,
-      near,
-      i,
-      nearPort,
-      to,
-      j,
-      toPort,
-    );
-  }
-
-  /**
-   * The same for another thread, which may find the chains just being changed: a
-   * flow that is there is missed hardly ever, and one that is found is right.
-   */
-  findInbound(
-    outbound: number,
-    protocol: number,
-    near: Int32Array,
-    i: number,
-    nearPort: number,
-    to: Int32Array,
-    j: number,
-    toPort: number,
-  ): number {
-    return this.#outside.find(
-      outbound,
-      protocol,
-      near,
-      i,
-      nearPort,
-      to,
-      j,
-      toPort,
-    );
-  }
-
   /** Makes a row for a flow that nobody has decided about. @returns the row, or -1 where none is free. */
   begin(
     protocol: number,
@@ -290,7 +232,7 @@ export class FlowTable {
     i: number,
     toPort: number,
   ): void {
-    this.unlinkInbound(row);
+    this.outside.unlink(row);
     const word = this.#word[row];
     const generation = flowGenerationIn(word);
     if (wayIn(word) === Way.Waiting) Atomics.sub(this.#header, WAITING, 1);
@@ -301,35 +243,11 @@ export class FlowTable {
     Atomics.store(this.#word, row, flowWord(generation, way));
   }
 
-  /** Whether a flow is found by its ends outside. */
-  isLinked(row: number): boolean {
-    return this.#outside.has(row);
-  }
-
-  /**
-   * Names the end that an unlinked flow has outside.
-   * @param near words from index `i`
-   * @returns false where another flow of its outbound has the same ends
-   */
-  linkInbound(
-    row: number,
-    near: Int32Array,
-    i: number,
-    nearPort: number,
-  ): boolean {
-    return this.#outside.link(row, near, i, nearPort);
-  }
-
-  /** Lets a flow be found no more by its ends outside. */
-  unlinkInbound(row: number): void {
-    this.#outside.unlink(row);
-  }
-
   /** Frees a row. */
   release(row: number): void {
     const word = this.#word[row];
     if (wayIn(word) === FREE) return;
-    this.unlinkInbound(row);
+    this.outside.unlink(row);
     this.#outward.remove(row, this.#outwardHash(row));
     if (wayIn(word) === Way.Waiting) Atomics.sub(this.#header, WAITING, 1);
     Atomics.store(this.#word, row, flowWord(flowGenerationIn(word), FREE));

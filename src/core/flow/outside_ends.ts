@@ -16,6 +16,9 @@ export interface FlowColumns {
   readonly capacity: number;
   readonly protocol: Int32Array;
   readonly outbound: Int32Array;
+  /** The program's own address, 4 words a row. */
+  readonly local: Int32Array;
+  readonly localPort: Int32Array;
   /** Where it is really sent, 4 words a row. */
   readonly to: Int32Array;
   readonly toPort: Int32Array;
@@ -23,8 +26,22 @@ export interface FlowColumns {
   wordOf(row: number): number;
 }
 
+/** Whose thread looks a flow up. */
+export const Reader = {
+  /** The one that has the flows. */
+  Owner: 0,
+  /**
+   * Another one, which may find the chains just being changed: a flow that is
+   * decided is missed hardly ever, and one that is found is right.
+   */
+  Other: 1,
+} as const;
+
+/** One of the values of {@linkcode Reader}. */
+export type Reader = typeof Reader[keyof typeof Reader];
+
 /** Links that another thread follows at most. */
-const FIND_STEPS = 64;
+const OTHERS_STEPS = 64;
 const INT_COLUMNS = 6;
 const COLUMNS = 3;
 
@@ -55,12 +72,17 @@ export class OutsideEnds {
     this.#index = new ChainedIndex(columns, capacity);
   }
 
-  /** Whether a row is found here. */
+  /** Whether a flow is found by its ends outside. */
   has(row: number): boolean {
     return this.#linked[row] === 1;
   }
 
-  /** See {@linkcode FlowTable.lookupInbound}. */
+  /**
+   * The flow that what comes in by an outbound is for.
+   * @param near our end: words from index `i`
+   * @param to the other end: words from index `j`
+   * @returns the row, or -1
+   */
   lookup(
     outbound: number,
     protocol: number,
@@ -70,48 +92,37 @@ export class OutsideEnds {
     to: Int32Array,
     j: number,
     toPort: number,
+    reader: Reader = Reader.Owner,
   ): number {
-    const steps = this.#flows.capacity;
-    return this.#walk(
-      steps,
-      FREE,
-      outbound,
-      protocol,
-      near,
-      i,
-      nearPort,
-      to,
-      j,
-      toPort,
-    );
+    const flows = this.#flows;
+    const index = this.#index;
+    const isOwner = reader === Reader.Owner;
+    const beyond = isOwner ? FREE : Way.Waiting;
+    const ports = (nearPort << 16) | toPort;
+    const kind = (outbound << 8) | protocol;
+    let row = index.first(flowHash(this.#seed, kind, ports, near, i, to, j));
+    let left = isOwner ? flows.capacity : OTHERS_STEPS;
+    for (; row >= 0 && left > 0; left--) {
+      const at = row * 4;
+      // Before and after, the word says that the row stayed what it was.
+      const word = flows.wordOf(row);
+      if (
+        wayIn(word) > beyond && this.nearPort[row] === nearPort &&
+        flows.toPort[row] === toPort && flows.protocol[row] === protocol &&
+        flows.outbound[row] === outbound &&
+        equalWords(flows.to, at, to, j) &&
+        equalWords(this.near, at, near, i) && flows.wordOf(row) === word
+      ) return row;
+      row = index.next(row);
+    }
+    return -1;
   }
 
-  /** See {@linkcode FlowTable.findInbound}. */
-  find(
-    outbound: number,
-    protocol: number,
-    near: Int32Array,
-    i: number,
-    nearPort: number,
-    to: Int32Array,
-    j: number,
-    toPort: number,
-  ): number {
-    return this.#walk(
-      FIND_STEPS,
-      Way.Waiting,
-      outbound,
-      protocol,
-      near,
-      i,
-      nearPort,
-      to,
-      j,
-      toPort,
-    );
-  }
-
-  /** See {@linkcode FlowTable.linkInbound}. */
+  /**
+   * Names the end that an unlinked flow has outside.
+   * @param near words from index `i`
+   * @returns false where another flow of its outbound has the same ends
+   */
   link(row: number, near: Int32Array, i: number, nearPort: number): boolean {
     const { outbound, protocol, to, toPort } = this.#flows;
     const taken = this.lookup(
@@ -132,47 +143,21 @@ export class OutsideEnds {
     return true;
   }
 
-  /** Lets a row be found no more, before anything of it changes. */
+  /**
+   * Lets a flow whose end outside is its program's own be found by that. Where
+   * two flows of one socket have become the same, the first one hears the answers.
+   */
+  linkLocally(row: number): void {
+    if (this.has(row)) return;
+    const { local, localPort } = this.#flows;
+    this.link(row, local, row * 4, localPort[row]);
+  }
+
+  /** Lets a flow be found no more by its ends outside, before anything of it changes. */
   unlink(row: number): void {
     if (this.#linked[row] === 0) return;
     this.#index.remove(row, this.#hash(row));
     this.#linked[row] = 0;
-  }
-
-  /**
-   * Follows a chain for so many rows; of ways above `beyond`. The row's word
-   * before and after says that it stayed what it was.
-   */
-  #walk(
-    steps: number,
-    beyond: number,
-    outbound: number,
-    protocol: number,
-    near: Int32Array,
-    i: number,
-    nearPort: number,
-    to: Int32Array,
-    j: number,
-    toPort: number,
-  ): number {
-    const flows = this.#flows;
-    const index = this.#index;
-    const ports = (nearPort << 16) | toPort;
-    const kind = (outbound << 8) | protocol;
-    let row = index.first(flowHash(this.#seed, kind, ports, near, i, to, j));
-    for (let left = steps; row >= 0 && left > 0; left--) {
-      const at = row * 4;
-      const word = flows.wordOf(row);
-      if (
-        wayIn(word) > beyond && this.nearPort[row] === nearPort &&
-        flows.toPort[row] === toPort && flows.protocol[row] === protocol &&
-        flows.outbound[row] === outbound &&
-        equalWords(flows.to, at, to, j) &&
-        equalWords(this.near, at, near, i) && flows.wordOf(row) === word
-      ) return row;
-      row = index.next(row);
-    }
-    return -1;
   }
 
   #hash(row: number): number {

@@ -6,6 +6,7 @@ import {
   FREE,
   Way,
 } from "../../../src/core/flow/flow_table.ts";
+import { Reader } from "../../../src/core/flow/outside_ends.ts";
 import { addressWords } from "./packets.ts";
 
 const CAPACITY = 12;
@@ -38,7 +39,7 @@ Deno.test("a flow's life, seen by another thread's table over the same buffer", 
   ]);
   const generation = other.generationOf(row);
   flows.settle(row, Way.Packet, 3, 7, REMOTES[1], 0, 5353);
-  assert.ok(flows.linkInbound(row, NEAR[0], 0, 4000));
+  assert.ok(flows.outside.link(row, NEAR[0], 0, 4000));
   flows.traffic.noteSent(row, 60, 110);
   flows.traffic.noteReceived(row, 500, 120);
   assert.deepEqual(other.snapshot(row), {
@@ -169,18 +170,18 @@ Deno.test("whatever happens, the table holds what a Map would", () => {
           break;
         }
         case 3: {
-          if (flows.isLinked(twin.row)) break;
+          if (flows.outside.has(twin.row)) break;
           const name = inbound(twin, near, port);
           const isTaken = [...twins.values()].some((one) => one.near === name);
           assert.equal(
-            flows.linkInbound(twin.row, NEAR[near], 0, port),
+            flows.outside.link(twin.row, NEAR[near], 0, port),
             !isTaken,
           );
           if (!isTaken) twin.near = name;
           break;
         }
         case 4:
-          flows.unlinkInbound(twin.row);
+          flows.outside.unlink(twin.row);
           twin.near = undefined;
       }
     }
@@ -204,7 +205,7 @@ function check(flows: FlowTable, twins: readonly Twin[]): void {
     assert.ok(flows.has(row, generation));
     assert.equal(flows.wayOf(row), way);
     assert.equal(flows.outbound[row], outbound);
-    assert.equal(flows.isLinked(row), near !== undefined);
+    assert.equal(flows.outside.has(row), near !== undefined);
   }
   for (const protocol of [6, 17, 1]) {
     for (let outbound = 0; outbound < 4; outbound++) {
@@ -213,7 +214,7 @@ function check(flows: FlowTable, twins: readonly Twin[]): void {
           for (let to = 0; to < REMOTES.length; to++) {
             const name = `${protocol} ${outbound} ${near} ${port} ${to}`;
             const expected = twins.find((one) => one.near === name)?.row ?? -1;
-            const found = flows.lookupInbound(
+            const found = flows.outside.lookup(
               outbound,
               protocol,
               NEAR[near],
@@ -226,7 +227,7 @@ function check(flows: FlowTable, twins: readonly Twin[]): void {
             assert.equal(found, expected);
             const decided = expected >= 0 &&
               flows.wayOf(expected) !== Way.Waiting;
-            const seen = flows.findInbound(
+            const seen = flows.outside.lookup(
               outbound,
               protocol,
               NEAR[near],
@@ -235,6 +236,7 @@ function check(flows: FlowTable, twins: readonly Twin[]): void {
               REMOTES[to],
               0,
               443,
+              Reader.Other,
             );
             assert.equal(seen, decided ? expected : -1);
           }
