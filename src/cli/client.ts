@@ -7,22 +7,19 @@ import {
   loadClientConfig,
   type LoadedClientConfig,
 } from "../config/load_client_config.ts";
-import { formatProblem } from "../config/problems.ts";
 import { askControl } from "../control/control_client.ts";
-import { closeFile, elevation, openPlatform } from "../io/platform.ts";
+import { closeFile, elevation } from "../io/platform.ts";
 import { clientSocket } from "./ask_client.ts";
-import { attend, signalsHelp } from "./attend.ts";
+import { signalsHelp } from "./attend.ts";
 import { DEFAULT_CLIENT_CONFIG } from "./client_config_path.ts";
 import { resetClient } from "./client_reset.ts";
 import { attendedClient, formatClientLine } from "./client_statistics.ts";
-import { EndingWatch } from "./ending.ts";
 import { ExitCode, systemReason, UserError } from "./errors.ts";
-import { logger, type LogLevel, setupLog } from "./log.ts";
+import { logger, type LogLevel } from "./log.ts";
+import { LongRun } from "./long_run.ts";
 import { writeError } from "./output.ts";
 import { RunningClient } from "./running_client.ts";
 import { socketsWanted } from "./split_tunnel_setup.ts";
-import { requireTun, startupError } from "./startup_error.ts";
-import { openStatusLine } from "./status.ts";
 
 type ClientOptions = {
   readonly config: string;
@@ -78,7 +75,7 @@ Examples:
       const { logLevel } = command.optsWithGlobals() as { logLevel?: LogLevel };
       if (init) await writeExample(config);
       else if (reset) await resetClient();
-      else await run(config, logLevel);
+      else await runClient(config, logLevel);
     });
 }
 
@@ -100,44 +97,32 @@ async function writeExample(path: string): Promise<void> {
   );
 }
 
-async function run(path: string, logLevel?: LogLevel): Promise<void> {
+async function runClient(path: string, logLevel?: LogLevel): Promise<void> {
   const loaded = await load(path);
   const level = logLevel ?? loaded.config.log.level;
-  using status = openStatusLine(formatClientLine);
-  await setupLog({ level, write: (lines) => status.print(lines) });
-  for (const warning of loaded.warnings) {
-    logger("Config").warn("{warning}", { warning: formatProblem(warning) });
-  }
-  using ending = new EndingWatch();
-  using platform = openPlatform();
-  requireTun(platform.readPrivileges(), "client");
+  using run = await LongRun.begin({
+    command: "client",
+    level,
+    format: formatClientLine,
+    warnings: loaded.warnings,
+  });
+  const { platform, ending } = run;
+  run.requireTun();
   await refuseSecond(loaded);
   const openFiles = platform.raiseOpenFileLimit();
-  const journal = platform.openJournal();
-  using network = platform.openHostNetwork(journal);
-  for (const line of network.recover()) {
-    logger("Core").info("left by an earlier run: {line}", { line });
-  }
-  await using client = await RunningClient.start({
-    loaded,
-    platform,
-    network,
-    journal,
-    trace: level === "trace",
-    onFailure: (message) => ending.fail(message),
-  }).catch((error) => {
-    throw startupError(
-      error,
-      "client",
-      platform.readPrivileges().advice,
-    );
-  });
+  const { journal, network } = run.openNetwork();
+  await using client = await run.start(() =>
+    RunningClient.start({
+      loaded,
+      platform,
+      network,
+      journal,
+      trace: level === "trace",
+      onFailure: (message) => ending.fail(message),
+    })
+  );
   // Whoever reads that it is up may ask for the counters at once.
-  const attending = attend(attendedClient(client), {
-    ending,
-    status,
-    platform,
-  });
+  const attending = run.attend(attendedClient(client));
   logStart(loaded, client);
   logRoom(loaded, openFiles);
   await attending;

@@ -4,10 +4,8 @@ import { basename } from "node:path";
 import { dropReasonText } from "../core/columns/drop_reason.ts";
 import { formatPrefix } from "../core/wire/address.ts";
 import { PLAIN_WIREGUARD } from "../core/wireguard/amnezia.ts";
-import { formatProblem } from "../config/problems.ts";
 import { parseWireguardConf, type WgConf } from "../config/wg_conf.ts";
 import { type DesiredPeer, PeerSync } from "../control/peer_sync.ts";
-import { openPlatform } from "../io/platform.ts";
 import type { HostNetwork } from "../io/ports.ts";
 import {
   clientInterface,
@@ -15,15 +13,13 @@ import {
   clientSizes,
   coversOwnEndpoint,
 } from "./client_setup.ts";
-import { attend } from "./attend.ts";
-import { EndingWatch } from "./ending.ts";
+import type { EndingWatch } from "./ending.ts";
 import { ExitCode, UserError } from "./errors.ts";
-import { logger, type LogLevel, setupLog } from "./log.ts";
+import { logger, type LogLevel } from "./log.ts";
+import { LongRun } from "./long_run.ts";
 import { offerUapi } from "./offer_uapi.ts";
 import { cryptoChoice, timerConstants, workerChoice } from "./overrides.ts";
-import { requireTun, startupError } from "./startup_error.ts";
 import { attendedTunnel } from "./statistics.ts";
-import { openStatusLine } from "./status.ts";
 import { formatStatus } from "./status_line.ts";
 import { type TunnelEvents, TunnelProcess } from "./tunnel_process.ts";
 
@@ -55,36 +51,31 @@ Examples:
     )
     .action(async (file, options, command) => {
       const { logLevel } = command.optsWithGlobals() as { logLevel?: LogLevel };
-      await run(file, options, logLevel ?? "info");
+      await connect(file, options, logLevel ?? "info");
     });
 }
 
-async function run(
+async function connect(
   file: string,
   options: ConnectOptions,
   level: LogLevel,
 ): Promise<void> {
   const conf = parseWireguardConf(await readConf(file), file);
   const name = options.name ?? interfaceName(file);
-  using status = openStatusLine(formatStatus);
-  await setupLog({ level, write: (lines) => status.print(lines) });
-  for (const warning of conf.warnings) {
-    logger("Config").warn("{warning}", { warning: formatProblem(warning) });
-  }
-  using ending = new EndingWatch();
-  using platform = openPlatform();
-  requireTun(platform.readPrivileges(), "connect");
-  const journal = platform.openJournal();
-  using network = platform.openHostNetwork(journal);
-  for (const line of network.recover()) {
-    logger("Core").info("left by an earlier run: {line}", { line });
-  }
+  using run = await LongRun.begin({
+    command: "connect",
+    level,
+    format: formatStatus,
+    warnings: conf.warnings,
+  });
+  const { platform, ending } = run;
+  run.requireTun();
+  const { journal, network } = run.openNetwork();
   const peers = await clientPeers(conf);
   const adapter = clientInterface(conf, name);
   await using stack = new AsyncDisposableStack();
-  let tunnel: TunnelProcess;
-  try {
-    tunnel = stack.use(TunnelProcess.start({
+  const tunnel = await run.start(async () => {
+    const tunnel = stack.use(TunnelProcess.start({
       platform,
       network,
       sizes: clientSizes(conf),
@@ -109,28 +100,13 @@ async function run(
       memory: () => undefined,
     });
     sync.apply(peers);
-    stack.use(
-      await offerUapi({
-        tunnel,
-        name,
-        amnezia: conf.interface.amnezia,
-        journal,
-      }),
-    );
-  } catch (error) {
-    throw startupError(
-      error,
-      "connect",
-      platform.readPrivileges().advice,
-    );
-  }
+    const { amnezia } = conf.interface;
+    stack.use(await offerUapi({ tunnel, name, amnezia, journal }));
+    return tunnel;
+  });
   tunnel.handshakeNow();
   // Whoever reads that it is up may ask for the counters at once.
-  const attending = attend(attendedTunnel(tunnel), {
-    ending,
-    status,
-    platform,
-  });
+  const attending = run.attend(attendedTunnel(tunnel));
   logStart(conf, tunnel);
   await attending;
 }

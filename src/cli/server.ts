@@ -3,20 +3,17 @@ import { Command, Option } from "@commander-js/extra-typings";
 import type { LoadedServerConfig } from "../config/load_server_config.ts";
 import type { ServerConfig } from "../config/server_config.ts";
 import { formatAddress } from "../core/wire/address.ts";
-import { openPlatform } from "../io/platform.ts";
 import {
   DEFAULT_CONFIG,
   ensureConfig,
   loadWithWarnings,
 } from "./config_file.ts";
-import { attend, signalsHelp } from "./attend.ts";
-import { EndingWatch } from "./ending.ts";
-import { logger, type LogLevel, setupLog } from "./log.ts";
+import { signalsHelp } from "./attend.ts";
+import { logger, type LogLevel } from "./log.ts";
+import { LongRun } from "./long_run.ts";
 import { RunningServer } from "./running_server.ts";
 import { serverAddresses, serverTcpProxy, tcpPolicy } from "./server_setup.ts";
-import { requireTun, startupError } from "./startup_error.ts";
 import { attendedTunnel } from "./statistics.ts";
-import { openStatusLine } from "./status.ts";
 import { formatStatus } from "./status_line.ts";
 
 /** The client's, and the one to the outside. */
@@ -49,48 +46,35 @@ Examples:
     )
     .action(async ({ config }, command) => {
       const { logLevel } = command.optsWithGlobals() as { logLevel?: LogLevel };
-      await run(config, logLevel);
+      await runServer(config, logLevel);
     });
 }
 
-async function run(path: string, logLevel?: LogLevel): Promise<void> {
+async function runServer(path: string, logLevel?: LogLevel): Promise<void> {
   await ensureConfig(path);
   const loaded = await loadWithWarnings(path);
   const level = logLevel ?? loaded.config.log.level;
-  using status = openStatusLine(formatStatus);
-  await setupLog({ level, write: (lines) => status.print(lines) });
-  using ending = new EndingWatch();
-  using platform = openPlatform();
-  if (loaded.config.interface.tun !== "none") {
-    requireTun(platform.readPrivileges(), "server");
-  }
+  using run = await LongRun.begin({
+    command: "server",
+    level,
+    format: formatStatus,
+  });
+  const { platform, ending } = run;
+  if (loaded.config.interface.tun !== "none") run.requireTun();
   const openFiles = platform.raiseOpenFileLimit();
-  const journal = platform.openJournal();
-  using network = platform.openHostNetwork(journal);
-  for (const line of network.recover()) {
-    logger("Core").info("left by an earlier run: {line}", { line });
-  }
-  await using server = await RunningServer.start({
-    loaded,
-    platform,
-    network,
-    journal,
-    trace: level === "trace",
-    onFailure: (message) => ending.fail(message),
-  }).catch((error) => {
-    throw startupError(
-      error,
-      "server",
-      platform.readPrivileges().advice,
-    );
-  });
-  const { tunnel } = server;
+  const { journal, network } = run.openNetwork();
+  await using server = await run.start(() =>
+    RunningServer.start({
+      loaded,
+      platform,
+      network,
+      journal,
+      trace: level === "trace",
+      onFailure: (message) => ending.fail(message),
+    })
+  );
   // Whoever reads that it is up may ask for the counters at once.
-  const attending = attend(attendedTunnel(tunnel), {
-    ending,
-    status,
-    platform,
-  });
+  const attending = run.attend(attendedTunnel(server.tunnel));
   logStart(loaded, server);
   logTcp(loaded.config, openFiles);
   await attending;

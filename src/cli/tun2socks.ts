@@ -4,14 +4,12 @@ import { dropReasonText } from "../core/columns/drop_reason.ts";
 import { formatEndpoint, formatPrefix } from "../core/wire/address.ts";
 import { formatProxyUrl } from "../config/proxy_url.ts";
 import { resolveOutbound } from "../io/outbound/resolve_outbound.ts";
-import { openPlatform } from "../io/platform.ts";
 import type { DialerSetup, NetworkWarning, ProxyPlace } from "../io/ports.ts";
-import { attend, signalsHelp } from "./attend.ts";
-import { EndingWatch } from "./ending.ts";
+import { signalsHelp } from "./attend.ts";
+import type { EndingWatch } from "./ending.ts";
 import { ExitCode, UserError } from "./errors.ts";
-import { logger, type LogLevel, setupLog } from "./log.ts";
-import { requireTun, startupError } from "./startup_error.ts";
-import { openStatusLine } from "./status.ts";
+import { logger, type LogLevel } from "./log.ts";
+import { LongRun } from "./long_run.ts";
 import {
   readTun2socksOptions,
   TUN2SOCKS_DEFAULTS,
@@ -96,7 +94,7 @@ export function tun2socksCommand(): Command<[], Options> {
     .addHelpText("after", HELP)
     .action(async (options, command) => {
       const { logLevel } = command.optsWithGlobals() as { logLevel?: LogLevel };
-      await run(options, logLevel ?? (options.debug ? "debug" : "info"));
+      await runStack(options, logLevel ?? (options.debug ? "debug" : "info"));
     });
 }
 
@@ -125,19 +123,17 @@ Examples:
   sluice tun2socks --default-route --exclude 198.51.100.9    (ssh -D 1080 198.51.100.9)
   sluice tun2socks -x direct:// --default-route --icmp forward`;
 
-async function run(flags: Tun2socksFlags, level: LogLevel): Promise<void> {
+async function runStack(flags: Tun2socksFlags, level: LogLevel): Promise<void> {
   const options = readTun2socksOptions(flags);
-  using status = openStatusLine(formatStackStatus);
-  await setupLog({ level, write: (lines) => status.print(lines) });
-  using ending = new EndingWatch();
-  using platform = openPlatform();
-  requireTun(platform.readPrivileges(), "tun2socks");
+  using run = await LongRun.begin({
+    command: "tun2socks",
+    level,
+    format: formatStackStatus,
+  });
+  const { platform, ending } = run;
+  run.requireTun();
   platform.raiseOpenFileLimit();
-  const journal = platform.openJournal();
-  using network = platform.openHostNetwork(journal);
-  for (const line of network.recover()) {
-    logger("Core").info("left by an earlier run: {line}", { line });
-  }
+  const { network } = run.openNetwork();
   const resolved = await resolve(options);
   const origin = outsideOrigin(resolved, options, network);
   const outbound: DialerSetup = { ...resolved, origin };
@@ -147,27 +143,20 @@ async function run(flags: Tun2socksFlags, level: LogLevel): Promise<void> {
       "the proxy runs on this machine: --exclude where it connects to, or its connections come back to it",
     );
   }
-  await using stack = await Tun2socksProcess.start({
-    platform,
-    network,
-    options,
-    place: chooseRelayPlace(options, network),
-    outbound,
-    trace: level === "trace",
-    events: events(ending, options),
-  }).catch((error) => {
-    throw startupError(
-      error,
-      "tun2socks",
-      platform.readPrivileges().advice,
-    );
-  });
+  const place = chooseRelayPlace(options, network);
+  await using stack = await run.start(() =>
+    Tun2socksProcess.start({
+      platform,
+      network,
+      options,
+      place,
+      outbound,
+      trace: level === "trace",
+      events: events(ending, options),
+    })
+  );
   // Whoever reads that it is up may ask for the counters at once.
-  const attending = attend(attendedStack(stack), {
-    ending,
-    status,
-    platform,
-  });
+  const attending = run.attend(attendedStack(stack));
   logStart(options, stack);
   await attending;
 }
