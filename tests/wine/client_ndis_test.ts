@@ -26,7 +26,13 @@ import {
   CapturableLine,
   NDISAPI_ENV,
 } from "./support/ndisapi.ts";
-import type { ProbeAnswer, ProbeQuestion } from "./support/way_probe.ts";
+import {
+  IN_VAIN,
+  NOTHING,
+  ProbeProgram,
+  seenAs,
+} from "./support/probe_program.ts";
+import type { ProbeQuestion } from "./support/way_probe.ts";
 
 const NEEDS = [
   "wine",
@@ -36,61 +42,9 @@ const NEEDS = [
   { program: "danted" },
   { program: "tcpdump" },
 ] as const;
-const PROBE = new URL("./support/way_probe.ts", import.meta.url).pathname;
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const PROXY_PORT = 1080;
 const ICMPV6 = 58;
-const NOTHING: ProbeAnswer = { tcp: null, udp: null, dns: null };
-
-/** A program of its own name that asks when it is told to. */
-class Probe {
-  readonly #process: LoggedProcess;
-
-  constructor(process: LoggedProcess) {
-    this.#process = process;
-  }
-
-  static async start(machine: WineMachine, name: string): Promise<Probe> {
-    const program = machine.deno.replace(/deno\.exe$/, `${name}.exe`);
-    await Deno.copyFile(machine.deno, program);
-    const process = machine.spawn(
-      name,
-      [
-        program,
-        "run",
-        "-A",
-        "--no-check",
-        "--cached-only",
-        "--unstable-net",
-        "--quiet",
-        PROBE,
-      ],
-      { stdin: "piped" },
-    );
-    await process.waitForLine(/^ready/, { timeoutMs: 30_000 });
-    return new Probe(process);
-  }
-
-  /** Ends it, by the end of its input. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#process.closeInput();
-    await this.#process.waitForExit();
-  }
-
-  async ask(question: Partial<ProbeQuestion> = {}): Promise<ProbeAnswer> {
-    const answers = () =>
-      this.#process.lines.filter((line) => line.startsWith("{"));
-    const before = answers().length;
-    await this.#process.writeLine(JSON.stringify({
-      ...{ address: OUTSIDE.first, port: ECHO_PORT, resolver: PLACES.dns },
-      ...question,
-    }));
-    await waitFor("an answer", () => answers().length > before, {
-      timeoutMs: 20_000,
-    });
-    return JSON.parse(answers()[before]);
-  }
-}
 
 /** The lab's host as a Windows machine, with a line that can be captured. */
 async function windowsHost(
@@ -207,40 +161,43 @@ await e2eTest({
     await tunnelsAreUp(client);
     const names = ["alpha", "beta", "gamma", "delta"] as const;
     const probes = await Promise.all(
-      names.map((name) => Probe.start(machine, name)),
+      names.map((name) => ProbeProgram.start(machine, name)),
     );
     const [alpha, beta, gamma, delta] = probes;
-    probes.forEach((probe) => stack.use(probe));
     // Where nobody goes who goes direct: a packet for it on the wire is a leak.
     const own = { address: OUTSIDE.second };
     const own6 = { address: OUTSIDE.first6, resolver: OUTSIDE.first6 };
     // A datagram longer than a packet.
     const long = { datagram: 3000 };
-    const all = (seen: string) => ({ tcp: seen, udp: seen, dns: seen });
     const wire = await Capture.start(place.net.router, "in");
     const [a4, b4, d4, c4] = await Promise.all([
-      ...[alpha, beta, delta].map((probe) => probe.ask(own)),
+      alpha.ask(own),
+      beta.ask(own),
+      delta.ask({ ...own, ...IN_VAIN }),
       gamma.ask(),
     ]);
-    assert.deepEqual(a4, all(SEEN.wireguard));
-    assert.deepEqual(b4, all(SEEN.proxy));
-    assert.deepEqual(c4, all(SEEN.direct));
+    assert.deepEqual(a4, seenAs(SEEN.wireguard));
+    assert.deepEqual(b4, seenAs(SEEN.proxy));
+    assert.deepEqual(c4, seenAs(SEEN.direct));
     assert.deepEqual(d4, NOTHING);
-    const [a6, b6, d6] = await Promise.all(
-      [alpha, beta, delta].map((probe) => probe.ask(own6)),
-    );
-    assert.deepEqual(a6, all(SEEN.wireguard6));
-    assert.deepEqual(b6, all(SEEN.proxy6));
+    const [a6, b6, d6] = await Promise.all([
+      alpha.ask(own6),
+      beta.ask(own6),
+      delta.ask({ ...own6, ...IN_VAIN }),
+    ]);
+    assert.deepEqual(a6, seenAs(SEEN.wireguard6));
+    assert.deepEqual(b6, seenAs(SEEN.proxy6));
     assert.deepEqual(d6, NOTHING);
     const [aLong, dLong, cLong] = await Promise.all([
-      ...[alpha, delta].map((probe) => probe.ask({ ...own, ...long })),
+      alpha.ask({ ...own, ...long }),
+      delta.ask({ ...own, ...long, ...IN_VAIN }),
       gamma.ask(long),
     ]);
     assert.equal(aLong.udp, SEEN.wireguard);
     assert.equal(dLong.udp, null);
     assert.equal(cLong.udp, SEEN.direct);
     judge(await wire.stop());
-    assert.deepEqual(await gamma.ask(own6), all(SEEN.direct6));
+    assert.deepEqual(await gamma.ask(own6), seenAs(SEEN.direct6));
 
     // Each way has replaced the resolver that its program asked.
     const asked = (address: string) =>
@@ -286,45 +243,45 @@ await e2eTest({
     await client.waitForLine(/captured adapters: out$/);
     const names = ["alpha", "beta", "gamma"] as const;
     const probes = await Promise.all(
-      names.map((name) => Probe.start(machine, name)),
+      names.map((name) => ProbeProgram.start(machine, name)),
     );
-    probes.forEach((probe) => stack.use(probe));
     const [alpha] = probes;
     // Nobody else asks alpha's place.
     const own = { address: OUTSIDE.second, resolver: OUTSIDE.second };
-    const ask = () =>
+    const ask = (question: Partial<ProbeQuestion> = {}) =>
       Promise.all(
-        probes.map((probe) => probe.ask(probe === alpha ? own : {})),
+        probes.map((probe) =>
+          probe.ask({ ...(probe === alpha ? own : {}), ...question })
+        ),
       );
-    const all = (seen: string) => ({ tcp: seen, udp: seen, dns: seen });
     const { wireguard, direct, proxy } = SEEN;
     const wire = await Capture.start(
       place.net.router,
       "in",
       `host ${OUTSIDE.second}`,
     );
-    assert.deepEqual(await ask(), [wireguard, wireguard, wireguard].map(all));
+    assert.deepEqual(await ask(), names.map(() => seenAs(wireguard)));
     await sluice(machine, "tunnel", "down", "wg");
     await client.waitForLine(/wg is down/);
-    const [a, b, c] = await ask();
+    const [a, b, c] = await ask(IN_VAIN);
     assert.deepEqual(a, NOTHING);
     assert.deepEqual([b.tcp, b.udp], [direct, direct]);
-    assert.deepEqual(c, all(proxy));
+    assert.deepEqual(c, seenAs(proxy));
     await sluice(machine, "tunnel", "up", "wg");
     await waitFor(
       "the tunnel to be up again",
       () => client.lines.filter((line) => /wg is up/.test(line)).length === 2,
     );
-    assert.deepEqual(await ask(), [wireguard, wireguard, wireguard].map(all));
+    assert.deepEqual(await ask(), names.map(() => seenAs(wireguard)));
     assert.deepEqual((await wire.stop()).map(endsOf), []);
 
     // The driver has let go of all with its program.
     client.signal("SIGKILL");
     await client.waitForExit();
-    assert.deepEqual(await alpha.ask(own), all(direct));
+    assert.deepEqual(await alpha.ask(own), seenAs(direct));
     client = await startClient(place, machine, change);
     await tunnelsAreUp(client);
-    assert.deepEqual(await alpha.ask(own), all(wireguard));
+    assert.deepEqual(await alpha.ask(own), seenAs(wireguard));
     client.signal("SIGINT");
     assert.equal(await client.waitForExit(), 0, client.tail());
   },
