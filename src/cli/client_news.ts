@@ -6,6 +6,7 @@ import { parsePacket } from "../core/wire/packet.ts";
 import { PacketView } from "../core/wire/packet_view.ts";
 import { Protocol } from "../core/wire/protocol.ts";
 import * as udp from "../core/wire/udp.ts";
+import { BellWatch } from "../control/bell_watch.ts";
 import type { ClientEvents } from "../control/client_engine.ts";
 import type { ClientTables } from "../datapath/client_state.ts";
 
@@ -20,8 +21,7 @@ export class ClientNews {
   readonly #onDetached: (slot: number) => void;
   readonly #view = new PacketView();
   readonly #handleMessage = this.#message.bind(this);
-  #review: ReturnType<typeof setInterval> | undefined;
-  #isRunning = false;
+  readonly #watch: BellWatch;
 
   constructor(
     tables: ClientTables,
@@ -34,37 +34,20 @@ export class ClientNews {
     this.#tables = tables;
     this.#events = options.events;
     this.#onDetached = options.onDetached;
+    this.#watch = new BellWatch(tables.bell, {
+      read: () => tables.news.read(this.#handleMessage),
+      reviewMs: REVIEW_MS,
+    });
   }
 
   /** Starts to listen. */
   start(): void {
-    this.#isRunning = true;
-    this.#listen();
-    // Were a wake-up ever lost, flows would wait for the next bell for ever.
-    this.#review = setInterval(() => this.#read(), REVIEW_MS);
+    this.#watch.start();
   }
 
   /** Ends it; nothing is told any more. */
   stop(): void {
-    this.#isRunning = false;
-    clearInterval(this.#review);
-    Atomics.notify(this.#tables.bell, 0);
-  }
-
-  async #listen(): Promise<void> {
-    const { bell } = this.#tables;
-    while (this.#isRunning) {
-      const seen = Atomics.load(bell, 0);
-      this.#read();
-      const wait = Atomics.waitAsync(bell, 0, seen);
-      if (wait.async) await wait.value;
-      // Timers and signals get their turn even while the worker is loud.
-      else await new Promise((resolve) => setTimeout(resolve, 0));
-    }
-  }
-
-  #read(): void {
-    if (this.#isRunning) this.#tables.news.read(this.#handleMessage);
+    this.#watch.stop();
   }
 
   #message(

@@ -11,6 +11,7 @@ import { DropReason } from "../core/columns/drop_reason.ts";
 import { readWords } from "../core/wire/address.ts";
 import type { Device } from "../core/wireguard/device.ts";
 import type { PeerTable } from "../core/wireguard/peer_table.ts";
+import { BellWatch } from "./bell_watch.ts";
 
 /** The control thread's own way to send. */
 export interface ControlSending {
@@ -53,29 +54,30 @@ const MAX_DELAY_MS = 2 ** 31 - 1;
 /** Runs from `start` to `stop`. */
 export class TunnelControl {
   readonly #options: TunnelControlOptions;
+  readonly #watch: BellWatch;
   readonly #remote = new Int32Array(4);
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #review: ReturnType<typeof setInterval> | undefined;
-  #running = false;
+  #isRunning = false;
 
   constructor(options: TunnelControlOptions) {
     this.#options = options;
+    this.#watch = new BellWatch(options.bell, {
+      read: () => this.#read(),
+      reviewMs: REVIEW_MS,
+    });
   }
 
   /** Starts to listen for the workers. */
   start(): void {
-    this.#running = true;
-    this.#listen();
-    // Were a wake-up ever lost, packets would wait for the next bell for ever.
-    this.#review = setInterval(() => this.#read(), REVIEW_MS);
+    this.#isRunning = true;
+    this.#watch.start();
   }
 
   /** Ends the loop; nothing is sent any more. */
   stop(): void {
-    this.#running = false;
+    this.#isRunning = false;
+    this.#watch.stop();
     clearTimeout(this.#timer);
-    clearInterval(this.#review);
-    Atomics.notify(this.#options.bell, 0);
   }
 
   /** Sends a packet of the gateway itself, or holds it until there is a session. */
@@ -108,18 +110,6 @@ export class TunnelControl {
       }
     }
     this.#arm();
-  }
-
-  async #listen(): Promise<void> {
-    const { bell } = this.#options;
-    while (this.#running) {
-      const seen = Atomics.load(bell, 0);
-      this.#read();
-      const wait = Atomics.waitAsync(bell, 0, seen);
-      if (wait.async) await wait.value;
-      // Timers and signals get their turn even while workers are loud.
-      else await new Promise((resolve) => setTimeout(resolve, 0));
-    }
   }
 
   #read(): void {
@@ -161,7 +151,7 @@ export class TunnelControl {
 
   #arm(): void {
     clearTimeout(this.#timer);
-    if (!this.#running) return;
+    if (!this.#isRunning) return;
     const { device, now } = this.#options;
     const next = device.nextTimeout();
     if (next === Infinity) return;
