@@ -36,9 +36,7 @@ import {
 } from "../route/destination.ts";
 import { isMappedIpv4, type Prefix } from "../wire/address.ts";
 import { type Sum, sum } from "../wire/checksum.ts";
-import { parsePacket } from "../wire/packet.ts";
 import { FragmentKind, PacketView } from "../wire/packet_view.ts";
-
 import { Protocol } from "../wire/protocol.ts";
 import type { AllowedIps } from "../wireguard/allowed_ips.ts";
 import { ErrorKind, ErrorReplies } from "./error_replies.ts";
@@ -50,6 +48,7 @@ import { LiveMappings } from "./live_mappings.ts";
 import { LocalServices } from "./local_services.ts";
 import type { OutsideError, SendFailure } from "./outside_error.ts";
 import { PeerDelivery } from "./peer_delivery.ts";
+import { readRow } from "./read_row.ts";
 import { type RelayCommands, TcpRelay } from "./tcp_relay.ts";
 
 export { type GatewayConfig, gatewayConfig } from "./gateway_config.ts";
@@ -251,10 +250,7 @@ export class Gateway {
 
   #decide(batch: Batch, row: number, now: number, reassembled: boolean): void {
     const view = this.#view;
-    const { bytes, offset, length } = batch;
-    const reason = parsePacket(bytes, offset[row], length[row], view);
-    if (reason !== DropReason.None) return batch.drop(row, reason);
-    length[row] = view.totalLength;
+    if (!readRow(batch, row, view)) return;
     if (!this.#sourceBelongs(batch.peer[row])) {
       return batch.drop(row, DropReason.SpoofedSource);
     }

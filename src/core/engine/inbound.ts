@@ -9,7 +9,7 @@ import { Verdict } from "../columns/verdict.ts";
 import { admits } from "../flow/filtering.ts";
 import { ipHeaderLength } from "../flow/headers.ts";
 import type { NatTable } from "../flow/nat.ts";
-import { restoreEmbedded, translateInbound } from "../flow/translate.ts";
+import { restoreEmbedded } from "../flow/translate.ts";
 import { isMappedIpv4, isUnspecified, setMappedIpv4 } from "../wire/address.ts";
 import { copyBytes, readU16be } from "../wire/bytes.ts";
 import { checksum, type Sum } from "../wire/checksum.ts";
@@ -74,23 +74,15 @@ export class Inbound {
       return;
     }
     const hopLimit = (batch.hopLimit[row] || DEFAULT_HOP_LIMIT + 1) - 1;
-    const identification = this.#delivery.nextIdentification();
-    if (
-      !translateInbound(
-        batch,
-        row,
-        nat,
-        mapping,
-        hopLimit,
-        identification,
-        this.#sum,
-      )
-    ) {
-      batch.drop(row, DropReason.BadTotalLength);
-      return;
-    }
-    nat.lastInboundAt[mapping] = now;
-    this.#delivery.deliver(batch, row, nat.peer[mapping]);
+    const isDelivered = this.#delivery.deliverTranslated(
+      batch,
+      row,
+      nat,
+      mapping,
+      hopLimit,
+      this.#sum,
+    );
+    if (isDelivered) nat.lastInboundAt[mapping] = now;
   }
 
   /** Appends what a client is told of a report about its datagram, or a Drop. */

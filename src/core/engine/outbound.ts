@@ -8,11 +8,7 @@ import { Verdict } from "../columns/verdict.ts";
 import { admits, noteRemote } from "../flow/filtering.ts";
 import type { Mapper } from "../flow/mapper.ts";
 import type { NatTable } from "../flow/nat.ts";
-import {
-  restoreOutbound,
-  translateInbound,
-  translateOutbound,
-} from "../flow/translate.ts";
+import { restoreOutbound, translateOutbound } from "../flow/translate.ts";
 import type { Sum } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
@@ -188,22 +184,14 @@ export class Outbound {
     const hopLimit = view.hopLimit - 1;
     translateOutbound(batch, row, view, nat, mapping, 0);
     batch.remotePort[row] = from;
-    const identification = this.#delivery.nextIdentification();
-    if (
-      !translateInbound(
-        batch,
-        row,
-        nat,
-        target,
-        hopLimit,
-        identification,
-        this.#sum,
-      )
-    ) {
-      batch.drop(row, DropReason.BadTotalLength);
-      return;
-    }
-    this.#delivery.deliver(batch, row, nat.peer[target]);
+    this.#delivery.deliverTranslated(
+      batch,
+      row,
+      nat,
+      target,
+      hopLimit,
+      this.#sum,
+    );
   }
 
   /** Drops a row that could not be sent and tells its client where an error is due. */

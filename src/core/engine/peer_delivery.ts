@@ -5,7 +5,10 @@ import type { Batch } from "../columns/batch.ts";
 import { ColumnAllocator } from "../columns/columns.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import { Verdict } from "../columns/verdict.ts";
+import type { NatTable } from "../flow/nat.ts";
 import { splitRow } from "../flow/split.ts";
+import { translateInbound } from "../flow/translate.ts";
+import type { Sum } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
 import type { PacketView } from "../wire/packet_view.ts";
@@ -42,6 +45,33 @@ export class PeerDelivery {
     batch.decide(row, Verdict.ToPeer, peer);
     if (batch.length[row] <= this.#mtu) return;
     splitRow(batch, row, this.#mtu, this.#nextIdentification32());
+  }
+
+  /**
+   * Makes what a mapping's socket received a packet for the mapping's peer.
+   * @returns false where it would be longer than IP allows: it is dropped
+   */
+  deliverTranslated(
+    batch: Batch,
+    row: number,
+    nat: NatTable,
+    mapping: number,
+    hopLimit: number,
+    sum: Sum,
+  ): boolean {
+    const identification = this.nextIdentification();
+    const isTranslated = translateInbound(
+      batch,
+      row,
+      nat,
+      mapping,
+      hopLimit,
+      identification,
+      sum,
+    );
+    if (isTranslated) this.deliver(batch, row, nat.peer[mapping]);
+    else batch.drop(row, DropReason.BadTotalLength);
+    return isTranslated;
   }
 
   /**

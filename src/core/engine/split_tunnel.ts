@@ -35,7 +35,6 @@ import { Way } from "../flow/flow_table.ts";
 import { Destinations } from "../route/destination.ts";
 import { PrefixList } from "../route/prefix_list.ts";
 import { equalWords } from "../wire/address.ts";
-import { parsePacket } from "../wire/packet.ts";
 import { FragmentKind } from "../wire/packet_view.ts";
 import { updateTransport } from "../wire/transport_checksum.ts";
 import { Protocol } from "../wire/protocol.ts";
@@ -49,6 +48,7 @@ import { FragmentGate } from "./fragment_gate.ts";
 import type { Inbound } from "./inbound.ts";
 import type { SendFailure } from "./outside_error.ts";
 import type { PacketWay } from "./packet_ways.ts";
+import { readRow } from "./read_row.ts";
 import {
   DIRECT,
   makeSplitParts,
@@ -276,20 +276,14 @@ export class SplitTunnel {
 
   #decide(batch: Batch, row: number, now: number, isWhole: boolean): void {
     const { view } = this.#parts;
-    const { bytes, offset, length } = batch;
-    const reason = parsePacket(bytes, offset[row], length[row], view);
-    if (reason !== DropReason.None) {
-      view.protocol = Protocol.NoNextHeader;
-      return batch.drop(row, reason);
-    }
-    length[row] = view.totalLength;
+    if (!readRow(batch, row, view)) return;
     if (isNoise(view, this.#destinations)) {
       return batch.drop(row, DropReason.Multicast);
     }
-    if (this.tcp.isFromRelay(bytes, view.at)) {
+    if (this.tcp.isFromRelay(batch.bytes, view.at)) {
       // An adapter may have been left to compute it.
       if (this.#passing !== undefined) {
-        updateTransport(bytes, view, this.#parts.sum);
+        updateTransport(batch.bytes, view, this.#parts.sum);
       }
       return this.#returns.fromRelay(batch, row, now);
     }
@@ -315,13 +309,7 @@ export class SplitTunnel {
   /** A row that came from the network: only what direct flows have asked for. */
   #fromNetwork(batch: Batch, row: number, now: number): void {
     const { view } = this.#parts;
-    const { bytes, offset, length } = batch;
-    const reason = parsePacket(bytes, offset[row], length[row], view);
-    if (reason !== DropReason.None) {
-      view.protocol = Protocol.NoNextHeader;
-      return batch.drop(row, reason);
-    }
-    length[row] = view.totalLength;
+    if (!readRow(batch, row, view)) return;
     if (
       this.#relayPrefixes.contains(view.sourceWords, 0) ||
       this.#relayPrefixes.contains(view.destinationWords, 0)

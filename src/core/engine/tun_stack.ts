@@ -27,7 +27,6 @@ import type { RedirectTable } from "../flow/redirect_table.ts";
 import { PrefixList } from "../route/prefix_list.ts";
 import { Destinations } from "../route/destination.ts";
 import { ChecksumForm, type Sum, sum } from "../wire/checksum.ts";
-import { parsePacket } from "../wire/packet.ts";
 import { FragmentKind, PacketView } from "../wire/packet_view.ts";
 import { verifyTransport } from "../wire/transport_checksum.ts";
 import { Protocol } from "../wire/protocol.ts";
@@ -41,6 +40,7 @@ import { LiveMappings } from "./live_mappings.ts";
 import { isIcmp, Outbound } from "./outbound.ts";
 import type { OutsideError, SendFailure } from "./outside_error.ts";
 import { PeerDelivery } from "./peer_delivery.ts";
+import { readRow } from "./read_row.ts";
 import { type RelayCommands, TcpRelay } from "./tcp_relay.ts";
 import {
   classOf,
@@ -204,17 +204,11 @@ export class TunStack {
 
   #decide(batch: Batch, row: number, now: number, reassembled: boolean): void {
     const view = this.#view;
-    const { bytes, offset, length } = batch;
-    const reason = parsePacket(bytes, offset[row], length[row], view);
-    if (reason !== DropReason.None) {
-      view.protocol = Protocol.NoNextHeader;
-      return batch.drop(row, reason);
-    }
-    length[row] = view.totalLength;
+    if (!readRow(batch, row, view)) return;
     if (isNoise(view, this.#destinations)) {
       return batch.drop(row, DropReason.Multicast);
     }
-    if (this.tcp.isFromRelay(bytes, view.at)) {
+    if (this.tcp.isFromRelay(batch.bytes, view.at)) {
       return this.#fromRelay(batch, row, now);
     }
     if (this.#relayPrefixes.contains(view.destinationWords, 0)) {
