@@ -4,6 +4,7 @@
  */
 import { DropReason } from "../columns/drop_reason.ts";
 import { isMappedIpv4, readWords, setMappedIpv4 } from "../wire/address.ts";
+import { readU32be } from "../wire/bytes.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
 
@@ -17,15 +18,16 @@ export function readSource(
   length: number,
   words: Int32Array,
 ): DropReason {
-  const reason = checkForm(b, at, length);
-  if (reason !== DropReason.None) return reason;
-  if (b[at] >>> 4 === 4) {
-    setMappedIpv4(words, 0, ipv4.source(b, at));
-    return DropReason.None;
-  }
-  readWords(b, at + ipv6.SOURCE_AT, words, 0);
   // An IPv6 header must not pass for IPv4 by a mapped address (RFC 4038, 4.2).
-  return isMappedIpv4(words, 0) ? DropReason.SpoofedSource : DropReason.None;
+  return readEnd(
+    b,
+    at,
+    length,
+    words,
+    ipv4.SOURCE_AT,
+    ipv6.SOURCE_AT,
+    DropReason.SpoofedSource,
+  );
 }
 
 /**
@@ -38,14 +40,15 @@ export function readDestination(
   length: number,
   words: Int32Array,
 ): DropReason {
-  const reason = checkForm(b, at, length);
-  if (reason !== DropReason.None) return reason;
-  if (b[at] >>> 4 === 4) {
-    setMappedIpv4(words, 0, ipv4.destination(b, at));
-    return DropReason.None;
-  }
-  readWords(b, at + ipv6.DESTINATION_AT, words, 0);
-  return isMappedIpv4(words, 0) ? DropReason.NoPeer : DropReason.None;
+  return readEnd(
+    b,
+    at,
+    length,
+    words,
+    ipv4.DESTINATION_AT,
+    ipv6.DESTINATION_AT,
+    DropReason.NoPeer,
+  );
 }
 
 /** Bytes of the packet by its own header, without padding; read a source or destination first. */
@@ -53,6 +56,26 @@ export function packetLength(b: Uint8Array, at: number): number {
   return b[at] >>> 4 === 4
     ? ipv4.totalLength(b, at)
     : ipv6.HEADER_LENGTH + ipv6.payloadLength(b, at);
+}
+
+/** @param mapped what is said of a mapped address in an IPv6 header. */
+function readEnd(
+  b: Uint8Array,
+  at: number,
+  length: number,
+  words: Int32Array,
+  at4: number,
+  at6: number,
+  mapped: DropReason,
+): DropReason {
+  const reason = checkForm(b, at, length);
+  if (reason !== DropReason.None) return reason;
+  if (b[at] >>> 4 === 4) {
+    setMappedIpv4(words, 0, readU32be(b, at + at4));
+    return DropReason.None;
+  }
+  readWords(b, at + at6, words, 0);
+  return isMappedIpv4(words, 0) ? mapped : DropReason.None;
 }
 
 function checkForm(b: Uint8Array, at: number, length: number): DropReason {
