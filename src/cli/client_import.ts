@@ -23,6 +23,7 @@ import { ruleText } from "./client_rule_text.ts";
 import { closeFile } from "../io/platform.ts";
 import { ExitCode, systemReason, UserError } from "./errors.ts";
 import { writeError } from "./output.ts";
+import { readConf } from "./read_conf.ts";
 
 type ImportOptions = ConfigOptions & { readonly name?: string };
 
@@ -58,7 +59,7 @@ Examples:
 async function runImport(file: string, options: ImportOptions): Promise<void> {
   const path = await findClientConfig(options);
   const name = options.name ?? tunnelNameOf(file);
-  const imported = importConf(await readFile(file), { file, name });
+  const imported = importConf(await readConf(file), { file, name });
   const made = !await configExists(path);
   if (made) await create(path, imported);
   else await addTo(path, imported, name);
@@ -114,20 +115,4 @@ async function addTo(
       result: undefined,
     };
   }, { closeFile });
-}
-
-async function readFile(file: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(file);
-  } catch (cause) {
-    const reason = cause instanceof Deno.errors.NotFound
-      ? "there is no such file"
-      : (cause as Error).message;
-    throw new UserError(
-      `cannot read ${file}: ${reason}`,
-      undefined,
-      ExitCode.Usage,
-      { cause },
-    );
-  }
 }

@@ -14,16 +14,17 @@ import {
   coversOwnEndpoint,
 } from "./client_setup.ts";
 import type { EndingWatch } from "./ending.ts";
-import { ExitCode, UserError } from "./errors.ts";
 import { logger, type LogLevel } from "./log.ts";
 import { LongRun } from "./long_run.ts";
 import { offerUapi } from "./offer_uapi.ts";
 import { cryptoChoice, timerConstants, workerChoice } from "./overrides.ts";
+import { readConf } from "./read_conf.ts";
 import { attendedTunnel } from "./statistics.ts";
 import { formatStatus } from "./status_line.ts";
 import { type TunnelEvents, TunnelProcess } from "./tunnel_process.ts";
 
 const NAME_LIMIT = 15;
+const NO_FILE = "sluice peer add NAME --conf FILE makes one, at the gateway";
 
 type ConnectOptions = { name?: string };
 
@@ -60,7 +61,7 @@ async function connect(
   options: ConnectOptions,
   level: LogLevel,
 ): Promise<void> {
-  const conf = parseWireguardConf(await readConf(file), file);
+  const conf = parseWireguardConf(await readConf(file, NO_FILE), file);
   const name = options.name ?? interfaceName(file);
   using run = await LongRun.begin({
     command: "connect",
@@ -155,22 +156,6 @@ function logStart(conf: WgConf, tunnel: TunnelProcess): void {
     log.info("the gateway's DNS is {dns}; set it in the system yourself", {
       dns: conf.interface.dns.join(", "),
     });
-  }
-}
-
-async function readConf(file: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(file);
-  } catch (cause) {
-    const reason = cause instanceof Deno.errors.NotFound
-      ? "there is no such file"
-      : (cause as Error).message;
-    throw new UserError(
-      `cannot read ${file}: ${reason}`,
-      "sluice peer add NAME --conf FILE makes one, at the gateway",
-      ExitCode.Usage,
-      { cause },
-    );
   }
 }
 
