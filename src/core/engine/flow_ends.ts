@@ -11,7 +11,7 @@
 import type { FlowTable } from "../flow/flow_table.ts";
 import { rewriteEnds } from "../flow/rewrite_ends.ts";
 import { ChecksumForm } from "../wire/checksum.ts";
-import { FragmentKind, type PacketView } from "../wire/packet.ts";
+import { FragmentKind, type PacketView } from "../wire/packet_view.ts";
 import { isEchoReply, isEchoRequest } from "./echo_answer.ts";
 
 /** The flow that a packet answers. @returns the row, or -1 */

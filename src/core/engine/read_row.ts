@@ -1,7 +1,8 @@
 /** The packet of a batch's row, read before anything is decided about it. */
 import type { Batch } from "../columns/batch.ts";
 import { DropReason } from "../columns/drop_reason.ts";
-import { type PacketView, parsePacket } from "../wire/packet.ts";
+import { parsePacket } from "../wire/packet.ts";
+import { type PacketView } from "../wire/packet_view.ts";
 import { Protocol } from "../wire/protocol.ts";
 
 /**
