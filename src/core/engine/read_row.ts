@@ -2,7 +2,7 @@
 import type { Batch } from "../columns/batch.ts";
 import { DropReason } from "../columns/drop_reason.ts";
 import { parsePacket } from "../wire/packet.ts";
-import { type PacketView } from "../wire/packet_view.ts";
+import type { PacketView } from "../wire/packet_view.ts";
 import { Protocol } from "../wire/protocol.ts";
 
 /**
