@@ -8,7 +8,6 @@
  */
 import { Command, InvalidArgumentError } from "@commander-js/extra-typings";
 import { Lab } from "../support/lab.ts";
-import { missingForLab } from "../support/privileges.ts";
 import { pause, waitFor } from "../support/wait.ts";
 import { measureLookups, programsHere } from "./client_lookup.ts";
 import {
@@ -23,6 +22,7 @@ import { cpuTimeMs, residentMegabytes } from "./measure.ts";
 import { Recorder, type Value } from "./recorder.ts";
 import { formatSeries, writeSection } from "./report.ts";
 import { quantile } from "./statistics.ts";
+import { needs, positive } from "./command_line.ts";
 
 const MEASURES = ["latency", "connections", "flows", "udp", "look-up"] as const;
 type MeasureName = typeof MEASURES[number];
@@ -35,12 +35,6 @@ const PATIENCE_MS = 5000;
 const END_MS = 60_000;
 /** UDP flows end when nothing has passed for 5 minutes. */
 const UDP_END_MS = 330_000;
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("a number above 0");
-  return value;
-}
 
 function measures(text: string): MeasureName[] {
   return text.split(",").map((word) => {
@@ -272,11 +266,7 @@ async function run(options: Options): Promise<string> {
 
 if (import.meta.main) {
   const options = command.parse(Deno.args, { from: "user" }).opts();
-  const missing = await missingForLab(["tun"]);
-  if (missing !== undefined) {
-    console.error(`can't measure here: ${missing}`);
-    Deno.exit(1);
-  }
+  await needs(["tun"]);
   const load = Deno.loadavg()[0].toFixed(1);
   const programs = programsHere();
   const table = await run(options);

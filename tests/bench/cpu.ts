@@ -7,9 +7,8 @@
  * the shares are samples by perf. Needs root, /dev/net/tun, iperf3 and perf
  * (Debian: linux-perf).
  */
-import { Command, InvalidArgumentError } from "@commander-js/extra-typings";
+import { Command } from "@commander-js/extra-typings";
 import { Lab } from "../support/lab.ts";
-import { missingForLab } from "../support/privileges.ts";
 import { type LoggedProcess, runCommand } from "../support/process.ts";
 import { startContender } from "./contender.ts";
 import { cpuTimeMs, tcpThroughput } from "./measure.ts";
@@ -20,6 +19,7 @@ import {
   sharesOf,
 } from "./perf_report.ts";
 import { formatTable, writeSection } from "./report.ts";
+import { needs, positive } from "./command_line.ts";
 
 /** Bytes of TCP's payload in a packet: MTU 1420 without IPv4, TCP, timestamps. */
 const SEGMENT = 1420 - 20 - 20 - 12;
@@ -40,12 +40,6 @@ interface EndCost {
   readonly symbols: readonly HotSymbol[];
 }
 type Costs = Readonly<Record<typeof ENDS[number], EndCost>>;
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("a number above 0");
-  return value;
-}
 
 const command = new Command("cpu")
   .description("measure what a packet costs in CPU time, and where it goes")
@@ -144,15 +138,11 @@ function format(costs: Costs): string {
 
 if (import.meta.main) {
   const options = command.parse(Deno.args, { from: "user" }).opts();
-  const missing = await missingForLab([
+  await needs([
     "tun",
     { program: "iperf3" },
     { program: "perf" },
   ]);
-  if (missing !== undefined) {
-    console.error(`can't measure here: ${missing}`);
-    Deno.exit(1);
-  }
   const { costs, gigabits } = await measure(options.seconds);
   const text = format(costs);
   console.log(text);

@@ -3,7 +3,6 @@
  * turns. Needs root, /dev/net/tun, iperf3, ping and wg.
  */
 import { Command, InvalidArgumentError } from "@commander-js/extra-typings";
-import { missingForLab } from "../support/privileges.ts";
 import { fetchWireguardGo } from "../support/wireguard_go_package.ts";
 import { type ContenderName, CONTENDERS } from "./contender.ts";
 import { formatSeries, writeSection } from "./report.ts";
@@ -13,6 +12,7 @@ import {
   MEASURES,
   runThroughput,
 } from "./throughput.ts";
+import { needs, positive } from "./command_line.ts";
 
 /** A comma-separated list of known words. */
 function listOf<T extends string>(known: readonly T[]) {
@@ -24,12 +24,6 @@ function listOf<T extends string>(known: readonly T[]) {
       }
       return found;
     });
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("a number above 0");
-  return value;
 }
 
 const command = new Command("bench")
@@ -56,17 +50,13 @@ const command = new Command("bench")
 
 if (import.meta.main) {
   const options = command.parse(Deno.args, { from: "user" }).opts();
-  const missing = await missingForLab([
+  await needs([
     "tun",
     { program: "wg" },
     { program: "iperf3" },
     { program: "ping" },
     ...(options.plainUnderlay ? [{ program: "ethtool" }] : []),
   ]);
-  if (missing !== undefined) {
-    console.error(`can't measure here: ${missing}`);
-    Deno.exit(1);
-  }
   if (options.contenders.includes("wireguard-go")) await fetchWireguardGo();
   const series = await runThroughput({
     contenders: options.contenders,

@@ -8,10 +8,9 @@
  *
  * All of it shares this machine's processors. Needs root and /dev/net/tun.
  */
-import { Command, InvalidArgumentError } from "@commander-js/extra-typings";
+import { Command } from "@commander-js/extra-typings";
 import { denoRun } from "../support/agent.ts";
 import { Lab, type Namespace } from "../support/lab.ts";
-import { missingForLab } from "../support/privileges.ts";
 import type { LoggedProcess } from "../support/process.ts";
 import {
   makeClient,
@@ -23,6 +22,7 @@ import {
 import type { LoadOptions, LoadResult } from "./nat_load.ts";
 import { writeSection } from "./report.ts";
 import { describe, medianRatio } from "./statistics.ts";
+import { needs, positive } from "./command_line.ts";
 
 const LOAD = new URL("./nat_load.ts", import.meta.url).pathname;
 const OUTSIDE = "198.51.100.10";
@@ -141,12 +141,6 @@ async function processorSeconds(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("a number above 0");
-  return value;
-}
-
 /** All rounds of one way and size, by path. */
 interface Case {
   readonly way: Way;
@@ -198,11 +192,7 @@ const command = new Command("nat")
 
 if (import.meta.main) {
   const options = command.parse(Deno.args, { from: "user" }).opts();
-  const missing = await missingForLab(["tun", { program: "ping" }]);
-  if (missing !== undefined) {
-    console.error(`can't measure here: ${missing}`);
-    Deno.exit(1);
-  }
+  await needs(["tun", { program: "ping" }]);
   await using lab = await Lab.create();
   const ends = await stage(lab);
   const cases = (["up", "down"] as const).flatMap((way) =>

@@ -8,9 +8,8 @@
  * for a core now and then, so another one runs over the bare link, for
  * comparison. Needs root, /dev/net/tun, iperf3 and ping.
  */
-import { Command, InvalidArgumentError } from "@commander-js/extra-typings";
+import { Command } from "@commander-js/extra-typings";
 import { Lab, type Namespace } from "../support/lab.ts";
-import { missingForLab } from "../support/privileges.ts";
 import type { LoggedProcess } from "../support/process.ts";
 import { pause, waitFor } from "../support/wait.ts";
 import { type Contender, startContender } from "./contender.ts";
@@ -22,17 +21,12 @@ import {
   formatSoak,
   type Sample,
 } from "./soak_report.ts";
+import { needs, positive } from "./command_line.ts";
 
 const TURN_SECONDS = 30;
 const SAMPLE_SECONDS = 10;
 /** Turns of a shorter run are shorter, so that there are some to compare. */
 const LEAST_TURNS = 10;
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("a number above 0");
-  return value;
-}
 
 const command = new Command("soak")
   .description("keep the tunnel at full load for minutes")
@@ -174,15 +168,11 @@ async function soak(
 
 if (import.meta.main) {
   const options = command.parse(Deno.args, { from: "user" }).opts();
-  const missing = await missingForLab([
+  await needs([
     "tun",
     { program: "iperf3" },
     { program: "ping" },
   ]);
-  if (missing !== undefined) {
-    console.error(`can't measure here: ${missing}`);
-    Deno.exit(1);
-  }
   const { turns, echoes } = await soak(options.minutes);
   const text = formatSoak(turns, echoes);
   console.log(text);

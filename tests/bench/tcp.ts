@@ -13,7 +13,7 @@ import {
   Option,
 } from "@commander-js/extra-typings";
 import { Lab } from "../support/lab.ts";
-import { missingForLab, type Need } from "../support/privileges.ts";
+import type { Need } from "../support/privileges.ts";
 import {
   fetchTun2socks,
   TUN2SOCKS_VERSION,
@@ -31,18 +31,13 @@ import {
   startStack,
   type TcpWay,
 } from "./tcp_way.ts";
+import { needs, positive } from "./command_line.ts";
 
 const MEASURES = ["throughput", "connections", "memory"] as const;
 type MeasureName = typeof MEASURES[number];
 
 /** How long short connections may hang after a measurement. */
 const PATIENCE_MS = 5000;
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("a number above 0");
-  return value;
-}
 
 function measures(text: string): MeasureName[] {
   return text.split(",").map((word) => {
@@ -179,19 +174,15 @@ function legend(options: Options): string[] {
 
 if (import.meta.main) {
   const options = command.parse(Deno.args, { from: "user" }).opts();
-  const needs: Need[] = ["tun", { program: "iperf3" }];
+  const wanted: Need[] = ["tun", { program: "iperf3" }];
   if (options.gateway) {
     await fetchWireguardGo();
-    needs.push("wireguard-go", { program: "wg" }, { program: "ping" });
+    wanted.push("wireguard-go", { program: "wg" }, { program: "ping" });
   } else if (options.outbound !== "direct") {
     const program = options.outbound === "dante" ? "danted" : "microsocks";
-    needs.push({ program });
+    wanted.push({ program });
   }
-  const missing = await missingForLab(needs);
-  if (missing !== undefined) {
-    console.error(`can't measure here: ${missing}`);
-    Deno.exit(1);
-  }
+  await needs(wanted);
   const table = await run(options);
   console.log(table);
   if (options.write) {

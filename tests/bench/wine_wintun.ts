@@ -5,7 +5,6 @@
  */
 import { Command } from "@commander-js/extra-typings";
 import { Lab, type Namespace } from "../support/lab.ts";
-import { missingForLab } from "../support/privileges.ts";
 import { TUN_BENCH } from "../contract/tun_device.ts";
 import { WineMachine } from "../wine/support/machine.ts";
 import { buildForWindows } from "../wine/support/standins.ts";
@@ -16,6 +15,7 @@ import {
 } from "../wine/support/wintun.ts";
 import { Recorder, type Value } from "./recorder.ts";
 import { formatSeries, writeSection } from "./report.ts";
+import { needs } from "./command_line.ts";
 
 const PROGRAM = new URL("./wine_wintun_program.ts", import.meta.url).pathname;
 const LOOP =
@@ -79,11 +79,7 @@ const command = new Command("wine_wintun")
 if (import.meta.main) {
   const { rounds, seconds, write } = command.parse(Deno.args, { from: "user" })
     .opts();
-  const missing = await missingForLab(["wine", "tun"]);
-  if (missing !== undefined) {
-    console.error(`can't measure here: ${missing}`);
-    Deno.exit(1);
-  }
+  await needs(["wine", "tun"]);
   const recorder = new Recorder();
   for (let round = 1; round <= rounds; round++) {
     await using lab = await Lab.create();

@@ -6,25 +6,19 @@
  * measures on one core whether two workers are worth their while there. Needs
  * root, /dev/net/tun, iperf3, ping and taskset.
  */
-import { Command, InvalidArgumentError } from "@commander-js/extra-typings";
+import { Command } from "@commander-js/extra-typings";
 import { type LoggedProcess, runCommand } from "../support/process.ts";
 import { Lab } from "../support/lab.ts";
-import { missingForLab } from "../support/privileges.ts";
 import { pause } from "../support/wait.ts";
 import { type Contender, startContender } from "./contender.ts";
 import { pingTimes, tcpThroughput, udpDelivered } from "./measure.ts";
 import { formatSeries, writeSection } from "./report.ts";
 import type { Series } from "./throughput.ts";
+import { needs, positive } from "./command_line.ts";
 
 const IDLE_SECONDS = 10;
 /** Before idleness is measured: what a start leaves to do. */
 const SETTLE_MS = 3000;
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("a number above 0");
-  return value;
-}
 
 const command = new Command("workers")
   .description("measure numbers of workers beside each other")
@@ -160,16 +154,12 @@ async function measure(
 
 if (import.meta.main) {
   const options = command.parse(Deno.args, { from: "user" }).opts();
-  const missing = await missingForLab([
+  await needs([
     "tun",
     { program: "iperf3" },
     { program: "ping" },
     { program: "taskset" },
   ]);
-  if (missing !== undefined) {
-    console.error(`can't measure here: ${missing}`);
-    Deno.exit(1);
-  }
   if (options.cores !== undefined) {
     const own = String(Deno.pid);
     await runCommand(["taskset", "-a", "-c", "-p", options.cores, own]);
