@@ -13,6 +13,7 @@ import type {
   TunnelSocket,
 } from "../../src/io/ports.ts";
 import { FakeSockets } from "../core/engine/world.ts";
+import { emptyReport } from "../../src/io/os/shared/empty_report.ts";
 
 /** A datagram with its other end: 4 address words and a port. */
 export interface Datagram {
@@ -159,18 +160,7 @@ export class FakeOutside extends FakeSockets implements OutsidePort {
   failedCount = 0;
   readonly failedRow = new Int32Array(64);
   readonly failedErrno = new Int32Array(64);
-  readonly report: OutsideErrorReport = {
-    natRow: -1,
-    type: 0,
-    code: 0,
-    extra: 0,
-    family: 4,
-    offender: new Int32Array(4),
-    destination: new Int32Array(4),
-    destinationPort: 0,
-    payloadAt: 0,
-    payloadLength: 0,
-  };
+  readonly report: OutsideErrorReport = emptyReport();
   readonly #bytes: Uint8Array;
   readonly #area: Area;
   #queued: { handle: number; batch: Batch; row: number }[] = [];

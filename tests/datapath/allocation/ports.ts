@@ -8,6 +8,7 @@ import type {
   TunDevice,
   TunnelSocket,
 } from "../../../src/io/ports.ts";
+import { emptyReport } from "../../../src/io/os/shared/empty_report.ts";
 
 const MESSAGES = 512;
 const MESSAGE_ROOM = 2048;
@@ -124,18 +125,7 @@ export class LoopOutside implements OutsidePort {
   burst = 0;
   sent = 0;
   port_ = 0;
-  readonly report: OutsideErrorReport = {
-    natRow: -1,
-    type: 0,
-    code: 0,
-    extra: 0,
-    family: 4,
-    offender: new Int32Array(4),
-    destination: new Int32Array(4),
-    destinationPort: 0,
-    payloadAt: 0,
-    payloadLength: 0,
-  };
+  readonly report: OutsideErrorReport = emptyReport();
 
   constructor(readonly bytes: Uint8Array, readonly area: Area) {}
 
