@@ -1,4 +1,5 @@
 /** AmneziaWG, our client to our server with every parameter in use, as seen on the wire. */
+import { AMNEZIA_SHARED } from "../support/amnezia.ts";
 import assert from "node:assert/strict";
 import { Capture, type CapturedDatagram } from "../support/capture.ts";
 import { e2eTest } from "../support/e2e.ts";
@@ -12,17 +13,6 @@ import {
 import { connectTo, dropCount, PORT, TUNNEL } from "../support/sluice.ts";
 import { startWireguardGo, wgShow } from "../support/wireguard_go.ts";
 
-/** What both ends must agree on. S4 is odd: no transport size is WireGuard's. */
-const SHARED = {
-  s1: 61,
-  s2: 83,
-  s3: 22,
-  s4: 13,
-  h1: "100000-199999",
-  h2: "200000-299999",
-  h3: "300000-399999",
-  h4: "400000-499999",
-};
 const JUNK = { jc: 5, jmin: 41, jmax: 57 };
 const SPECIAL = {
   i1: "<b 0xc0ff00ee><r 25><t>",
@@ -31,7 +21,7 @@ const SPECIAL = {
   i4: "<b 0x16030100><r 66>",
   i5: "<t><c><rd 5><rc 5><r 5>",
 };
-const SERVER_SIDE = { ...SHARED, ...JUNK };
+const SERVER_SIDE = { ...AMNEZIA_SHARED, ...JUNK };
 
 function confLines(parameters: Record<string, string | number>): string[] {
   return Object.entries(parameters).map(([key, value]) =>
@@ -39,7 +29,7 @@ function confLines(parameters: Record<string, string | number>): string[] {
   );
 }
 
-const CLIENT_LINES = confLines({ ...SHARED, ...JUNK, ...SPECIAL });
+const CLIENT_LINES = confLines({ ...AMNEZIA_SHARED, ...JUNK, ...SPECIAL });
 
 function readU32le(bytes: Uint8Array, at: number): number {
   return new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true);
@@ -54,8 +44,8 @@ function text(bytes: Uint8Array): string {
 }
 
 function isInitiation({ payload }: CapturedDatagram): boolean {
-  return payload.length === SHARED.s1 + 148 &&
-    inRange(readU32le(payload, SHARED.s1), SHARED.h1);
+  return payload.length === AMNEZIA_SHARED.s1 + 148 &&
+    inRange(readU32le(payload, AMNEZIA_SHARED.s1), AMNEZIA_SHARED.h1);
 }
 
 function inRange(value: number, range: string): boolean {
@@ -127,11 +117,15 @@ await e2eTest({
     assert.ok(isInitiation(sent[5 + JUNK.jc]), "then the initiation");
 
     const response = received[0].payload;
-    assert.equal(response.length, SHARED.s2 + 92);
-    assert.ok(inRange(readU32le(response, SHARED.s2), SHARED.h2));
+    assert.equal(response.length, AMNEZIA_SHARED.s2 + 92);
+    assert.ok(
+      inRange(readU32le(response, AMNEZIA_SHARED.s2), AMNEZIA_SHARED.h2),
+    );
     const data = [...sent.slice(6 + JUNK.jc), ...received.slice(1)];
-    const headers = data.map(({ payload }) => readU32le(payload, SHARED.s4));
-    assert.ok(headers.every((value) => inRange(value, SHARED.h4)));
+    const headers = data.map(({ payload }) =>
+      readU32le(payload, AMNEZIA_SHARED.s4)
+    );
+    assert.ok(headers.every((value) => inRange(value, AMNEZIA_SHARED.h4)));
     assert.ok(new Set(headers).size > 10, "each message draws its own");
   },
 });
@@ -153,8 +147,10 @@ await e2eTest({
     const datagrams = await capture.stopDatagrams();
     assertNoWireguard(datagrams);
     const [cookie] = datagrams.filter((d) => d.sourcePort === PORT);
-    assert.equal(cookie.payload.length, SHARED.s3 + 64);
-    assert.ok(inRange(readU32le(cookie.payload, SHARED.s3), SHARED.h3));
+    assert.equal(cookie.payload.length, AMNEZIA_SHARED.s3 + 64);
+    assert.ok(
+      inRange(readU32le(cookie.payload, AMNEZIA_SHARED.s3), AMNEZIA_SHARED.h3),
+    );
     // The retry brings its junk again.
     const initiations = datagrams.flatMap((d, i) => isInitiation(d) ? [i] : []);
     assert.ok(initiations.length >= 2);

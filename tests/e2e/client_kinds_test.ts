@@ -1,4 +1,5 @@
 /** `sluice client` by each kind of tunnel that client_ways_test.ts has not: AmneziaWG, HTTP, HTTP through TLS. */
+import { AMNEZIA } from "../support/amnezia.ts";
 import assert from "node:assert/strict";
 import {
   clientStatus,
@@ -18,19 +19,6 @@ import { startTinyproxy, startTls } from "../support/tun2socks.ts";
 
 const HTTP = { address: PLACES.proxies, port: 3128 };
 const TLS = { address: PLACES.proxies, port: 8443 };
-const AMNEZIA = {
-  jc: 4,
-  jmin: 40,
-  jmax: 70,
-  s1: 61,
-  s2: 83,
-  s3: 22,
-  s4: 13,
-  h1: "100000-199999",
-  h2: "200000-299999",
-  h3: "300000-399999",
-  h4: "400000-499999",
-};
 
 const [serverKeys, member] = await Promise.all([
   generateKeyPair(),

@@ -1,4 +1,5 @@
 /** `sluice client` on Windows: to our own server, children of a program, a proxy through TLS. */
+import { AMNEZIA } from "../support/amnezia.ts";
 import assert from "node:assert/strict";
 import type { ClientStatus, FlowView } from "../../src/control/client_port.ts";
 import { PLACES, SEEN, wireguardTunnel } from "../support/client_lab.ts";
@@ -31,21 +32,6 @@ const WINTUN = {
   default: "direct",
   capture: { mode: "wintun" },
   killSwitch: { enabled: false },
-};
-
-/** What both ends of an AmneziaWG tunnel agree on. */
-const AMNEZIA = {
-  jc: 4,
-  jmin: 40,
-  jmax: 70,
-  s1: 61,
-  s2: 83,
-  s3: 22,
-  s4: 13,
-  h1: "100000-199999",
-  h2: "200000-299999",
-  h3: "300000-399999",
-  h4: "400000-499999",
 };
 
 const HTTP = { address: PLACES.proxies, port: 3128 };
